@@ -1,0 +1,1 @@
+"""Configurations, data, environments, processes and figures; imports no deep-learning library, ever."""

@@ -1,0 +1,54 @@
+"""From a bare Python to the core environment: find or install uv, build, and start again inside.
+
+Standard library only. `enter()` is the first call of train.py and of every script.
+"""
+
+import importlib.metadata
+import os
+import sys
+from pathlib import Path
+
+from harness import environments
+from harness.errors import UserError, guarded
+
+MINIMUM = (3, 10)
+
+
+def enter(name: str = "core") -> None:
+    """Make sure that this process runs in the environment `name`; replace it by one that does if need be.
+
+    Nothing happens where the running interpreter will do: our own environment, or one in which the project was
+    installed (`pip install -e .`). The interpreter a person called is kept in FINETUNE_RECIPES_PYTHON, for
+    `env=current`.
+    """
+    if code := guarded(lambda: _enter(name)):
+        sys.exit(code)
+
+
+def _enter(name: str) -> None:
+    if sys.version_info < MINIMUM:
+        found = ".".join(map(str, sys.version_info[:3]))
+        raise UserError(f"Python 3.10 or newer is needed; {sys.executable} is {found}.")
+    os.environ.setdefault("FINETUNE_RECIPES_PYTHON", sys.executable)
+    if not suitable(name):
+        python = environments.ensure(name).python
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(python, [str(python), *sys.orig_argv[1:]])
+
+
+def suitable(name: str) -> bool:
+    """Tell whether the running interpreter has what the environment `name` would have."""
+    if Path(sys.prefix) == environments.folder_of(name):
+        return True
+    if name == "core" and Path(sys.prefix) == environments.folder_of("tests"):
+        return True
+    return _installed("finetune-recipes") and all(map(_installed, environments.requirements(name)))
+
+
+def _installed(package: str) -> bool:
+    try:
+        importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""The configuration: the types of its keys, and Hydra's errors in words for people."""
+
+import difflib
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from harness.errors import UserError
+from harness.home import ROOT
+
+CONF = ROOT / "conf"
+
+
+class Precision(Enum):
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+@dataclass
+class Train:
+    epochs: int = MISSING
+    batch_size: int = MISSING
+
+
+@dataclass
+class Limits:
+    minutes: float | None = None
+    memory_gb: float | None = None
+
+
+@dataclass
+class Config:
+    """The top level of conf/config.yaml; the groups are open, their files say what they hold."""
+
+    recipe: Any = MISSING
+    data: Any = MISSING
+    model: Any = MISSING
+    protocol: Any = MISSING
+    seed: int = 0
+    precision: Precision = Precision.fp32
+    train: Train = field(default_factory=Train)
+    env: str = "managed"
+    threads: int | None = None
+    rerun: bool = False
+    outputs: str = "outputs"
+    limits: Limits = field(default_factory=Limits)
+
+
+ConfigStore.instance().store("base", Config)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Return the configuration as plain values, checked: nothing missing, all numbers in their range."""
+    try:
+        values: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)  # type: ignore[assignment]
+    except MissingMandatoryValue as error:
+        key = error.full_key
+        raise UserError(f"{key} is needed: give it as {key}=VALUE.", code=2) from None
+    except OmegaConfBaseException as error:
+        raise UserError(str(error).splitlines()[0], code=2) from None
+    positive = {"train.epochs": values["train"]["epochs"], "train.batch_size": values["train"]["batch_size"]}
+    positive |= {"threads": values["threads"], "data.max_length": values["data"].get("max_length")}
+    positive |= {f"limits.{name}": value for name, value in values["limits"].items()}
+    for key, value in positive.items():
+        if value is not None and not (isinstance(value, (int, float)) and value > 0):
+            raise UserError(f"{key}={value}: a number above 0 is needed.", code=2)
+    if not 0 <= values["seed"] < 2**32:
+        raise UserError(f"seed={values['seed']}: a whole number from 0 to 4294967295 is needed.", code=2)
+    return values
+
+
+def choices(group: str) -> list[str]:
+    """Return the names one can choose in a group of conf/."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def explain(error: HydraException | OmegaConfBaseException, words: list[str]) -> str:
+    """Say what is wrong with the command line `words`, and which name was probably meant."""
+    text = str(error)
+    groups = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+    if isinstance(error, MissingConfigException) and (missing := error.missing_cfg_file):
+        group, _, name = missing.rpartition("/")
+        known = choices(group)
+        return f"there is no {group} named '{name}'.{_nearest(name, known)}\nThere are: {', '.join(known)}."
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return f"there is no key '{match[1]}'.{_nearest(match[1], groups + _keys(words))}\n" + (
+            "`python train.py --help` lists the groups, `python train.py --cfg job` all keys."
+        )
+    if match := re.search(r"Key '([^']+)' (?:is not in struct|not in '\w+')[\s\S]*full_key: (\S+)", text):
+        return f"there is no key '{match[2]}'.{_nearest(match[2], groups + _keys(words))}"
+    if error.__cause__:
+        text += f"\n{error.__cause__}"
+    lines = [
+        line.strip()
+        for line in text.splitlines()
+        if not re.match(r"\s*(See https|full_key:|object_type=|reference_type=|$)", line)
+    ]
+    return "\n".join(lines)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """Say which of the known names is nearest, if one is near; keys are compared whole and by their last part."""
+    if not (near := difflib.get_close_matches(name, known, 1)):
+        ends = {key.rpartition(".")[2]: key for key in known}
+        near = [ends[end] for end in difflib.get_close_matches(name.rpartition(".")[2], list(ends), 1)]
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def _keys(words: list[str]) -> list[str]:
+    """Return all keys of the configuration that the group choices among `words` compose."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    chosen = []
+    for word in words:
+        group, _, name = word.partition("=")
+        if Path(CONF / group / f"{name}.yaml").is_file():
+            chosen.append(word)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return list(_flat(OmegaConf.to_container(compose("config", chosen)), ""))
+
+
+def _flat(values: Any, prefix: str) -> list[str]:
+    if not isinstance(values, dict):
+        return []
+    keys = []
+    for key, value in values.items():
+        keys += [f"{prefix}{key}", *_flat(value, f"{prefix}{key}.")]
+    return keys

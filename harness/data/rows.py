@@ -1,0 +1,140 @@
+"""A stream of rows of any size -> one flat file of texts, and a few numbers a row in memory; cells are checked."""
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.data.source import Notes, Row
+from harness.errors import UserError
+
+MOST_LABELS = 1000
+SHOWN = 10  # row numbers listed in an error
+
+
+def _numbers(code: str) -> Any:
+    return field(default_factory=lambda: array(code))
+
+
+@dataclass
+class Spool:
+    """The rows of one split of a source: texts in a file, one after the other; the rest in memory (36 bytes a row).
+
+    `hashes` stand for the texts, keyed by the split seed: 64 bits, so that among a million texts two
+    different ones meet with a chance of 3 in 10^8 (they would go to the same split, no more).
+    """
+
+    place: str
+    texts: Path
+    notes: Notes
+    sizes: array = _numbers("q")  # UTF-8 bytes
+    characters: array = _numbers("q")
+    labels: array = _numbers("i")
+    row_ids: array = _numbers("q")
+    hashes: array = _numbers("Q")
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def array(self, name: str) -> np.ndarray:
+        """Return one of the columns as a numpy array (int64; int32 for labels, uint64 for hashes)."""
+        return np.array(getattr(self, name))
+
+    def stream(self) -> Iterator[bytes]:
+        """Yield the texts, in their order."""
+        with open(self.texts, "rb", buffering=1 << 20) as handle:
+            for size in self.sizes:
+                yield handle.read(size)
+
+
+def fill(rows: Spool, source: Iterable[Row], names: dict[str, int], seed: int, drop_empty: bool) -> Iterator[int]:
+    """Take the rows of `source` into the spool `rows`; yield how many there are every 10,000 and at the end.
+
+    `names` maps label names to numbers in order of appearance; new ones are added. Raises UserError for cells
+    that are empty (unless `drop_empty`) or no text, and for a label column that holds free text.
+    """
+    wrong, key = _Wrong(), str(seed).encode()
+    with open(rows.texts, "wb", buffering=1 << 20) as handle:
+        for number, text, label in source:
+            problem = _problem(text, label)
+            if problem:
+                wrong.add(problem, number)
+                continue
+            name = str(label).strip()
+            data = text.encode()
+            handle.write(data)
+            rows.sizes.append(len(data))
+            rows.characters.append(len(text))
+            rows.labels.append(names.setdefault(name, len(names)))
+            rows.row_ids.append(number)
+            digest = hashlib.blake2b(data, digest_size=8, key=key).digest()
+            rows.hashes.append(int.from_bytes(digest, "little"))
+            if len(names) > MOST_LABELS:
+                raise _free_text(rows.place, names, len(rows))
+            if len(rows) % 10_000 == 0:
+                yield len(rows)
+    wrong.settle(rows.place, drop_empty, rows.notes)
+    if len(rows) > 100 and len(set(rows.labels)) > len(rows) / 2:
+        raise _free_text(rows.place, names, len(rows))
+    yield len(rows)
+
+
+def _problem(text: Any, label: Any) -> str | None:
+    """Say what is wrong with a row's cells, if anything."""
+    if text is None or (isinstance(text, str) and not text.strip()):
+        return "an empty text"
+    if not isinstance(text, str):
+        return f"a text that is no text ({type(text).__name__})"
+    if label is None or (isinstance(label, str) and not label.strip()):
+        return "an empty label"
+    if not isinstance(label, str | int):
+        return f"a label that is no text or whole number ({type(label).__name__})"
+    try:
+        text.encode()
+        str(label).encode()
+    except UnicodeEncodeError:
+        return "characters that are not valid Unicode (half of a surrogate pair)"
+    return None
+
+
+class _Wrong:
+    """Rows with cells that cannot be used: how many of each problem, and the first row numbers."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.first: dict[str, list[int]] = {}
+
+    def add(self, problem: str, row: int) -> None:
+        self.counts[problem] = self.counts.get(problem, 0) + 1
+        first = self.first.setdefault(problem, [])
+        if len(first) < SHOWN:
+            first.append(row)
+
+    def settle(self, place: str, drop_empty: bool, notes: Notes) -> None:
+        """Note the empty rows dropped; raise UserError for what is not to be dropped."""
+        empty = [problem for problem in self.counts if problem.startswith("an empty")]
+        errors = [problem for problem in self.counts if not (drop_empty and problem in empty)]
+        if not errors:
+            notes["dropped_rows"] = sum(self.counts.values())
+            return
+        lines = [f"{place}: {len(errors)} kinds of rows cannot be used:" if len(errors) > 1 else f"{place}:"]
+        for problem in errors:
+            more = ", …" if self.counts[problem] > SHOWN else ""
+            numbers = ", ".join(map(str, self.first[problem])) + more
+            lines.append(f"  {problem} in {self.counts[problem]:,} rows: {numbers}")
+        lines.append("Row 1 is the first row of data, after the header if there is one. Mend these rows.")
+        if set(errors) & set(empty):
+            lines[-1] += " Empty ones can be left out: data.empty_rows=drop"
+        raise UserError("\n".join(lines))
+
+
+def _free_text(place: str, names: dict[str, int], rows: int) -> UserError:
+    examples = "; ".join(repr(name[:40]) for name in list(names)[:3])
+    return UserError(
+        f"{place}: the label column looks like free text: {len(names):,} different labels in the first {rows:,} rows, "
+        f"such as {examples}.\nGive the column of the class with data.label=COLUMN (at most {MOST_LABELS:,} classes)."
+    )

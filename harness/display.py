@@ -1,0 +1,72 @@
+"""What one sees while the worker runs: a live bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from harness import progress
+
+PHASES = {
+    "import": "importing the library",
+    "load_weights": "loading the weights",
+    "build_data": "building batches",
+    "train": "training",
+    "save": "saving",
+    "evaluate_valid": "predicting valid",
+    "evaluate_test": "predicting test",
+    "reload_import": "importing again, in a new process",
+    "cold_load": "loading the saved model",
+    "inference": "predicting test again",
+}
+PLAIN_EVERY = 10.0  # seconds between two lines where there is no terminal
+
+
+class Display:
+    """Shows the worker's events as they come."""
+
+    def __init__(self) -> None:
+        self.live: Progress | None = None
+        self.printed = 0.0
+
+    def __enter__(self) -> "Display":
+        if sys.stderr.isatty():
+            columns = [
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[loss]}"),
+            ]
+            self.live = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+            self.live.start()
+            self.task = self.live.add_task("starting", total=None, loss="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.live.stop()
+
+    def take(self, event: dict[str, Any]) -> None:
+        if event["event"] == "phase_start":
+            self._phase(PHASES.get(event["name"], event["name"]))
+        elif event["event"] == "step":
+            self._step(event)
+
+    def _phase(self, text: str) -> None:
+        if self.live:
+            self.live.reset(self.task, total=None, description=text, loss="")
+        else:
+            progress.say(f"{text} …")
+            self.start = self.printed = time.monotonic()
+
+    def _step(self, event: dict[str, Any]) -> None:
+        step, steps, loss = event["step"], event["steps"], event.get("loss")
+        shown = f"loss {loss:.3f}" if loss is not None else ""
+        if self.live:
+            self.live.update(self.task, completed=step, total=steps, loss=shown)
+        elif time.monotonic() - self.printed > PLAIN_EVERY:
+            self.printed = time.monotonic()
+            left = (self.printed - self.start) / step * (steps - step)
+            progress.say(f"  step {step}/{steps}  {shown}  {left:.0f} s left")

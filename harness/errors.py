@@ -1,0 +1,50 @@
+"""Errors for people: what was wrong, where, and what to do; never a traceback."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """A problem that the person at the keyboard can mend; its text is all they need to see.
+
+    `code` is the exit status: 1 for bad input or bad luck, 2 for a wrong command line.
+    """
+
+    def __init__(self, message: str, code: int = 1):
+        super().__init__(message)
+        self.code = code
+
+
+def explain(error: OSError) -> str:
+    """Say in one or two lines what an operating-system error means and what to do about it."""
+    where = f": {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left on the device{where}\nFree some space, then give the same command again."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"no permission{where}\nResults go to `outputs=FOLDER`; environments, weights and data go to the "
+            "folder named by FINETUNE_RECIPES_HOME (default ~/.cache/finetune-recipes)."
+        )
+    return f"{error.strerror or error}{where}"
+
+
+def answered(action: Callable[[], int | None]) -> int:
+    """Run `action` and return its exit code; what goes wrong is said in words, on standard error."""
+    try:
+        return action() or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.code
+    except OSError as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
+        return 1
+
+
+def guarded(action: Callable[[], int | None]) -> int:
+    """As `answered`, and end quietly when interrupted."""
+    try:
+        return answered(action)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,170 @@
+"""Start the worker, watch it, and see to it that nothing of it is left, however it ends."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.display import Display
+from harness.home import ROOT
+from harness.monitor import Monitor
+
+INTERVAL = 0.2  # seconds between two looks at the worker
+GRACE = 5.0  # seconds between asking it to end and ending it
+
+
+@dataclass
+class Outcome:
+    """How the worker ended and what it reported."""
+
+    status: str = "finished"
+    reason: str | None = None
+    phases: dict[str, dict[str, float]] = field(default_factory=dict)  # name -> seconds, cpu_seconds
+    steps: int | None = None
+    worker_seconds: float | None = None
+    parameters: int | None = None
+    reload_max_difference: float | None = None
+    phase: str | None = None
+    error: dict[str, Any] | None = None
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Take in one event of the worker."""
+        kind = event["event"]
+        if kind == "phase_start":
+            self.phase = event["name"]
+        elif kind == "phase_end":
+            self.phases[event["name"]] = {name: round(event[name], 3) for name in ("seconds", "cpu_seconds")}
+            self.phase = None
+        elif kind == "step":
+            self.steps = event["step"]
+        elif kind == "model":
+            self.parameters = event["parameters"]
+        elif kind == "reloaded":
+            self.reload_max_difference = event["max_difference"]
+        elif kind == "error":
+            self.error = event
+
+    def end(self, status: str, reason: str) -> None:
+        """Record that the run did not end well; the first reason stands."""
+        if self.status == "finished":
+            self.status, self.reason = status, reason
+
+
+def work(
+    folder: Path,
+    python: Path,
+    threads: int,
+    limits: dict[str, float | None],
+    outcome: Outcome,
+    monitor: Monitor,
+) -> None:
+    """Run the job in `folder` with `python`: fine-tune, then reload the model in a new process."""
+    start = time.monotonic()
+    with Display() as display, open(folder / "events.jsonl", "a+", encoding="utf-8") as events:
+        for action in ("finetune", "reload"):
+            with worker(folder, python, action, threads) as process:
+                while process.poll() is None:
+                    follow(events, outcome, display)
+                    resident = monitor.sample(process.pid, outcome.phase)
+                    if over := exceeded(limits, time.monotonic() - start, resident):
+                        outcome.end(*over)
+                        return
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(INTERVAL)
+            follow(events, outcome, display)
+            outcome.worker_seconds = round(time.monotonic() - start, 3)
+            if process.returncode:
+                outcome.end(*diagnose(process.returncode, outcome, folder))
+                return
+
+
+@contextmanager
+def worker(folder: Path, python: Path, action: str, threads: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the worker as the head of a process group of its own; end the group when the block ends.
+
+    The worker holds the other end of a pipe from us, and ends itself when that closes: no worker outlives us.
+    """
+    command = [str(python), "-m", "recipes.worker", str(folder / "job.json"), action]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",  # all a recipe needs is in its job
+        "PYTHONUNBUFFERED": "1",
+    }
+    for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
+        environment.pop(name, None)
+    with open(folder / "log.txt", "ab") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the worker's group to end, and end it when it does not in time or when we are interrupted again."""
+    try:
+        if process.poll() is None:
+            _signal(process, signal.SIGTERM)
+            process.wait(GRACE)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        pass
+    _signal(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def follow(events: Any, outcome: Outcome, display: Display) -> None:
+    """Take in the events that are whole and new."""
+    while True:
+        position = events.tell()
+        line = events.readline()
+        if not line.endswith("\n"):
+            events.seek(position)
+            return
+        event = json.loads(line)
+        outcome.take(event)
+        display.take(event)
+
+
+def exceeded(limits: dict[str, float | None], seconds: float, resident: int) -> tuple[str, str] | None:
+    """Return status and reason when the run is over one of its limits."""
+    minutes, memory = limits["minutes"], limits["memory_gb"]
+    if minutes and seconds > 60 * minutes:
+        return "timed_out", f"longer than limits.minutes={minutes:g}"
+    if memory and resident > memory * 1e9:
+        return "out_of_memory", f"{resident / 1e9:.2f} GB resident is more than limits.memory_gb={memory:g}"
+    return None
+
+
+def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
+    """Return status and reason for a worker that ended with exit code `code` (negative: by that signal)."""
+    if shutil.disk_usage(folder).free < 1 << 20:
+        return "failed", f"no space left on the device ({folder})"
+    if outcome.error:
+        kind, message = outcome.error["type"], outcome.error["message"]
+        text = f"{kind}: {message.strip().splitlines()[0] if message.strip() else ''}".rstrip(": ")
+        memory = kind in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in message
+        return ("out_of_memory" if memory else "failed"), text
+    where = f"in the phase {outcome.phase}" if outcome.phase else "between two phases"
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
+        return "failed", f"the worker was killed {where} (by {name}{hint})"
+    return "failed", f"the worker ended {where} with exit code {code}"

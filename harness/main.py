@@ -1,0 +1,47 @@
+"""The command line of train.py: compose the configuration, run it, and answer in words and an exit code."""
+
+import os
+import shlex
+import signal
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from harness import config, run
+from harness.errors import UserError, answered, guarded
+
+
+def main() -> int:
+    """Run what the command line asks for.
+
+    Returns 0 when all is well, 1 for bad input or bad luck, 2 for a wrong command line, 130 when interrupted.
+    """
+    traceback_wanted = os.environ.setdefault("HYDRA_FULL_ERROR", "0") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print its own words and exit; we want the exception
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is as clean as Ctrl-C
+    codes: list[int] = []
+
+    @hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
+    def task(composed: DictConfig) -> None:
+        codes.append(answered(lambda: run.run(config.plain(composed), command())))
+
+    def composed_and_run() -> int:
+        try:
+            task()
+        except (HydraException, OmegaConfBaseException) as error:
+            if traceback_wanted:
+                raise
+            raise UserError(config.explain(error, sys.argv[1:]), code=2) from None
+        return max(codes, default=0)
+
+    return guarded(composed_and_run)
+
+
+def command() -> str:
+    """Return the command that repeats this run."""
+    overrides = [word for word in HydraConfig.get().overrides.task if not word.startswith("rerun=")]
+    return shlex.join(["python", "train.py", *overrides])

@@ -1,0 +1,110 @@
+"""The row of a run: one flat JSON object, `result.json`. outputs/README.md says what each key means."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness import machine
+from harness.environments import Environment
+from harness.launch import Outcome
+from harness.store import write_json
+from recipes.job import Split, read_array
+
+if TYPE_CHECKING:
+    from harness.run import Attempt, Prepared
+
+SCHEMA = 1
+RELOAD_TOLERANCE = 1e-4  # of a logit; the same code on the same machine should give 0
+
+
+def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> dict[str, Any]:
+    """Return the row of an attempt at the run of `folder`; metrics.json, with the figures by class, is written too."""
+    outcome, environment, working = done.outcome, done.environment, done.working
+    check_reload(outcome)
+    figures = quality(prepared, working) if outcome.status == "finished" else {}
+    return {
+        "schema": SCHEMA,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "log": str(folder / "log.txt") if outcome.status != "finished" else None,
+        "recipe": config["recipe"]["name"],
+        "data": config["data"]["name"],
+        "model": prepared.model.name if prepared.model else None,
+        "protocol": config["protocol"]["name"],
+        "precision": prepared.identity["precision"],
+        "seed": config["seed"],
+        **figures,
+        **training(config, prepared, outcome),
+        "worker.seconds": outcome.worker_seconds,
+        **{f"phase.{name}.{key}": value for name, phase in outcome.phases.items() for key, value in phase.items()},
+        **done.monitor.figures(),
+        "reload.max_difference": outcome.reload_max_difference,
+        "model.parameters": outcome.parameters,
+        "model.size_mb": size_mb(working / "model"),
+        "environment": environment.name if environment else None,
+        "environment.size_mb": environment.size_mb if environment else None,
+        "library_versions": versions(environment, config["recipe"]["libraries"]),
+        "threads": config["threads"] or machine.processors(),
+        "machine": machine.describe(),
+        "data_digest": prepared.dataset.digest,
+        "weights_digest": prepared.model.digest if prepared.model else None,
+        "command": command,
+    }
+
+
+def quality(prepared: "Prepared", working: Path) -> dict[str, float]:
+    """Score the predictions of valid and test; those whose text does not stand in train apart, where some do."""
+    from harness import metrics  # scikit-learn takes most of a second to import: not before it is needed
+
+    figures, by_class = {}, {}
+    for name in ("valid", "test"):
+        saved = np.load(working / f"predictions_{name}.npz")
+        labels, logits = saved["labels"], saved["logits"]
+        figures |= {f"{name}.{key}": value for key, value in metrics.scores(labels, logits).items()}
+        by_class[name] = metrics.details(labels, logits, prepared.dataset.labels)
+        unseen = read_array(prepared.dataset.folder / name / "seen.bin", "uint8") == 0
+        if 0 < unseen.sum() < len(unseen):
+            figures |= {f"{name}_unseen.{k}": v for k, v in metrics.scores(labels[unseen], logits[unseen]).items()}
+    write_json(working / "metrics.json", by_class)
+    return figures
+
+
+def check_reload(outcome: Outcome) -> None:
+    """Fail a run whose saved model does not predict what the model predicted before it was saved."""
+    difference = outcome.reload_max_difference
+    if outcome.status == "finished" and not (difference is not None and difference <= RELOAD_TOLERANCE):
+        outcome.end("failed", f"the saved model, loaded again, gives other logits (largest difference {difference})")
+
+
+def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
+    """Return the figures of the training phase; a sample counts once an epoch, padding never counts."""
+    seconds = outcome.phases.get("train", {}).get("seconds")
+    folder = prepared.dataset.folder / "train"
+    tokens = prepared.tokens.folder / "train" if prepared.tokens else None
+    split = Split("train", folder, tokens)
+    epochs = config["train"]["epochs"] if prepared.model else 1
+    return {
+        "train.rows": len(split),
+        "train.epochs": epochs if prepared.model else None,
+        "train.steps": outcome.steps,
+        "train.seconds": seconds,
+        "train.samples_per_second": round(epochs * len(split) / seconds, 1) if seconds else None,
+        "train.real_tokens_per_second": (
+            round(epochs * int(split.lengths.sum()) / seconds, 1) if seconds and tokens else None
+        ),
+    }
+
+
+def size_mb(folder: Path) -> float | None:
+    """Return what the files in a folder take, in MB (10^6 bytes)."""
+    if not folder.exists():
+        return None
+    return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6, 2)
+
+
+def versions(environment: Environment | None, libraries: list[str]) -> str | None:
+    """Return the versions of the libraries that make a recipe; packages.txt has those of all packages."""
+    if environment is None:
+        return None
+    return " ".join(f"{name}=={environment.packages.get(name, '?')}" for name in libraries)

@@ -1,0 +1,138 @@
+"""One run, from the configuration to its result: data, weights, tokens, environment, worker, metrics."""
+
+import contextlib
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness import data, environments, machine, models, progress, result, store, summary
+from harness.errors import UserError, explain
+from harness.launch import Outcome, work
+from harness.monitor import Monitor
+
+
+def run(config: dict[str, Any], command: str) -> int:
+    """Do the run that `config` describes, unless it is finished already; return the exit code."""
+    prepared = prepare(config)
+    folder = store.directory(Path(config["outputs"]), prepared.identity)
+    with store.claimed(folder):
+        row = store.finished(folder)
+        if row and not config["rerun"]:
+            progress.say("finished already; rerun=true runs it again")
+        else:
+            attempted = attempt(config, prepared, store.working(folder))
+            with uninterrupted():
+                row = result.row(config, prepared, attempted, folder, command)
+                folder = store.settle(folder, row)
+    summary.show(row, folder)
+    if row["status"] == "interrupted":
+        raise KeyboardInterrupt  # a sweep ends with it
+    return 0 if row["status"] == "finished" else 1
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run starts from, and what it therefore is: `identity` decides its directory."""
+
+    dataset: data.Dataset
+    model: models.Model | None
+    tokens: data.Tokens | None
+    identity: dict[str, Any]
+
+
+def prepare(config: dict[str, Any]) -> Prepared:
+    """Find weights and data, tokenise, and say what the run is.
+
+    Weights and data count by their content: a file that moved is the same run, one whose bytes changed is another.
+    """
+    recipe = config["recipe"]
+    dataset = data.prepare(config["data"])
+    model = models.find(config["model"]) if recipe["pretrained"] else None
+    length = config["data"]["max_length"]
+    if model and length > model.longest:
+        raise UserError(f"data.max_length={length}: {model.name} takes at most {model.longest} tokens.", code=2)
+    tokens = data.tokenise(dataset, model.tokenizer, length) if model else None
+    identity = {
+        "schema": result.SCHEMA,
+        "recipe": recipe,
+        "data": {"name": config["data"]["name"], "digest": dataset.digest},
+        "model": None,
+        "protocol": config["protocol"],
+        "precision": None,
+        "seed": config["seed"],
+    }
+    if model and tokens:
+        pooling = config["model"]["pooling"]
+        identity["model"] = {"name": model.name, "digest": model.digest, "config": model.config, "pooling": pooling}
+        identity |= {"tokens": tokens.folder.name, "precision": config["precision"], "train": config["train"]}
+    return Prepared(dataset, model, tokens, identity)
+
+
+@dataclass
+class Attempt:
+    """What became of a run: how it ended, what it used, and where its files are."""
+
+    working: Path
+    outcome: Outcome
+    monitor: Monitor
+    environment: environments.Environment | None = None
+
+
+def attempt(config: dict[str, Any], prepared: Prepared, working: Path) -> Attempt:
+    """Do the run in its working folder; how it ends is told, not raised."""
+    done = Attempt(working, Outcome(), Monitor())
+    try:
+        write_job(config, prepared, working)
+        done.environment = environments.of(config["recipe"]["environment"], config["env"])
+        packages = "".join(f"{name}=={version}\n" for name, version in done.environment.packages.items())
+        (working / "packages.txt").write_text(packages, encoding="utf-8")
+        threads = config["threads"] or machine.processors()
+        work(working, done.environment.python, threads, config["limits"], done.outcome, done.monitor)
+    except UserError as error:
+        done.outcome.end("failed", str(error))
+    except OSError as error:
+        done.outcome.end("failed", explain(error))
+    except KeyboardInterrupt:
+        done.outcome.end("interrupted", "interrupted")
+    return done
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait: a result is written whole, in well under a second."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def write_job(config: dict[str, Any], prepared: Prepared, working: Path) -> None:
+    """Write what the worker reads (`job.json`) and what people read (`config.yaml`, `data_report.json`)."""
+    splits = {}
+    for name in ("train", "valid", "test"):
+        splits[name] = {"data": str(prepared.dataset.folder / name)}
+        if prepared.tokens:
+            splits[name]["tokens"] = str(prepared.tokens.folder / name)
+    job = {
+        "recipe": config["recipe"]["name"],
+        "seed": config["seed"],
+        "precision": config["precision"],
+        "labels": prepared.dataset.labels,
+        "settings": config["recipe"],
+        "train": config["train"],
+        "weights": str(prepared.model.folder) if prepared.model else None,
+        "pooling": config["model"]["pooling"] if prepared.model else None,
+        "splits": splits,
+    }
+    store.write_json(working / "job.json", job)
+    report = {**prepared.dataset.report, "tokens": prepared.tokens.report if prepared.tokens else None}
+    store.write_json(working / "data_report.json", report)
+    text = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True)
+    (working / "config.yaml").write_text(text, encoding="utf-8")

@@ -1,0 +1,93 @@
+"""Where results are: a directory a run, derived from what the run is, never from the clock.
+
+A run works in a folder beside its own, `.NAME.working`, which takes its place when the run has ended. So whatever
+stands at a run's directory is whole, and a repetition that fails leaves the finished result it was to replace.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.home import locked
+
+
+def directory(outputs: Path, identity: Mapping[str, Any]) -> Path:
+    """Return the directory of the run that `identity` describes: a part one can read and a digest of all of it."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    model = identity["model"]["name"] if identity["model"] else None
+    precision = identity["precision"]
+    parts = [identity["recipe"]["name"], model, identity["protocol"]["name"], precision, f"seed{identity['seed']}"]
+    name = "-".join([str(part) for part in parts if part] + [digest[:8]])
+    return outputs.expanduser().absolute() / identity["data"]["name"] / name
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold the run, so that of two that are started at once one works and the other waits for its result."""
+    with locked(_beside(folder, "lock"), f"this run ({folder.name})"):
+        _recover(folder)
+        yield
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """Return the result of a run that ended well, or None where there is none."""
+    try:
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return result if result.get("status") == "finished" else None
+
+
+def working(folder: Path) -> Path:
+    """Return the folder to work in, new and empty."""
+    work = _beside(folder, "working")
+    if work.exists():
+        shutil.rmtree(work)
+    work.mkdir(parents=True)
+    return work
+
+
+def settle(folder: Path, result: dict[str, Any]) -> Path:
+    """Write `result.json` and move the working folder into place; return where it is now.
+
+    A finished result is replaced by another finished one only.
+    """
+    work = _beside(folder, "working")
+    write_json(work / "result.json", result)
+    if folder.exists():
+        if finished(folder) and result["status"] != "finished":
+            return work
+        folder.rename(_beside(folder, "replaced"))
+    work.rename(folder)
+    shutil.rmtree(_beside(folder, "replaced"), ignore_errors=True)
+    return folder
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write a JSON file whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    with open(part, "w", encoding="utf-8") as handle:
+        json.dump(values, handle, indent=1, ensure_ascii=False)
+        handle.write("\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+    part.replace(path)
+
+
+def _beside(folder: Path, what: str) -> Path:
+    return folder.parent / f".{folder.name}.{what}"
+
+
+def _recover(folder: Path) -> None:
+    """Bring back a result whose replacement was cut off between two renames, or clear what it left."""
+    replaced = _beside(folder, "replaced")
+    if replaced.exists():
+        if folder.exists():
+            shutil.rmtree(replaced)
+        else:
+            replaced.rename(folder)

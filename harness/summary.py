@@ -1,0 +1,43 @@
+"""What a run says when it has ended."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+def show(row: dict[str, Any], folder: Path) -> None:
+    """Print the figures of a row, where the results are, and the command that repeats the run."""
+    title = [row["recipe"], row["data"], row["model"], row["protocol"], row["precision"], f"seed {row['seed']}"]
+    lines = [f"{', '.join(str(part) for part in title if part)}: {row['status']}"]
+    if row["status"] == "finished":
+        lines += figures(row)
+    else:
+        lines += [f"  reason    {row['reason']}", f"  log       {nearby(folder)}/log.txt"]
+    lines += [f"  results   {nearby(folder)}", f"  again     {row['command']} rerun=true"]
+    print("\n" + "\n".join(lines))
+
+
+def figures(row: dict[str, Any]) -> list[str]:
+    lines = []
+    for name in ("test", "test_unseen", "valid"):
+        if f"{name}.accuracy" in row:
+            accuracy, f1, rows = (row[f"{name}.{key}"] for key in ("accuracy", "macro_f1", "rows"))
+            lines.append(
+                f"  {name.replace('test_unseen', 'unseen'):<9} accuracy {accuracy:.3f}   macro-F1 {f1:.3f}   ({rows:,} rows)"
+            )
+    lines.append(
+        f"  training  {row['train.seconds']:.1f} s, {row['train.samples_per_second']:,.0f} samples/s, "
+        f"{row['train.rows']:,} rows"
+    )
+    lines.append(f"  memory    {row['memory.peak_rss_mb']:,.0f} MB at most")
+    if row["model.parameters"]:
+        lines.append(
+            f"  model     {row['model.parameters'] / 1e6:.1f} million parameters, {row['model.size_mb']:,.0f} MB"
+        )
+    return lines
+
+
+def nearby(folder: Path) -> str:
+    """Return a path as one would type it from here."""
+    relative = os.path.relpath(folder)
+    return str(folder) if relative.startswith("..") else relative

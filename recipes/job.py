@@ -1,0 +1,153 @@
+"""The contract between harness and recipe: the job a recipe gets, and what it reports.
+
+A recipe is a module of this package with two functions:
+
+    def finetune(job: Job) -> Predict: ...   # train, save into job.model; return the function that predicts
+    def load(job: Job) -> Predict: ...       # the same function, from the saved model in job.model alone
+
+It marks its phases (`with job.phase("train"): ...`) and reports its steps (`job.step(...)`); it never times
+or scores itself. Standard library and numpy only: this runs in every library's environment.
+"""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class Ragged:
+    """Rows of different lengths, kept flat: row i is `values[offsets[i]:offsets[i + 1]]`.
+
+    On disk: `NAME.values.bin` (any dtype) and `NAME.offsets.bin` (int64, one more than there are rows), read
+    by memory map.
+    """
+
+    def __init__(self, values: np.ndarray, offsets: np.ndarray):
+        self.values, self.offsets = values, offsets
+
+    @classmethod
+    def open(cls, folder: Path, name: str, dtype: str) -> "Ragged":
+        return cls(
+            read_array(folder / f"{name}.values.bin", dtype), read_array(folder / f"{name}.offsets.bin", "int64")
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+
+def read_array(path: Path, dtype: str) -> np.ndarray:
+    """Memory-map a flat binary file; an empty file is an empty array."""
+    if path.stat().st_size == 0:
+        return np.empty(0, dtype)
+    return np.memmap(path, dtype, mode="r")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows to predict: their texts, and their token ids (one int32 array a row, special tokens included)."""
+
+    texts: list[str]
+    token_ids: list[np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+Predict = Callable[[Batch], np.ndarray]  # a batch -> logits, float32 (rows, labels)
+
+
+class Split:
+    """One split of the data: row ids (int64), labels (int32), texts and, where the recipe has a tokenizer, token ids."""
+
+    def __init__(self, name: str, data: Path, tokens: Path | None = None):
+        self.name = name
+        self.row_ids = read_array(data / "row_ids.bin", "int64")
+        self.labels = read_array(data / "labels.bin", "int32")
+        self._texts = Ragged.open(data, "texts", "uint8")
+        self.token_ids = Ragged.open(tokens, "token_ids", "int32") if tokens else None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def text(self, row: int) -> str:
+        return self._texts[row].tobytes().decode("utf-8")
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens in each row; UTF-8 bytes where there is no tokenizer."""
+        return (self.token_ids or self._texts).lengths
+
+    def batch(self, rows: Sequence[int] | np.ndarray) -> Batch:
+        ids = self.token_ids
+        return Batch([self.text(r) for r in rows], [ids[r] for r in rows] if ids else [])
+
+
+@dataclass
+class Job:
+    """One run, as `job.json` describes it. `folder` is where that file lies; the model goes to `model`."""
+
+    folder: Path
+    recipe: str
+    seed: int
+    precision: str  # fp32 or bf16
+    labels: list[str]
+    settings: dict[str, Any]  # conf/recipe/NAME.yaml, as resolved
+    train: dict[str, Any]  # what all recipes share: epochs, batch_size, …
+    weights: Path | None  # a Hugging Face folder: config.json, model.safetensors, tokenizer.json
+    pooling: str | None  # mean (over unpadded positions) or cls
+    splits: dict[str, dict[str, str]]
+    _events: Any = field(default=None, repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> "Job":
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["weights"] = Path(values["weights"]) if values["weights"] else None
+        return cls(folder=path.resolve().parent, **values)
+
+    @property
+    def model(self) -> Path:
+        """The folder the fine-tuned model is saved in."""
+        return self.folder / "model"
+
+    def split(self, name: str) -> Split:
+        """Return the split `train`, `valid` or `test`."""
+        where = self.splits[name]
+        return Split(name, Path(where["data"]), Path(where["tokens"]) if "tokens" in where else None)
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Append one line to `events.jsonl`: its kind, the time (seconds since the epoch) and `values`."""
+        if self._events is None:
+            self._events = open(self.folder / "events.jsonl", "a", encoding="utf-8", buffering=1)
+        self._events.write(json.dumps({"event": kind, "time": time.time(), **values}) + "\n")
+
+    def step(self, step: int, steps: int, **values: float | None) -> None:
+        """Report optimiser step `step` of `steps`, with what is known of loss, learning_rate, grad_norm."""
+        self.event("step", step=step, steps=steps, **values)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Mark a phase: load_weights, build_data, train, save. Its wall and CPU seconds are reported."""
+        wall, cpu = time.perf_counter(), _cpu_seconds()
+        self.event("phase_start", name=name)
+        yield
+        seconds, cpu_seconds = time.perf_counter() - wall, _cpu_seconds() - cpu
+        self.event("phase_end", name=name, seconds=seconds, cpu_seconds=cpu_seconds)
+
+
+def _cpu_seconds() -> float:
+    """CPU seconds (user and system) of this process and of its ended children."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

@@ -1,0 +1,77 @@
+"""Run one recipe in its library's environment: `python -m recipes.worker JOB.json finetune|reload`.
+
+`finetune` trains, predicts the valid and test rows and saves; `reload`, in a process of its own, predicts the test
+rows from the saved model alone and says how far the logits are from those before saving. The phases are timed here,
+at the same marks for every library.
+"""
+
+import importlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+from recipes.job import Job, Predict, Split
+
+PREDICT_BATCH = 64
+
+
+def main(path: str, action: str) -> int:
+    """Run the action; report a failure as an event (and its traceback in the log), and return the exit code."""
+    threading.Thread(target=die_with_parent, daemon=True).start()
+    job = Job.read(Path(path))
+    try:
+        {"finetune": finetune, "reload": reload}[action](job)
+    except Exception as error:
+        traceback.print_exc()
+        job.event("error", type=type(error).__name__, message=str(error))
+        return 1
+    return 0
+
+
+def finetune(job: Job) -> None:
+    """Train, predict valid and test, save the predictions."""
+    with job.phase("import"):
+        recipe = importlib.import_module(f"recipes.{job.recipe}")
+    predict = recipe.finetune(job)
+    for name in ("valid", "test"):
+        split = job.split(name)
+        with job.phase(f"evaluate_{name}"):
+            logits = predict_split(predict, split)
+        np.savez(job.folder / f"predictions_{name}.npz", row_ids=split.row_ids, labels=split.labels, logits=logits)
+
+
+def reload(job: Job) -> None:
+    """Load the saved model, predict the test split again, and report the largest difference of a logit."""
+    with job.phase("reload_import"):
+        recipe = importlib.import_module(f"recipes.{job.recipe}")
+    with job.phase("cold_load"):
+        predict = recipe.load(job)
+    with job.phase("inference"):
+        logits = predict_split(predict, job.split("test"))
+    before = np.load(job.folder / "predictions_test.npz")["logits"]
+    job.event("reloaded", max_difference=float(np.abs(logits - before).max()))
+
+
+def predict_split(predict: Predict, split: Split) -> np.ndarray:
+    """Return the logits of all rows, float32 (rows, labels), in their order; rows of like length go together."""
+    order = np.argsort(split.lengths, kind="stable")
+    logits = [predict(split.batch(order[i : i + PREDICT_BATCH])) for i in range(0, len(order), PREDICT_BATCH)]
+    ordered = np.empty((len(order), logits[0].shape[1]), np.float32)
+    ordered[order] = np.concatenate(logits)
+    return ordered
+
+
+def die_with_parent() -> None:
+    """Wait for the end of standard input, which the parent holds open; then end this process group at once."""
+    while os.read(0, 1):
+        pass
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""List, build, remove and recompile the environments of the recipes."""
+
+import argparse
+import shutil
+import sys
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from harness import environments
+from harness.errors import guarded
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions.add_parser("list", help="show each environment: size, build time, age, last use, versions (the default)")
+    for action, words in (
+        ("build", "build ahead what is not there: all, or those named"),
+        ("compile", "pin anew the packages of all NAME.in, or those named, into NAME.txt (the newest that fit)"),
+    ):
+        actions.add_parser(action, help=words).add_argument("names", nargs="*", metavar="NAME")
+    actions.add_parser("prune", help="remove the environments that no list of this checkout describes any more")
+    arguments = parser.parse_args()
+    run = {"build": build, "compile": compile_lists, "prune": prune}.get(arguments.action, show)
+    run(getattr(arguments, "names", None) or environments.names())
+
+
+def show(names: list[str]) -> None:
+    """Print one line an environment, and one a folder that no list describes."""
+    current = {environments.folder_of(name): name for name in names}
+    for folder, name in current.items():
+        if not folder.exists():
+            print(f"{name:<12} not built yet")
+    for folder in environments.built():
+        record = environments.record(folder)
+        name = current.get(folder, f"{record['name']} (old)")
+        used = (folder / "environment.json").stat().st_mtime
+        built = datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc)
+        versions = ", ".join(f"{p} {record['packages'].get(p, '?')}" for p in record["asked"])
+        print(f"{name:<12} {record['size_mb']:>6,.0f} MB  built {built:%Y-%m-%d} in {record['build_seconds']:.0f} s, "
+              f"used {(time.time() - used) / 86400:.0f} days ago: {versions}")  # fmt: skip
+
+
+def build(names: list[str]) -> None:
+    for name in names:
+        environments.ensure(name)
+
+
+def compile_lists(names: list[str]) -> None:
+    for name in names:
+        environments.compile_list(name)
+        print(f"configs/environments/{name}.txt")
+
+
+def prune(names: list[str]) -> None:
+    current = {environments.folder_of(name) for name in environments.names()}
+    for folder in environments.built():
+        if folder not in current:
+            size = environments.record(folder)["size_mb"]
+            shutil.rmtree(folder)
+            print(f"removed {folder} ({size:,.0f} MB)")
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

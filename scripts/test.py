@@ -1,0 +1,61 @@
+"""Run the checks and the tests: format, lint, types, unit tests, and each recipe with its real library."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from harness import bootstrap, environments
+from harness.errors import guarded
+
+CHECKS = (["ruff", "format", "--check", "--quiet"], ["ruff", "check", "--quiet"], ["mypy", "--no-error-summary"])
+
+
+def main() -> int:
+    arguments, for_pytest = parse()
+    failed = []
+    if not arguments.quick:
+        failed = [" ".join(check) for check in CHECKS if run([*check, "."] if check[0] == "ruff" else check)]
+        for name in environments.names():
+            environments.ensure(name)
+    tests = ["tests/unit"] if arguments.quick else ["tests/unit", "tests/recipes"]
+    if run(["pytest", *tests, *for_pytest]):
+        failed.append("pytest")
+    print(f"failed: {', '.join(failed)}" if failed else "all passed", flush=True)
+    return 1 if failed else 0
+
+
+def parse() -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(description=__doc__, epilog="Other arguments go to pytest.")
+    parser.add_argument("--quick", action="store_true", help="the unit tests alone: seconds")
+    parser.add_argument("--fresh", action="store_true", help="with all environments built anew, in a temporary place")
+    return parser.parse_known_args()
+
+
+def run(module: list[str]) -> int:
+    """Run a Python module with its arguments in the root of the repository; return its exit code."""
+    return subprocess.run([sys.executable, "-m", *module], cwd=ROOT, check=False).returncode
+
+
+def fresh() -> int:
+    """Run the tests again with an empty home for all that is built; clear it after."""
+    place = tempfile.mkdtemp(prefix="finetune-recipes-")
+    words = [word for word in sys.argv if word != "--fresh"]
+    try:
+        environment = {**os.environ, "FINETUNE_RECIPES_HOME": place}
+        return subprocess.run([sys.executable, *words], env=environment, check=False).returncode
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    if parse()[0].fresh:
+        sys.exit(fresh())
+    bootstrap.enter("tests")
+    sys.exit(guarded(main))

@@ -1,0 +1,63 @@
+"""The figures, against definitions written out."""
+
+import numpy as np
+import pytest
+
+from harness import metrics
+
+
+@pytest.fixture
+def some():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 5, 400)
+    logits = generator.normal(size=(400, 5)).astype(np.float32) + 2 * np.eye(5, dtype=np.float32)[labels]
+    return labels, logits
+
+
+def test_perfect_predictions_have_perfect_figures():
+    labels = np.array([0, 1, 2, 1])
+    figures = metrics.scores(labels, 100 * np.eye(3, dtype=np.float32)[labels])
+    assert (figures["accuracy"], figures["macro_f1"], figures["weighted_f1"]) == (1, 1, 1)
+    assert figures["log_loss"] == pytest.approx(0, abs=1e-9)
+    assert figures["calibration_error"] == pytest.approx(0, abs=1e-9)
+
+
+def test_figures_are_what_their_definitions_say(some):
+    labels, logits = some
+    figures = metrics.scores(labels, logits)
+    predicted = logits.argmax(1)
+    f1 = []
+    for label in range(5):
+        both = np.sum((predicted == label) & (labels == label))
+        f1.append(2 * both / (np.sum(predicted == label) + np.sum(labels == label)))
+    assert figures["macro_f1"] == pytest.approx(np.mean(f1))
+    assert figures["weighted_f1"] == pytest.approx(np.average(f1, weights=np.bincount(labels)))
+    logs = logits - np.log(np.exp(logits.astype(float)).sum(1, keepdims=True))
+    assert figures["log_loss"] == pytest.approx(-logs[np.arange(400), labels].mean(), rel=1e-6)
+
+
+def test_calibration_error_is_the_mean_gap_over_bins(some):
+    labels, logits = some
+    probabilities = metrics.softmax(logits)
+    expected = 0.0
+    for low in np.arange(15) / 15:
+        inside = [i for i in range(400) if low <= probabilities[i].max() < low + 1 / 15]
+        if inside:
+            accuracy = np.mean([probabilities[i].argmax() == labels[i] for i in inside])
+            expected += len(inside) / 400 * abs(accuracy - np.mean([probabilities[i].max() for i in inside]))
+    assert metrics.calibration_error(labels, probabilities) == pytest.approx(expected)
+
+
+def test_a_confident_wrong_model_is_badly_calibrated():
+    labels = np.zeros(10, int)
+    wrong = np.tile(np.array([[0, 50]], np.float32), (10, 1))
+    assert metrics.calibration_error(labels, metrics.softmax(wrong)) == pytest.approx(1)
+
+
+def test_classes_that_do_not_occur_count_in_the_details_only():
+    labels = np.array([0, 0, 1])
+    logits = 9 * np.eye(3, dtype=np.float32)[[0, 0, 1]]
+    assert metrics.scores(labels, logits)["macro_f1"] == 1
+    details = metrics.details(labels, logits, ["a", "b", "é, c"])
+    assert details["classes"]["é, c"] == {"precision": 0, "recall": 0, "f1": 0, "rows": 0}
+    assert details["confusion"] == [[2, 0, 0], [0, 1, 0], [0, 0, 0]]

@@ -1,0 +1,111 @@
+"""Where a model is found, and what is refused."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from harness import models
+from harness.errors import UserError
+
+CONFIG = {"name": "path", "hub": None, "revision": None, "package": None, "package_folder": None, "sha256": None}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A small model folder, whole."""
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    save_file({"weight": np.arange(1000, dtype=np.float32)}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", "max_position_embeddings": 64}))
+    (folder / "tokenizer.json").write_text("{}")
+    return folder
+
+
+def find(folder, **values):
+    return models.find(CONFIG | {"path": str(folder)} | values)
+
+
+def test_a_local_folder_is_taken_and_its_weights_are_digested(folder):
+    found = find(folder)
+    assert found.folder == folder
+    assert found.longest == 64
+    assert find(folder, sha256=found.digest).digest == found.digest
+
+
+def test_roberta_has_two_positions_fewer(folder):
+    (folder / "config.json").write_text(json.dumps({"model_type": "camembert", "max_position_embeddings": 514}))
+    assert find(folder).longest == 512
+
+
+def test_one_changed_byte_is_a_wrong_checksum(folder):
+    right = find(folder).digest
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    with pytest.raises(UserError, match=f"wrong checksum(.|\n)*{right}"):
+        find(folder, sha256=right)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 100, 3000])
+def test_half_a_download_is_told(folder, kept):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:kept])
+    with pytest.raises(UserError, match=f"not a whole safetensors file.*{kept:,} bytes"):
+        find(folder)
+
+
+def test_a_pickle_is_refused_with_the_way_to_convert_it(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="is a pickle(.|\n)*save_file"):
+        find(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=f"has no {name}"):
+        find(folder)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match="no folder .*/nowhere"):
+        find(tmp_path / "nowhere")
+
+
+def test_offline_with_nothing_found_one_message_says_what_was_tried(cli):
+    done = cli("model=bert_base", "data=onet", HF_ENDPOINT="http://127.0.0.1:9", HF_HOME="hub")
+    assert done.returncode == 1
+    for text in (
+        "bert_base was not found",
+        "local cache: not there",
+        "cannot be reached",
+        "none is known",
+        "hf download",
+    ):
+        assert text in done.stderr
+
+
+def test_a_file_in_the_hub_s_cache_is_checked_against_its_name(folder, tmp_path, monkeypatch):
+    """The hub's cache files a large file under its SHA-256: a blob cut short, or changed, shows."""
+    digest = find(folder).digest
+    cache = tmp_path / "hub"
+    repository = cache / "models--some--model"
+    snapshot = repository / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    blob = repository / "blobs" / digest
+    shutil.copy(folder / "model.safetensors", blob)
+    os.symlink(blob, snapshot / "model.safetensors")
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copy(folder / name, snapshot / name)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    hub = CONFIG | {"path": None, "hub": "some/model", "revision": "main"}
+    assert models.find(hub).folder == snapshot
+    blob.write_bytes(blob.read_bytes()[:-1] + b"\x7f")
+    with pytest.raises(UserError, match="wrong checksum"):
+        models.find(hub)
