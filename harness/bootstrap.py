@@ -39,9 +39,10 @@ def _enter(name: str) -> None:
 
 def suitable(name: str) -> bool:
     """Tell whether the running interpreter has what the environment `name` would have."""
-    if Path(sys.prefix) == environments.folder_of(name):
+    here = Path(sys.prefix).resolve()
+    if here == environments.folder_of(name).resolve():
         return True
-    if name == "core" and Path(sys.prefix) == environments.folder_of("tests"):
+    if name == "core" and here == environments.folder_of("tests").resolve():
         return True
     return _installed("finetune-recipes") and all(map(_installed, environments.requirements(name)))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -74,6 +75,30 @@ def plain(config: DictConfig) -> dict[str, Any]:
     if not 0 <= values["seed"] < 2**32:
         raise UserError(f"seed={values['seed']}: a whole number from 0 to 4294967295 is needed.", code=2)
     return values
+
+
+def quoted(word: str, sweep: bool) -> str:
+    """Return a word of the command line as Hydra can read it.
+
+    Hydra's grammar takes accents, spaces and brackets in a value within quotes only; people type
+    `data.label=catégorie` and `data.train=offres (1).csv`.
+    """
+    key, equals, value = word.partition("=")
+    if not equals or word.startswith("-") or _parses(word):
+        return word
+    inside = value[1:-1] if value.startswith("[") and value.endswith("]") else None
+    elements = (value if inside is None else inside).split(",") if sweep or inside is not None else [value]
+    text = ",".join("'" + element.strip().replace("'", "\\'") + "'" for element in elements)
+    again = f"{key}={text}" if inside is None else f"{key}=[{text}]"
+    return again if _parses(again) else word
+
+
+def _parses(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return True
 
 
 def choices(group: str) -> list[str]:

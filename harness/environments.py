@@ -100,7 +100,13 @@ def of(name: str, choice: str) -> Environment:
     answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     if answer.returncode:
         raise UserError(f"env={choice}: {python} does not run as a Python:\n{_tail(answer.stderr)}")
-    return Environment(choice, python, json.loads(answer.stdout))
+    packages = {normal(package): version for package, version in json.loads(answer.stdout).items()}
+    return Environment(choice, python, dict(sorted(packages.items())))
+
+
+def normal(package: str) -> str:
+    """Return a package's name in the one form that compares (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def _build(name: str, folder: Path) -> None:
@@ -117,7 +123,7 @@ def _build(name: str, folder: Path) -> None:
         size = sum(path.lstat().st_size for path in folder.rglob("*")) / 1e6
         show(f"({size:.0f} MB)")
     site = next(folder.glob("lib/python*/site-packages"))
-    packages = {d.name: d.version for d in importlib.metadata.distributions(path=[str(site)])}
+    packages = {normal(d.name): d.version for d in importlib.metadata.distributions(path=[str(site)])}
     known = {
         "name": name,
         "asked": requirements(name),

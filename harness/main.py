@@ -23,11 +23,13 @@ def main() -> int:
     traceback_wanted = os.environ.setdefault("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print its own words and exit; we want the exception
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is as clean as Ctrl-C
-    codes: list[int] = []
+    words, codes = sys.argv[1:], []
+    sweep = "-m" in words or "--multirun" in words
+    sys.argv[1:] = [config.quoted(word, sweep) for word in words]
 
     @hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
     def task(composed: DictConfig) -> None:
-        codes.append(answered(lambda: run.run(config.plain(composed), command())))
+        codes.append(answered(lambda: run.run(config.plain(composed), command(words, sweep))))
 
     def composed_and_run() -> int:
         try:
@@ -35,13 +37,14 @@ def main() -> int:
         except (HydraException, OmegaConfBaseException) as error:
             if traceback_wanted:
                 raise
-            raise UserError(config.explain(error, sys.argv[1:]), code=2) from None
+            raise UserError(config.explain(error, words), code=2) from None
         return max(codes, default=0)
 
     return guarded(composed_and_run)
 
 
-def command() -> str:
-    """Return the command that repeats this run."""
-    overrides = [word for word in HydraConfig.get().overrides.task if not word.startswith("rerun=")]
-    return shlex.join(["python", "train.py", *overrides])
+def command(words: list[str], sweep: bool) -> str:
+    """Return the command that repeats this run, one of the runs of a sweep too."""
+    if sweep:
+        words = list(HydraConfig.get().overrides.task)
+    return shlex.join(["python", "train.py", *(word for word in words if not word.startswith("rerun="))])

@@ -57,7 +57,8 @@ def quality(prepared: "Prepared", working: Path) -> dict[str, float]:
     """Score the predictions of valid and test; those whose text does not stand in train apart, where some do."""
     from harness import metrics  # scikit-learn takes most of a second to import: not before it is needed
 
-    figures, by_class = {}, {}
+    figures: dict[str, float] = {}
+    by_class = {}
     for name in ("valid", "test"):
         saved = np.load(working / f"predictions_{name}.npz")
         labels, logits = saved["labels"], saved["logits"]

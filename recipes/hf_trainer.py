@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModel, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import AutoModel, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from recipes.job import Batch, Job, Predict, Split
 

@@ -14,7 +14,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ Predict = Callable[[Batch], np.ndarray]  # a batch -> logits, float32 (rows, lab
 
 
 class Split:
-    """One split of the data: row ids (int64), labels (int32), texts and, where the recipe has a tokenizer, token ids."""
+    """One split of the data: row ids (int64), labels (int32), texts, and token ids where the recipe has a tokenizer."""
 
     def __init__(self, name: str, data: Path, tokens: Path | None = None):
         self.name = name
@@ -109,7 +109,6 @@ class Job:
     weights: Path | None  # a Hugging Face folder: config.json, model.safetensors, tokenizer.json
     pooling: str | None  # mean (over unpadded positions) or cls
     splits: dict[str, dict[str, str]]
-    _events: Any = field(default=None, repr=False)
 
     @classmethod
     def read(cls, path: Path) -> "Job":
@@ -129,9 +128,9 @@ class Job:
 
     def event(self, kind: str, **values: Any) -> None:
         """Append one line to `events.jsonl`: its kind, the time (seconds since the epoch) and `values`."""
-        if self._events is None:
-            self._events = open(self.folder / "events.jsonl", "a", encoding="utf-8", buffering=1)
-        self._events.write(json.dumps({"event": kind, "time": time.time(), **values}) + "\n")
+        line = json.dumps({"event": kind, "time": time.time(), **values}) + "\n"
+        with open(self.folder / "events.jsonl", "a", encoding="utf-8") as events:
+            events.write(line)
 
     def step(self, step: int, steps: int, **values: float | None) -> None:
         """Report optimiser step `step` of `steps`, with what is known of loss, learning_rate, grad_norm."""

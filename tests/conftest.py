@@ -1,19 +1,12 @@
-"""What all tests share: the repository, the real command line, and a place of one's own for results."""
+"""Fixtures: the real command line, with its results in a temporary folder."""
 
 import os
+import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
-RECIPES = sorted(path.stem for path in (ROOT / "conf" / "recipe").glob("*.yaml"))
-
-
-@pytest.fixture(scope="session")
-def root() -> Path:
-    return ROOT
+from support import ROOT, Runs, workers
 
 
 @pytest.fixture
@@ -22,9 +15,17 @@ def cli(tmp_path):
 
     def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "train.py"), f"outputs={tmp_path / 'outputs'}", *words]
-        environment = {**os.environ, "COLUMNS": "200", **variables}
+        environment = {**os.environ, **variables}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
     return run
+
+
+@pytest.fixture
+def runs(tmp_path):
+    runs = Runs(tmp_path / "outputs")
+    yield runs
+    for worker in workers(tmp_path):
+        os.killpg(worker.pid, signal.SIGKILL)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness import progress
-from harness.data.rows import SHOWN, Spool, fill
+from harness.data.rows import SHOWN, Spool, fill, listed
 from harness.data.source import SPLITS, Sizes, Source
 from harness.data.split import cut, nested, rows_wanted
 from harness.errors import UserError
@@ -85,11 +85,10 @@ def _check_rows(spools: Mapping[str, Spool], names: Mapping[str, int]) -> None:
         numbers = rows.array("labels")
         strange = [(name, n) for name, n in names.items() if n not in train and (numbers == n).any()]
         if strange:
-            lines = [f"{rows.place}: {len(strange)} labels do not occur in train ({spools['train'].place}):"]
+            lines = [f"{rows.place}: of its labels, {len(strange)} do not occur in train ({spools['train'].place}):"]
             for name, number in strange[:SHOWN]:
-                at = np.flatnonzero(numbers == number)
-                first = ", ".join(map(str, rows.array("row_ids")[at[:SHOWN]]))
-                lines.append(f"  `{name}` in {len(at):,} rows: {first}{', …' if len(at) > SHOWN else ''}")
+                at = rows.array("row_ids")[numbers == number]
+                lines.append(f"  `{name}`: {listed(at[:SHOWN].tolist(), len(at))}")
             raise UserError("\n".join([*lines, "Mend these labels, or add rows with them to train."]))
 
 

@@ -44,7 +44,7 @@ def encoding_of(path: Path, chosen: str | None = None) -> str:
         raise _broken(path, name, bad, "")
     good, wrong = _count(path)
     if good > wrong:
-        beside = f": {wrong:,} such bytes beside {good:,} good characters beyond ASCII, so the file is damaged or mixed"
+        beside = f", as other characters beyond ASCII in it are (good: {good:,}, bad: {wrong:,})"
         raise _broken(path, name, bad, beside)
     return _legacy(path)
 
@@ -79,7 +79,7 @@ def _broken(path: Path, encoding: str, offset: int, beside: str) -> UserError:
             block = handle.read(min(BLOCK, left))
             line, left = line + block.count(b"\n"), left - len(block)
         value = handle.read(1)
-    what = f"byte {offset} (0x{value.hex()})" if value else f"the end, byte {offset},"
+    what = f"the byte at offset {offset} (0x{value.hex()})" if value else "the end of the file"
     return UserError(f"{path}, line {line}: {what} is not valid {encoding}{beside}.\n{MEND}")
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,15 +121,18 @@ class _Wrong:
         if not errors:
             notes["dropped_rows"] = sum(self.counts.values())
             return
-        lines = [f"{place}: {len(errors)} kinds of rows cannot be used:" if len(errors) > 1 else f"{place}:"]
-        for problem in errors:
-            more = ", …" if self.counts[problem] > SHOWN else ""
-            numbers = ", ".join(map(str, self.first[problem])) + more
-            lines.append(f"  {problem} in {self.counts[problem]:,} rows: {numbers}")
+        lines = [f"{place}: these rows cannot be used."]
+        lines += [f"  {problem}: {listed(self.first[problem], self.counts[problem])}" for problem in errors]
         lines.append("Row 1 is the first row of data, after the header if there is one. Mend these rows.")
         if set(errors) & set(empty):
             lines[-1] += " Empty ones can be left out: data.empty_rows=drop"
         raise UserError("\n".join(lines))
+
+
+def listed(first: Sequence[int], count: int) -> str:
+    """Return the first row numbers in words, and how many there are where that is not plain."""
+    more = f", … ({count:,} in all)" if count > len(first) else ""
+    return f"row{'s' if count > 1 else ''} {', '.join(map(str, first))}{more}"
 
 
 def _free_text(place: str, names: dict[str, int], rows: int) -> UserError:

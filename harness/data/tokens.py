@@ -69,7 +69,8 @@ def _encode(encoder: Any, texts: IO[bytes], offsets: np.ndarray, max_length: int
 def _head(texts: IO[bytes], start: int, end: int, characters: int) -> tuple[str, bool]:
     """Return the text at bytes `start` to `end`, or its beginning, cut before white space; and whether it is whole.
 
-    Tokens do not reach across white space, so that the beginning's tokens, but for the last, are the whole's.
+    Tokens do not reach across white space, so the tokens of the beginning are those of the whole. Where one word
+    is longer than `characters` (thousands of them) it is cut within.
     """
     texts.seek(start)
     data = texts.read(min(end - start, 4 * characters))  # a character has at most 4 bytes

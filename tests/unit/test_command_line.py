@@ -1,7 +1,7 @@
 """The command line: help, every shipped choice, and what is said of a wrong one. All through train.py itself."""
 
 import pytest
-from conftest import ROOT
+from support import ROOT
 
 CHOICES = [
     (group.name, choice.stem)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import RECIPES, ROOT
+from support import RECIPES, ROOT
 
 from harness import bootstrap, environments
 from harness.errors import UserError

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import RECIPES, ROOT
+from support import RECIPES, ROOT
 
 LIBRARIES = {
     "torch", "tensorflow", "keras", "keras_hub", "jax", "flax", "transformers", "accelerate", "fastai", "flair",

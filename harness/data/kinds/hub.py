@@ -1,5 +1,6 @@
 """Any data set of the Hugging Face hub, or of a local folder, by its id and columns, through `datasets`."""
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ from harness.data.kinds.csv import columns, drop_empty
 from harness.data.source import SPLITS, Notes, Part, Row, Source, joined, nearest
 from harness.data.tables import Cells, check_columns
 from harness.errors import UserError
-from harness.home import sha256
+from harness.home import home, sha256
 
 SECONDS = 10  # to wait for the hub's first answer
 LOGIN = "log in with `hf auth login` or set HF_TOKEN"
@@ -58,14 +59,19 @@ def find(name: str, config_name: str | None, revision: str | None, instead: str 
         digest = hashlib.sha256(repr(content).encode()).hexdigest()
         identity, described = {"folder": digest}, {"folder": str(folder.absolute()), "sha256": digest}
         name, commit, cached = str(folder), None, False
+        cache = home() / "hub" / digest[:12]  # its own cache would not see a changed byte at an unchanged time
     else:
         commit, cached = _commit(name, revision, instead)
+        cache = None
         identity = {"id": name, "commit": commit}
         described = {"id": name, "revision": commit}
 
+    @functools.cache
+    def load() -> Any:
+        return _load(name, config_name, commit, cached, cache, instead)
+
     def cells(splits: list[str], wanted: list[str], notes: Notes) -> Cells:
-        data = _load(name, config_name, commit, cached, instead)
-        return _cells(data, name, splits, wanted)
+        return _cells(load(), name, splits, wanted)
 
     return Found({**identity, "config_name": config_name}, described, cells)
 
@@ -81,14 +87,15 @@ def _reader(found: Found, split: str, texts: list[str], label: str) -> Callable[
 def _commit(name: str, revision: str | None, instead: str) -> tuple[str, bool]:
     """Return the commit that `revision` (null: the newest) means, and whether it is to be taken from the cache.
 
-    The hub is asked, unless `revision` is a commit that the cache holds; where it cannot be reached, the
-    newest in the cache is taken.
+    The hub is asked, unless `revision` is the commit that the cache holds; where it cannot be reached, that one
+    is taken.
     """
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-    cached = _cached_commit(Path(constants.HF_HOME), name, revision)
-    if cached and (cached == revision or constants.HF_HUB_OFFLINE):
+    newest = _cached_commit(Path(constants.HF_HOME), name)
+    cached = newest if revision in (None, newest) else None  # `datasets` takes the newest it has, and no other
+    if cached and (revision or constants.HF_HUB_OFFLINE):
         return cached, True
     try:
         return str(HfApi().dataset_info(name, revision=revision, timeout=SECONDS).sha), False
@@ -108,13 +115,13 @@ def _commit(name: str, revision: str | None, instead: str) -> tuple[str, bool]:
         raise _unreachable(name, error, instead) from None
 
 
-def _cached_commit(hf_home: Path, name: str, revision: str | None) -> str | None:
-    """Return the commit of the newest copy of the data set in the cache of `datasets` (the one at `revision`)."""
+def _cached_commit(hf_home: Path, name: str) -> str | None:
+    """Return the commit of the newest copy of the data set in the cache of `datasets`, if there is one."""
     root = Path(os.environ.get("HF_DATASETS_CACHE", hf_home / "datasets")).expanduser()
     folders = [path for path in root.glob("*") if _plain(path.name) == _plain(name)]
-    copies = (copy for path in folders for copy in path.glob(f"*/*/{revision or '*'}/dataset_info.json"))
+    copies = (info.parent for path in folders for info in path.glob("*/*/*/dataset_info.json"))
     newest = max(copies, key=lambda path: path.stat().st_mtime, default=None)
-    return newest.parent.name if newest else None
+    return newest.name if newest else None
 
 
 def _plain(name: str) -> str:
@@ -148,7 +155,7 @@ def _cells(data: Any, name: str, splits: list[str], wanted: list[str]) -> Cells:
 
 
 def _batches(path: Path) -> Iterator[Any]:
-    """Yield the record batches of an Arrow file, read and not mapped: pages of a map stay in memory as they are read."""
+    """Yield the record batches of an Arrow file, read and not mapped: the pages of a map stay in memory."""
     import pyarrow
 
     with pyarrow.OSFile(str(path)) as handle:
@@ -162,20 +169,29 @@ def _named(cell: Any, name_of: Any) -> Any:
     return name_of(cell) if cell >= 0 else None
 
 
-def _load(name: str, config_name: str | None, commit: str | None, cached: bool, instead: str) -> Any:
+def _load(
+    name: str, config_name: str | None, commit: str | None, cached: bool, cache: Path | None, instead: str
+) -> Any:
     """Return the data set as a dict of splits, quietly; UserError for all that can go wrong."""
     from huggingface_hub import constants, logging
 
-    if cached:
-        constants.HF_HUB_OFFLINE = True  # before `datasets` is imported; else it tries the hub for half a minute
+    offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = offline or cached  # read when `datasets` is imported: it tries for half a minute else
     import datasets
 
     logging.set_verbosity_error()
     datasets.logging.set_verbosity_error()
     datasets.disable_progress_bars()
     try:
-        return datasets.load_dataset(name, config_name, revision=commit, keep_in_memory=False)
+        where = str(cache) if cache else None
+        data = datasets.load_dataset(name, config_name, revision=commit, keep_in_memory=False, cache_dir=where)
     except ConnectionError as error:
         raise _unreachable(name, error, instead) from None
     except Exception as error:  # the library raises ValueError, its own classes, and those of its readers
         raise UserError(f"{name} cannot be loaded: {str(error).strip() or type(error).__name__}") from None
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+    files = [file["filename"] for split in data.values() for file in split.cache_files]
+    if cached and not all(str(commit) in Path(file).parts for file in files):
+        raise UserError(f"{name}: the cache of `datasets` does not hold commit {commit} with this data.config_name.")
+    return data

@@ -1,6 +1,6 @@
 """O*NET's occupations: title and description, with the major group of the United States' SOC 2018.
 
-O*NET 28 database (CC BY 4.0), as a package carries it.
+The O*NET database (CC BY 4.0), as a package carries it.
 """
 
 import csv

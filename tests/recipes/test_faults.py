@@ -1,0 +1,199 @@
+"""Bad luck: kills, Ctrl-C, limits, full disks. Nothing is lost, no process is left, and the row says what happened."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import RECIPES, ROOT, Runs, gone, workers
+
+from harness import environments, home
+
+PHASES = ["import", "build_data", "train", "save", "evaluate_valid", "evaluate_test", "reload_import", "inference"]
+
+
+def end(process: subprocess.Popen[str], seconds: float = 60) -> str:
+    said, _ = process.communicate(timeout=seconds)
+    assert "Traceback" not in said, said
+    return said
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_killed_in_each_phase_and_started_again(runs, recipe, tmp_path):
+    for phase in PHASES:
+        process = runs.start(f"recipe={recipe}")
+        runs.wait_for(phase, process)
+        process.kill()
+        assert gone(tmp_path), f"a worker outlived its parent, killed in the phase {phase}"
+        process.communicate()
+        assert runs.folders() == [], "a run that was killed left a result"
+    runs.run(f"recipe={recipe}")
+    undisturbed = Runs(tmp_path / "undisturbed")
+    undisturbed.run(f"recipe={recipe}")
+    for name in ("valid", "test"):
+        one, other = (np.load(r.folders()[0] / f"predictions_{name}.npz")["logits"] for r in (runs, undisturbed))
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_killed_worker_is_a_row_that_says_so(runs, tmp_path):
+    process = runs.start("recipe=hf_trainer")
+    runs.wait_for("train", process).kill()
+    said = end(process)
+    assert process.returncode == 1
+    row = runs.row()
+    assert row["status"] == "failed"
+    assert "SIGKILL" in row["reason"]
+    assert "in the phase train" in row["reason"]
+    assert row["reason"] in said
+    assert Path(row["log"]).exists()
+    assert gone(tmp_path)
+    runs.run("recipe=hf_trainer")
+    assert runs.row()["status"] == "finished"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_interrupted_once(runs, tmp_path, number):
+    process = runs.start("recipe=hf_trainer")
+    runs.wait_for("train", process)
+    began = time.monotonic()
+    process.send_signal(number)
+    end(process)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 130
+    assert runs.row()["status"] == "interrupted"
+    assert workers(tmp_path) == []
+
+
+def test_interrupted_twice_ends_at_once_a_worker_that_does_not_react(runs, tmp_path):
+    process = runs.start("recipe=hf_trainer")
+    runs.wait_for("train", process).send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None
+    assert workers(tmp_path)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    end(process)
+    assert time.monotonic() - began < 3
+    assert process.returncode == 130
+    assert runs.row()["status"] == "interrupted"
+    assert workers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"), [("limits.minutes=0.05", "timed_out"), ("limits.memory_gb=0.2", "out_of_memory")]
+)
+def test_a_limit_ends_the_run_cleanly(runs, tmp_path, limit, status):
+    runs.run("recipe=hf_trainer", limit, code=1)
+    row = runs.row()
+    assert row["status"] == status
+    assert limit in row["reason"]
+    assert workers(tmp_path) == []
+
+
+def test_of_two_started_at_once_one_works_and_the_other_waits(runs):
+    first, second = runs.start("recipe=tfidf"), runs.start("recipe=tfidf")
+    said = sorted([end(first), end(second)], key=len)
+    assert first.returncode == second.returncode == 0
+    assert "waiting: another process is at this run" in said[0]
+    assert "finished already" in said[0]
+    assert "training …" in said[1]
+    assert "training …" not in said[0]
+    assert runs.row()["status"] == "finished"
+
+
+def test_a_repetition_that_fails_keeps_the_finished_result(runs):
+    runs.run("recipe=tfidf")
+    before = runs.row()
+    said = runs.run("recipe=tfidf", "rerun=true", "limits.memory_gb=0.01", code=1)
+    assert "out_of_memory" in said
+    assert runs.row() == before
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a small file system in memory; its size in MB is to be given."""
+    mounted = []
+
+    def mount(megabytes: int, options: str = "rw") -> Path:
+        place = tmp_path / f"disk{len(mounted)}"
+        place.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,{options}", "tmpfs", str(place)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("mounting a file system needs root")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("megabytes", [1, 60])
+def test_a_full_disk_is_a_clear_row(small_disk, megabytes):
+    disk = small_disk(megabytes)
+    runs = Runs(disk / "outputs")
+    if megabytes == 1:
+        (disk / "full").write_bytes(b"x" * 940_000)
+    said = runs.run("recipe=hf_trainer", code=1)
+    assert "no space left on the device" in said.lower()
+    if megabytes == 60:
+        assert runs.row()["status"] == "failed"
+        assert "no space left on the device" in runs.row()["reason"].lower()
+
+
+def test_a_full_disk_under_the_caches_is_told(small_disk, runs):
+    disk = linked_home(small_disk(2))
+    said = runs.run("recipe=hf_trainer", code=1, FINETUNE_RECIPES_HOME=str(disk))
+    assert "no space left on the device" in said
+
+
+def test_no_write_permission_is_told(small_disk):
+    runs = Runs(small_disk(1, "ro") / "outputs")
+    said = runs.run("recipe=tfidf", code=1)
+    assert "no permission" in said
+    assert "outputs=FOLDER" in said
+
+
+def linked_home(place: Path) -> Path:
+    """Make a home for caches that has nothing but the environment these tests run in, and the packages."""
+    (place / "environments").mkdir(parents=True)
+    running = environments.folder_of("tests")
+    (place / "environments" / running.name).symlink_to(running)
+    (place / "packages").symlink_to(home.home() / "packages")
+    return place
+
+
+def test_an_environment_that_cannot_be_built_is_a_row_with_the_tool_s_last_lines(runs, tmp_path):
+    said = runs.run(
+        "recipe=tfidf",
+        code=1,
+        FINETUNE_RECIPES_HOME=str(linked_home(tmp_path / "home")),
+        PIP_CONFIG_FILE="/dev/null",
+        PIP_INDEX_URL="http://127.0.0.1:9/simple",
+        UV_CACHE_DIR=str(tmp_path / "uv-cache"),
+        UV_HTTP_RETRIES="0",
+        PIP_FIND_LINKS="",
+    )
+    row = runs.row()
+    assert row["status"] == "failed"
+    assert "`uv pip` failed" in said
+    assert "127.0.0.1:9" in said
+    log = Path(said.split("full log: ")[1].splitlines()[0])
+    assert "127.0.0.1:9" in log.read_text(encoding="utf-8")
+
+
+def test_a_bare_start_without_a_registry_is_told(tmp_path):
+    bare = {**os.environ, "FINETUNE_RECIPES_HOME": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": ""}
+    bare |= {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "UV_CACHE_DIR": str(tmp_path / "uv"), "PIP_RETRIES": "0"}
+    bare |= {"UV_HTTP_RETRIES": "0"}
+    done = subprocess.run(
+        [os.path.realpath("/proc/self/exe"), str(ROOT / "train.py")], env=bare, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(("full log: ", "  "))
+    assert "error: " in done.stderr
+    assert "Traceback" not in done.stderr

