@@ -9,9 +9,7 @@ import sys
 from pathlib import Path
 
 from harness import environments
-from harness.errors import UserError, guarded
-
-MINIMUM = (3, 10)
+from harness.errors import guarded
 
 
 def enter(name: str = "core") -> None:
@@ -26,9 +24,6 @@ def enter(name: str = "core") -> None:
 
 
 def _enter(name: str) -> None:
-    if sys.version_info < MINIMUM:
-        found = ".".join(map(str, sys.version_info[:3]))
-        raise UserError(f"Python 3.10 or newer is needed; {sys.executable} is {found}.")
     os.environ.setdefault("FINETUNE_RECIPES_PYTHON", sys.executable)
     if not suitable(name):
         python = environments.ensure(name).python

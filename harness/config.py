@@ -20,6 +20,7 @@ CONF = ROOT / "conf"
 
 
 class Precision(Enum):
+    auto = "auto"
     fp32 = "fp32"
     bf16 = "bf16"
 
@@ -45,7 +46,7 @@ class Config:
     model: Any = MISSING
     protocol: Any = MISSING
     seed: int = 0
-    precision: Precision = Precision.fp32
+    precision: Precision = Precision.auto
     train: Train = field(default_factory=Train)
     env: str = "managed"
     threads: int | None = None

@@ -83,7 +83,7 @@ def built() -> list[Path]:
 
 
 def record(folder: Path) -> dict[str, Any]:
-    """Return what was written down of an environment when it was built: name, asked, packages, size_mb, build_seconds."""
+    """Return what was written of an environment when it was built: name, asked, packages, size_mb, build_seconds."""
     return json.loads((folder / "environment.json").read_text(encoding="utf-8"))
 
 
@@ -172,7 +172,7 @@ def run_uv(arguments: list[str], log: Path, find_links: bool = True) -> None:
         ).returncode
     if code:
         text = log.read_text(encoding="utf-8", errors="replace")
-        raise UserError(f"`uv {' '.join(arguments[:2])}` failed (exit code {code}):\n{_tail(text)}\nfull log: {log}")
+        raise UserError(f"`uv {' '.join(arguments[:2])}` failed (exit code {code}):\n{_tail(text)}", log=log)
 
 
 @cache

@@ -3,17 +3,19 @@
 import errno
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class UserError(Exception):
     """A problem that the person at the keyboard can mend; its text is all they need to see.
 
-    `code` is the exit status: 1 for bad input or bad luck, 2 for a wrong command line.
+    `code` is the exit status: 1 for bad input or bad luck, 2 for a wrong command line. `log` is the file with the
+    whole output of a tool that failed.
     """
 
-    def __init__(self, message: str, code: int = 1):
-        super().__init__(message)
-        self.code = code
+    def __init__(self, message: str, code: int = 1, log: Path | None = None):
+        super().__init__(message + (f"\nfull log: {log}" if log else ""))
+        self.code, self.log = code, log
 
 
 def explain(error: OSError) -> str:

@@ -26,6 +26,7 @@ class Outcome:
 
     status: str = "finished"
     reason: str | None = None
+    log: Path | None = None  # of a tool that failed before the worker started
     phases: dict[str, dict[str, float]] = field(default_factory=dict)  # name -> seconds, cpu_seconds
     steps: int | None = None
     worker_seconds: float | None = None
@@ -155,10 +156,11 @@ def exceeded(limits: dict[str, float | None], seconds: float, resident: int) -> 
 
 def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
     """Return status and reason for a worker that ended with exit code `code` (negative: by that signal)."""
-    if shutil.disk_usage(folder).free < 1 << 20:
+    message = outcome.error["message"] if outcome.error else ""
+    if "no space left" in message.lower() or shutil.disk_usage(folder).free < 1 << 20:
         return "failed", f"no space left on the device ({folder})"
     if outcome.error:
-        kind, message = outcome.error["type"], outcome.error["message"]
+        kind = outcome.error["type"]
         text = f"{kind}: {message.strip().splitlines()[0] if message.strip() else ''}".rstrip(": ")
         memory = kind in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in message
         return ("out_of_memory" if memory else "failed"), text

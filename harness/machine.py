@@ -24,11 +24,23 @@ def describe() -> str:
     return f"{_processor()}, {processors()} processors, {memory}, {gpus}, {platform.system()} {platform.machine()}"
 
 
+def computes_bf16() -> bool:
+    """Tell whether the GPUs, or without any the processor, have instructions for bf16 (elsewhere it is slower)."""
+    gpu = Gpu.open()
+    if gpu and gpu.handles:
+        return all(capability >= (8, 0) for capability in gpu.capabilities())
+    flags = set(_cpuinfo("flags").split()) | set(_cpuinfo("Features").split())
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
 def _processor() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(field: str) -> str:
+    """Return a field of the first processor; empty where the system has no such list."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")

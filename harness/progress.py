@@ -31,11 +31,13 @@ def step(text: str) -> Iterator[Callable[[str], None]]:
         thread.start()
     else:
         say(f"{text} …")
+    outcome = "failed after "
     try:
         yield show
+        outcome = ""
     finally:
         if live:
             ended.set()
             thread.join()
             print("\r\033[K", end="", file=sys.stderr)
-    say(f"{text}: {time.monotonic() - start:.1f} s {detail[0]}".rstrip())
+        say(f"{text}: {outcome}{time.monotonic() - start:.1f} s {detail[0]}".rstrip())

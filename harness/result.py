@@ -27,7 +27,7 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "schema": SCHEMA,
         "status": outcome.status,
         "reason": outcome.reason,
-        "log": str(folder / "log.txt") if outcome.status != "finished" else None,
+        "log": str(outcome.log or folder / "log.txt") if outcome.status != "finished" else None,
         "recipe": config["recipe"]["name"],
         "data": config["data"]["name"],
         "model": prepared.model.name if prepared.model else None,

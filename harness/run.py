@@ -18,6 +18,8 @@ from harness.monitor import Monitor
 
 def run(config: dict[str, Any], command: str) -> int:
     """Do the run that `config` describes, unless it is finished already; return the exit code."""
+    if config["precision"] == "auto":
+        config["precision"] = "bf16" if machine.computes_bf16() else "fp32"
     prepared = prepare(config)
     folder = store.directory(Path(config["outputs"]), prepared.identity)
     with store.claimed(folder):
@@ -65,6 +67,8 @@ def prepare(config: dict[str, Any]) -> Prepared:
         "protocol": config["protocol"],
         "precision": None,
         "seed": config["seed"],
+        "threads": config["threads"],
+        "env": config["env"],
     }
     if model and tokens:
         pooling = config["model"]["pooling"]
@@ -97,7 +101,9 @@ def attempt(config: dict[str, Any], prepared: Prepared, working: Path) -> Attemp
             pins = f"configs/environments/{config['recipe']['environment']}.txt"
             done.outcome.reason = f"{done.outcome.reason} in {config['env']}: install {pins} there, or take env=managed"
     except UserError as error:
-        done.outcome.end("failed", str(error))
+        progress.say(f"error: {error}")
+        done.outcome.end("failed", str(error).splitlines()[0].rstrip(":"))
+        done.outcome.log = error.log
     except OSError as error:
         done.outcome.end("failed", explain(error))
     except KeyboardInterrupt:

@@ -12,19 +12,18 @@ def show(row: dict[str, Any], folder: Path) -> None:
     if row["status"] == "finished":
         lines += figures(row)
     else:
-        lines += [f"  reason    {row['reason']}", f"  log       {nearby(folder)}/log.txt"]
-    lines += [f"  results   {nearby(folder)}", f"  again     {row['command']} rerun=true"]
+        lines += [f"  reason    {row['reason']}", f"  log       {nearby(Path(row['log']))}"]
+    again = f"{row['command']} rerun=true" if row["status"] == "finished" else row["command"]
+    lines += [f"  results   {nearby(folder)}", f"  again     {again}"]
     print("\n" + "\n".join(lines))
 
 
 def figures(row: dict[str, Any]) -> list[str]:
     lines = []
-    for name in ("test", "test_unseen", "valid"):
-        if f"{name}.accuracy" in row:
-            accuracy, f1, rows = (row[f"{name}.{key}"] for key in ("accuracy", "macro_f1", "rows"))
-            lines.append(
-                f"  {name.replace('test_unseen', 'unseen'):<9} accuracy {accuracy:.3f}   macro-F1 {f1:.3f}   ({rows:,} rows)"
-            )
+    for split, name in (("test", "test"), ("test_unseen", "unseen"), ("valid", "valid")):
+        if f"{split}.accuracy" in row:
+            accuracy, f1, rows = (row[f"{split}.{key}"] for key in ("accuracy", "macro_f1", "rows"))
+            lines.append(f"  {name:<9} accuracy {accuracy:.3f}   macro-F1 {f1:.3f}   ({rows:,} rows)")
     lines.append(
         f"  training  {row['train.seconds']:.1f} s, {row['train.samples_per_second']:,.0f} samples/s, "
         f"{row['train.rows']:,} rows"
@@ -37,7 +36,7 @@ def figures(row: dict[str, Any]) -> list[str]:
     return lines
 
 
-def nearby(folder: Path) -> str:
+def nearby(path: Path) -> str:
     """Return a path as one would type it from here."""
-    relative = os.path.relpath(folder)
-    return str(folder) if relative.startswith("..") else relative
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

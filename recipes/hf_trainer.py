@@ -81,6 +81,7 @@ def finetune(job: Job) -> Predict:
     with job.phase("load_weights"):
         encoder = AutoModel.from_pretrained(job.weights, add_pooling_layer=False)
         model = Classifier(encoder, job.pooling, settings["head_dropout"], len(job.labels))
+        encoder.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])
     job.event("model", parameters=sum(p.numel() for p in model.parameters()))
     with job.phase("build_data"):
         train = TokenIds(job.split("train"))
@@ -90,7 +91,7 @@ def finetune(job: Job) -> Predict:
         ]
         optimizer = torch.optim.AdamW(groups, weight_decay=settings["weight_decay"], fused=True)
         arguments = TrainingArguments(
-            output_dir=str(job.folder / "checkpoints"),
+            output_dir=str(job.model),
             num_train_epochs=job.train["epochs"],
             per_device_train_batch_size=job.train["batch_size"],
             train_sampling_strategy="group_by_length",

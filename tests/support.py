@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -25,7 +24,12 @@ class Runs:
         command = [sys.executable, str(ROOT / "train.py"), f"outputs={self.outputs}", *SMALL, *words]
         environment = {**os.environ, **variables}
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
         )
 
     def run(self, *words: str, code: int = 0, **variables: str) -> str:

@@ -146,8 +146,8 @@ def test_a_full_disk_is_a_clear_row(small_disk, megabytes):
 
 
 def test_a_full_disk_under_the_caches_is_told(small_disk, runs):
-    disk = linked_home(small_disk(2))
-    said = runs.run("recipe=hf_trainer", code=1, FINETUNE_RECIPES_HOME=str(disk))
+    disk = linked_home(small_disk(1))
+    said = runs.run("recipe=hf_trainer", "data.train_size=null", code=1, FINETUNE_RECIPES_HOME=str(disk))
     assert "no space left on the device" in said
 
 
@@ -180,10 +180,9 @@ def test_an_environment_that_cannot_be_built_is_a_row_with_the_tool_s_last_lines
     )
     row = runs.row()
     assert row["status"] == "failed"
-    assert "`uv pip` failed" in said
+    assert "`uv pip install` failed" in row["reason"]
     assert "127.0.0.1:9" in said
-    log = Path(said.split("full log: ")[1].splitlines()[0])
-    assert "127.0.0.1:9" in log.read_text(encoding="utf-8")
+    assert "127.0.0.1:9" in Path(row["log"]).read_text(encoding="utf-8")
 
 
 def test_a_bare_start_without_a_registry_is_told(tmp_path):
@@ -191,7 +190,11 @@ def test_a_bare_start_without_a_registry_is_told(tmp_path):
     bare |= {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "UV_CACHE_DIR": str(tmp_path / "uv"), "PIP_RETRIES": "0"}
     bare |= {"UV_HTTP_RETRIES": "0"}
     done = subprocess.run(
-        [os.path.realpath("/proc/self/exe"), str(ROOT / "train.py")], env=bare, capture_output=True, text=True, check=False
+        [os.path.realpath("/proc/self/exe"), str(ROOT / "train.py")],
+        env=bare,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(("full log: ", "  "))

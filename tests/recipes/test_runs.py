@@ -21,7 +21,9 @@ def documented() -> set[str]:
 
 def as_documented(key: str, names: set[str]) -> bool:
     parts = key.split(".")
-    return key in names or ".".join([parts[0], "PHASE", *parts[2:]]) in names or ".".join(["SPLIT", *parts[1:]]) in names
+    return (
+        key in names or ".".join([parts[0], "PHASE", *parts[2:]]) in names or ".".join(["SPLIT", *parts[1:]]) in names
+    )
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -108,11 +110,11 @@ def test_one_s_own_postings_from_excel_in_french(runs, recipe, tmp_path):
 
 
 @pytest.mark.parametrize("recipe", DEEP)
-def test_a_batch_of_one_a_text_of_one_token_and_a_long_one(runs, recipe, tmp_path):
+def test_a_batch_of_one_a_text_of_one_token_and_one_of_10_mb(runs, recipe, tmp_path):
     with open(tmp_path / "rows.csv", "w", encoding="utf-8") as handle:
         handle.write("text,label\n")
         for number in range(24):
-            handle.write(f"{'nurse ' * (5000 if number == 3 else 1)}{number if number != 4 else ''},care\n")
+            handle.write(f"{'nurse ' * (1_700_000 if number == 3 else 1)}{number if number != 4 else ''},care\n")
             handle.write(f"welder {number},metal\n")
     runs.run(
         f"recipe={recipe}", "data=csv", f"data.train={tmp_path}/rows.csv", "data.text=text", "data.label=label",

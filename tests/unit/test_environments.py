@@ -112,12 +112,20 @@ def test_each_list_pins_what_is_asked_for(name):
         assert re.search(rf"^{package.lower()}==", pins, re.MULTILINE), package
 
 
-def test_an_old_python_is_told(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "version_info", (3, 9, 18))
-    with pytest.raises(SystemExit) as ended:
-        bootstrap.enter()
-    assert ended.value.code == 1
-    assert "Python 3.10 or newer is needed" in capsys.readouterr().err
+def test_an_old_python_is_told():
+    code = f"import sys, runpy; sys.version_info = (3, 9, 18); runpy.run_path({str(ROOT / 'train.py')!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: Python 3.10 or newer is needed")
+
+
+def test_where_the_project_is_installed_nothing_is_built(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    here = {*environments.requirements("core"), "finetune-recipes"}
+    monkeypatch.setattr(bootstrap, "_installed", here.__contains__)
+    assert bootstrap.suitable("core")
+    here.remove("hydra-core")
+    assert not bootstrap.suitable("core")
 
 
 def test_a_bare_python_starts_again_in_the_core_environment_and_fast_the_second_time():

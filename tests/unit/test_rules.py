@@ -30,7 +30,7 @@ def test_the_harness_imports_no_deep_learning_library(path):
     assert not imported(path) & LIBRARIES
 
 
-@pytest.mark.parametrize("path", (ROOT / "recipes").rglob("*.py"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").rglob("*.py")), ids=lambda path: path.stem)
 def test_recipes_import_nothing_of_the_harness(path):
     assert not imported(path) & {"hydra", "omegaconf", "harness"}
 

@@ -1,0 +1,29 @@
+"""The example of CONTRIBUTING.md, followed to the letter in a copy of the repository."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+from support import ROOT, SMALL
+
+
+def test_the_three_files_of_the_example_are_a_recipe(tmp_path):
+    copy = tmp_path / "copy"
+    skipped = shutil.ignore_patterns(".git", "outputs", "__pycache__", ".*_cache")
+    shutil.copytree(ROOT, copy, ignore=skipped)
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    files = re.findall(r"^```\w+ (\S+)\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    assert len(files) == 3
+    for name, text in files:
+        (copy / name).write_text(text, encoding="utf-8")
+    command = re.search(r"`python (scripts/environments.py compile \w+)`", guide)[1].split()
+    subprocess.run([sys.executable, *command], cwd=copy, check=True)
+    run = re.search(r"`python (train.py recipe=\w+)` runs it", guide)[1].split()
+    subprocess.run([sys.executable, *run, *SMALL], cwd=copy, check=True)
+    (result,) = (copy / "outputs").glob("*/[!.]*/result.json")
+    row = json.loads(result.read_text(encoding="utf-8"))
+    assert row["status"] == "finished"
+    assert row["library_versions"].startswith("lightgbm==4.")
+    assert row["test.accuracy"] > 0.3

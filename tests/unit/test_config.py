@@ -1,0 +1,67 @@
+"""Words of the command line as people type them, and precision as the machine has it."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from harness import config, machine, monitor
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("data.label=catégorie", "catégorie"),
+        ("data.train=/Téléchargements/offres (1).csv", "/Téléchargements/offres (1).csv"),
+        ("data.text=[intitulé du poste,l'offre]", ["intitulé du poste", "l'offre"]),
+        ("data.text=[title,description]", ["title", "description"]),
+        ("seed=3", 3),
+        ("data.id='owner/name'", "owner/name"),
+    ],
+)
+def test_a_value_is_read_as_it_was_typed(word, value):
+    read = OverridesParser.create().parse_override(config.quoted(word, sweep=False)).value()
+    assert read == value
+
+
+def test_commas_part_the_runs_of_a_sweep():
+    word = config.quoted("data.label=catégorie,métier", sweep=True)
+    assert OverridesParser.create().parse_override(word).is_sweep_override()
+
+
+@pytest.mark.parametrize("word", ["--help", "-m", "+a=é", "not a pair"])
+def test_other_words_stay(word):
+    assert config.quoted(word, sweep=False) in (word, "+a='é'")
+
+
+def devices(monkeypatch, *capabilities):
+    nvml = types.SimpleNamespace(
+        NVMLError=RuntimeError,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: len(capabilities),
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetCudaComputeCapability=lambda handle: capabilities[handle],
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    assert len(monitor.Gpu.open().handles) == len(capabilities)
+
+
+@pytest.mark.parametrize(("capabilities", "native"), [([(9, 0)], True), ([(7, 5)], False), ([(9, 0), (7, 0)], False)])
+def test_a_gpu_decides_on_bf16_where_there_is_one(monkeypatch, capabilities, native):
+    devices(monkeypatch, *capabilities)
+    assert machine.computes_bf16() is native
+
+
+@pytest.mark.parametrize(("flags", "native"), [("fma avx512_bf16", True), ("fma avx2", False), ("", False)])
+def test_the_processor_decides_on_bf16_else(monkeypatch, flags, native):
+    devices(monkeypatch)
+    monkeypatch.setattr(machine, "_cpuinfo", lambda field: flags if field == "flags" else "")
+    assert machine.computes_bf16() is native
+
+
+def test_the_processor_is_named_as_the_system_names_it():
+    said = subprocess.run(["grep", "-m1", "model name", "/proc/cpuinfo"], capture_output=True, text=True, check=False)
+    if said.stdout:
+        assert said.stdout.split(":")[1].strip() in machine.describe()
