@@ -27,7 +27,8 @@ rows = [
 class Model(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.encoder = AutoModel.from_pretrained(job["weights"], add_pooling_layer=False)
+        self.encoder = AutoModel.from_pretrained(job["weights"], dtype=torch.float32)
+        self.encoder.pooler = None
         self.dropout = torch.nn.Dropout(settings["head_dropout"])
         self.head = torch.nn.Linear(self.encoder.config.hidden_size, len(job["labels"]))
 

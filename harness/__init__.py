@@ -2,5 +2,7 @@
 
 import sys
 
+if sys.platform == "win32":
+    sys.exit("error: Windows is not supported as such; the Windows Subsystem for Linux (WSL) is.")
 if sys.version_info < (3, 10):  # noqa: UP036 - before anything that an older Python cannot read
     sys.exit(f"error: Python 3.10 or newer is needed; {sys.executable} is {sys.version.split()[0]}.")

@@ -2,12 +2,13 @@
 
 import shutil
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModel, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import AutoModel, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from recipes.job import Batch, Job, Predict, Split
 
@@ -79,7 +80,7 @@ def finetune(job: Job) -> Predict:
     set_seed(job.seed)
     settings = job.settings
     with job.phase("load_weights"):
-        encoder = AutoModel.from_pretrained(job.weights, add_pooling_layer=False)
+        encoder = encoder_of(job.weights)
         model = Classifier(encoder, job.pooling, settings["head_dropout"], len(job.labels))
         encoder.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])
     job.event("model", parameters=sum(p.numel() for p in model.parameters()))
@@ -123,6 +124,13 @@ def finetune(job: Job) -> Predict:
     return predictor(model, job)
 
 
+def encoder_of(folder: Path) -> PreTrainedModel:
+    """Load an encoder in fp32, without the pooler that some architectures have: the head is ours."""
+    encoder = AutoModel.from_pretrained(folder, dtype=torch.float32)
+    encoder.pooler = None
+    return encoder
+
+
 def save(model: Classifier, job: Job) -> None:
     """Write a Hugging Face folder with the encoder, its tokenizer and the labels, and the head beside it."""
     config = model.encoder.config
@@ -136,7 +144,7 @@ def save(model: Classifier, job: Job) -> None:
 
 
 def load(job: Job) -> Predict:
-    encoder = AutoModel.from_pretrained(job.model, add_pooling_layer=False)
+    encoder = encoder_of(job.model)
     model = Classifier(encoder, encoder.config.pooling, 0.0, len(encoder.config.id2label))
     model.head.load_state_dict(load_file(job.model / "head.safetensors"))
     return predictor(model.to("cuda" if torch.cuda.is_available() else "cpu"), job)

@@ -6,6 +6,7 @@ training in a plain script, as the ratio of each pair. And what a cached run tak
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -50,7 +51,13 @@ def pair(words: list[str], outputs: str, number: int) -> tuple[float, float, flo
 def ours(words: list[str], outputs: str) -> tuple[float, float, dict]:
     """Run train.py; return the seconds of its training, those outside the worker, and its row."""
     start = time.monotonic()
-    command = [sys.executable, str(ROOT / "train.py"), f"outputs={outputs}", "rerun=true", *words]
+    command = [
+        os.environ["FINETUNE_RECIPES_PYTHON"],
+        str(ROOT / "train.py"),
+        f"outputs={outputs}",
+        "rerun=true",
+        *words,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - start
     if done.returncode:

@@ -20,13 +20,13 @@ class Runs:
     def __init__(self, outputs: Path):
         self.outputs = outputs
 
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, output: int = subprocess.PIPE, **variables: str) -> subprocess.Popen[str]:
         command = [sys.executable, str(ROOT / "train.py"), f"outputs={self.outputs}", *SMALL, *words]
         environment = {**os.environ, **variables}
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             env=environment,
@@ -37,6 +37,7 @@ class Runs:
         process = self.start(*words, **variables)
         said, _ = process.communicate(timeout=600)
         assert "Traceback" not in said, said
+        assert "\x1b" not in said, "control codes where there is no terminal"
         assert process.returncode == code, said
         return said
 

@@ -1,7 +1,10 @@
 """Every recipe, with its real library and real weights, on small real data, through the command line."""
 
+import contextlib
 import csv
 import json
+import os
+import pty
 
 import numpy as np
 import pytest
@@ -134,3 +137,21 @@ def test_the_running_interpreter_s_environment_is_used_and_what_it_lacks_is_told
     said = runs.run("recipe=tfidf", "env=current", code=1)
     assert "No module named 'skops'" in said
     assert "configs/environments/tfidf.txt" in said
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_on_a_terminal_a_live_bar_shows_the_phases(runs, recipe):
+    terminal, end = pty.openpty()
+    process = runs.start(f"recipe={recipe}", output=end)
+    os.close(end)
+    said = b""
+    with contextlib.suppress(OSError):  # how a terminal ends on Linux
+        while block := os.read(terminal, 1 << 16):
+            said += block
+    assert process.wait(60) == 0
+    text = said.decode()
+    assert "\x1b[" in text
+    for shown in ("training", "predicting test", "━", "finished"):
+        assert shown in text
+    if recipe in DEEP:
+        assert "loss" in text

@@ -6,7 +6,7 @@ import json
 import pyarrow
 import pyarrow.parquet
 import pytest
-from test_data_shared import JOBS, from_file, jobs, rows_of, settings, write_csv, write_json_lines
+from data_support import JOBS, from_file, jobs, rows_of, settings, write_csv, write_json_lines
 
 from harness.data import prepare
 from harness.errors import UserError

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from test_data_shared import from_file, jobs, rows_of, settings, write_csv, write_json_lines
+from data_support import from_file, jobs, rows_of, settings, write_csv, write_json_lines
 
 from harness.data import prepare
 from harness.errors import UserError
@@ -154,7 +154,7 @@ def test_hub_out_of_reach(tmp_path, call, remedy):
     name, *pairs = call.split()
     changes = dict(pair.split("=") for pair in pairs)
     code = (
-        f"from test_data_shared import prepare, settings\nfrom harness.errors import UserError\n"
+        f"from data_support import prepare, settings\nfrom harness.errors import UserError\n"
         f"try: prepare(settings({name!r}, **{changes!r}))\nexcept UserError as error: print(error)"
     )
     environment = {

@@ -1,13 +1,17 @@
 """The splits: stratified, no text in two, whatever the row order; the report; what makes a new entry."""
 
+import json
 import os
 import random
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_data_shared import from_file, jobs, rows_of, write_csv, write_json_lines
+from data_support import from_file, jobs, rows_of, settings, write_csv, write_json_lines
+from support import ROOT
 
 from harness.data.split import apportion, cut, nested
 from harness.errors import UserError
@@ -182,3 +186,26 @@ def test_digest_is_of_texts_and_labels(tmp_path):
     assert from_file(path, empty_rows="drop").digest == data.digest  # other row numbers
     renamed = [(text, label.replace("care", "Care")) for text, label in rows]
     assert from_file(write_csv(tmp_path / "b.csv", renamed)).digest != data.digest
+
+
+def test_many_rows_pass_in_bounded_memory(tmp_path):
+    """A file twice as long must not take more memory than what a row costs: a hash, a label, a number, a length."""
+
+    def peak(rows: int) -> int:
+        file = tmp_path / f"{rows}.csv"
+        with open(file, "w", encoding="utf-8") as handle:
+            handle.write("text,label\n")
+            for number in range(rows):
+                handle.write(f"{'a posting of about three hundred characters ' * 7}{number},{number % 7}\n")
+        code = (
+            "import json, resource, sys; from harness.data import prepare; prepare(json.loads(sys.argv[1]));"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        config = settings("csv", train=str(file), text="text", label="label", train_size=None)
+        done = subprocess.run(
+            [sys.executable, "-c", code, json.dumps(config)], cwd=ROOT, capture_output=True, text=True
+        )
+        return int(done.stdout.splitlines()[-1]) * 1024
+
+    few, many = peak(20_000), peak(80_000)
+    assert (many - few) / 60_000 < 150  # bytes a row, of the 312 it has

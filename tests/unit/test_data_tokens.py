@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from test_data_shared import from_file, jobs, rows_of, settings, write_csv
+from data_support import from_file, jobs, rows_of, settings, write_csv
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from harness.data import prepare, tokenise, tokens
