@@ -17,6 +17,7 @@ from harness.errors import UserError
 from harness.home import ROOT
 
 CONF = ROOT / "conf"
+POOLING = ("mean", "cls")
 
 
 class Precision(Enum):
@@ -67,12 +68,16 @@ def plain(config: DictConfig) -> dict[str, Any]:
         raise UserError(f"{key} is needed: give it as {key}=VALUE.", code=2) from None
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0], code=2) from None
-    positive = {"train.epochs": values["train"]["epochs"], "train.batch_size": values["train"]["batch_size"]}
-    positive |= {"threads": values["threads"], "data.max_length": values["data"].get("max_length")}
-    positive |= {f"limits.{name}": value for name, value in values["limits"].items()}
-    for key, value in positive.items():
-        if value is not None and not (isinstance(value, (int, float)) and value > 0):
-            raise UserError(f"{key}={value}: a number above 0 is needed.", code=2)
+    whole = {f"train.{name}": value for name, value in values["train"].items()}
+    whole |= {"threads": values["threads"], "data.max_length": values["data"]["max_length"]}
+    for key, value in whole.items():
+        if value is not None and not (isinstance(value, int) and value > 0):
+            raise UserError(f"{key}={value}: a whole number above 0 is needed.", code=2)
+    for name, value in values["limits"].items():
+        if value is not None and value <= 0:
+            raise UserError(f"limits.{name}={value}: a number above 0 is needed.", code=2)
+    if values["model"]["pooling"] not in POOLING:
+        raise UserError(f"model.pooling={values['model']['pooling']}: there are {' and '.join(POOLING)}.", code=2)
     if not 0 <= values["seed"] < 2**32:
         raise UserError(f"seed={values['seed']}: a whole number from 0 to 4294967295 is needed.", code=2)
     return values

@@ -139,9 +139,10 @@ def follow(events: Any, outcome: Outcome, display: Display) -> None:
         if not line.endswith("\n"):
             events.seek(position)
             return
-        event = json.loads(line)
-        outcome.take(event)
-        display.take(event)
+        with suppress(json.JSONDecodeError):  # a line that a full disk cut short
+            event = json.loads(line)
+            outcome.take(event)
+            display.take(event)
 
 
 def exceeded(limits: dict[str, float | None], seconds: float, resident: int) -> tuple[str, str] | None:

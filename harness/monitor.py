@@ -107,6 +107,9 @@ class Gpu:
         """Bytes in use on all devices by the processes `pids`."""
         used = 0
         for handle in self.handles:
-            for process in self.nvml.nvmlDeviceGetComputeRunningProcesses(handle):
-                used += (process.usedGpuMemory or 0) if process.pid in pids else 0
+            try:
+                running = self.nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+            except self.nvml.NVMLError:  # some drivers and partitions do not tell
+                continue
+            used += sum(process.usedGpuMemory or 0 for process in running if process.pid in pids)
         return used

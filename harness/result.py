@@ -1,5 +1,6 @@
 """The row of a run: one flat JSON object, `result.json`. outputs/README.md says what each key means."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +73,12 @@ def quality(prepared: "Prepared", working: Path) -> dict[str, float]:
 
 
 def check_reload(outcome: Outcome) -> None:
-    """Fail a run whose saved model does not predict what the model predicted before it was saved."""
+    """Fail a run whose model gives no numbers, or gives others when it has been saved and loaded again."""
     difference = outcome.reload_max_difference
-    if outcome.status == "finished" and not (difference is not None and difference <= RELOAD_TOLERANCE):
+    if difference is not None and math.isnan(difference):
+        outcome.reload_max_difference = None
+        outcome.end("failed", "the model's logits are not finite: training diverged; try a smaller learning rate")
+    elif outcome.status == "finished" and (difference is None or difference > RELOAD_TOLERANCE):
         outcome.end("failed", f"the saved model, loaded again, gives other logits (largest difference {difference})")
 
 

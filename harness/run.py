@@ -55,7 +55,7 @@ def prepare(config: dict[str, Any]) -> Prepared:
     recipe = config["recipe"]
     dataset = data.prepare(config["data"])
     model = models.find(config["model"]) if recipe["pretrained"] else None
-    length = config["data"]["max_length"]
+    length = config["data"]["max_length"] or (model.longest if model else 0)
     if model and length > model.longest:
         raise UserError(f"data.max_length={length}: {model.name} takes at most {model.longest} tokens.", code=2)
     tokens = data.tokenise(dataset, model.tokenizer, length) if model else None

@@ -55,9 +55,12 @@ def working(folder: Path) -> Path:
 def settle(folder: Path, result: dict[str, Any]) -> Path:
     """Write `result.json` and move the working folder into place; return where it is now.
 
-    A finished result is replaced by another finished one only.
+    A finished result is replaced by another finished one only. A run that did not finish leaves no model: half of
+    one misleads, and may be what fills the disk that the row needs.
     """
     work = _beside(folder, "working")
+    if result["status"] != "finished":
+        shutil.rmtree(work / "model", ignore_errors=True)
     write_json(work / "result.json", result)
     if folder.exists():
         if finished(folder) and result["status"] != "finished":

@@ -20,8 +20,11 @@ class Runs:
     def __init__(self, outputs: Path):
         self.outputs = outputs
 
-    def start(self, *words: str, output: int = subprocess.PIPE, **variables: str) -> subprocess.Popen[str]:
-        command = [sys.executable, str(ROOT / "train.py"), f"outputs={self.outputs}", *SMALL, *words]
+    def start(
+        self, *words: str, output: int = subprocess.PIPE, small: bool = True, **variables: str
+    ) -> subprocess.Popen[str]:
+        sizes = SMALL if small else []
+        command = [sys.executable, str(ROOT / "train.py"), f"outputs={self.outputs}", *sizes, *words]
         environment = {**os.environ, **variables}
         return subprocess.Popen(
             command,
@@ -32,9 +35,9 @@ class Runs:
             env=environment,
         )
 
-    def run(self, *words: str, code: int = 0, **variables: str) -> str:
+    def run(self, *words: str, code: int = 0, small: bool = True, **variables: str) -> str:
         """Run to the end; return what was said."""
-        process = self.start(*words, **variables)
+        process = self.start(*words, small=small, **variables)
         said, _ = process.communicate(timeout=600)
         assert "Traceback" not in said, said
         assert "\x1b" not in said, "control codes where there is no terminal"

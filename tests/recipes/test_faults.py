@@ -159,11 +159,12 @@ def test_no_write_permission_is_told(small_disk):
 
 
 def linked_home(place: Path) -> Path:
-    """Make a home for caches that has nothing but the environment these tests run in, and the packages."""
+    """Make a home for caches that has nothing but the environment these tests run in, the packages, and uv."""
     (place / "environments").mkdir(parents=True)
     running = environments.folder_of("tests")
     (place / "environments" / running.name).symlink_to(running)
-    (place / "packages").symlink_to(home.home() / "packages")
+    for name in ("packages", "uv"):  # uv is there only where we had to install it
+        (place / name).symlink_to(home.home() / name)
     return place
 
 

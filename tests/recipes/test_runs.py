@@ -5,12 +5,14 @@ import csv
 import json
 import os
 import pty
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from support import RECIPES, ROOT
 
+SKILLSPAN = Path(os.environ.get("SKILLSPAN_DATA", ROOT.parent / "shared" / "data" / "skillspan"))
 DEEP = [
     name for name in RECIPES if yaml.safe_load((ROOT / "conf" / "recipe" / f"{name}.yaml").read_text())["pretrained"]
 ]
@@ -137,6 +139,36 @@ def test_the_running_interpreter_s_environment_is_used_and_what_it_lacks_is_told
     said = runs.run("recipe=tfidf", "env=current", code=1)
     assert "No module named 'skops'" in said
     assert "configs/environments/tfidf.txt" in said
+
+
+def test_a_training_that_diverges_is_told(runs):
+    runs.run("recipe=hf_trainer", "recipe.learning_rate=1e38", "recipe.max_grad_norm=1e38", code=1)
+    row = runs.row()
+    assert row["status"] == "failed"
+    assert "diverged" in row["reason"]
+    assert not (runs.folders()[0] / "model").exists()
+
+
+def test_figures_of_sentences_not_seen_in_training_stand_apart(runs, tmp_path):
+    """Half of the test rows stand in train word for word."""
+    texts = {"care": "nurse on ward", "metal": "welder at yard"}
+    for name, numbers in (("train", range(20)), ("valid", range(20, 25)), ("test", range(15, 25))):
+        rows = [f"{text} {n},{label}\n" for n in numbers for label, text in texts.items()]
+        (tmp_path / f"{name}.csv").write_text("text,label\n" + "".join(rows), encoding="utf-8")
+    files = [f"data.{name}={tmp_path}/{name}.csv" for name in ("train", "valid", "test")]
+    said = runs.run("recipe=tfidf", "data=csv", *files, "data.text=text", "data.label=label", "data.train_size=null")
+    row = runs.row()
+    assert (row["test.rows"], row["test_unseen.rows"]) == (20, 10)
+    assert "unseen" in said
+    assert "valid_unseen.rows" not in row
+
+
+@pytest.mark.skipif(not SKILLSPAN.exists(), reason="the SkillSpan files are not here")
+def test_skillspan_from_a_local_folder(runs):
+    said = runs.run("recipe=tfidf", "data=skillspan", f"data.path={SKILLSPAN}", small=False)
+    row = runs.row()
+    assert row["test.rows"] > row["test_unseen.rows"] > 2000
+    assert row["test.macro_f1"] > 0.4, said
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

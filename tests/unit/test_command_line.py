@@ -39,6 +39,8 @@ def test_help_lists_groups_choices_and_five_examples(cli):
         (["precision=fp8"], ["fp8", "fp32", "bf16"]),
         (["train.epochs=0"], ["train.epochs=0"]),
         (["limits.minutes=-3"], ["limits.minutes=-3"]),
+        (["data.max_length=1.5"], ["data.max_length=1.5", "whole number"]),
+        (["model.pooling=max"], ["model.pooling=max", "mean", "cls"]),
         (["model=path"], ["model.path"]),
         (["seed"], ["seed"]),
         (["recipe=["], ["'['"]),

@@ -161,7 +161,7 @@ def test_hub_out_of_reach(tmp_path, call, remedy):
         **os.environ,
         "HF_ENDPOINT": "http://127.0.0.1:9",
         "HF_HOME": str(tmp_path),
-        "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
     }
     answer = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True

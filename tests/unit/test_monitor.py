@@ -62,11 +62,20 @@ def test_without_a_gpu_its_figures_are_empty(monkeypatch):
     assert monitor.Monitor().figures()["memory.gpu_device_peak_mb"] is None
 
 
-@pytest.mark.parametrize("pids", [set(), {1}])
-def test_a_device_that_hides_its_processes_counts_none(pids):
+def hidden(handle):
+    return [types.SimpleNamespace(pid=1, usedGpuMemory=None)]
+
+
+def refused(handle):
+    raise RuntimeError("not supported")
+
+
+@pytest.mark.parametrize("running", [hidden, refused])
+def test_a_device_that_hides_its_processes_counts_none(running):
     nvml = types.SimpleNamespace(
+        NVMLError=RuntimeError,
         nvmlDeviceGetCount=lambda: 1,
         nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetComputeRunningProcesses=lambda handle: [types.SimpleNamespace(pid=1, usedGpuMemory=None)],
+        nvmlDeviceGetComputeRunningProcesses=running,
     )
-    assert monitor.Gpu(nvml).of_processes(pids) == 0
+    assert monitor.Gpu(nvml).of_processes({1}) == 0
