@@ -8,6 +8,9 @@ import sys
 import pytest
 from support import ROOT, Runs, workers
 
+# Started in the background by a shell, we have Ctrl-C ignored, and so would all that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture
 def cli(tmp_path):
