@@ -115,11 +115,9 @@ def _build(name: str, folder: Path) -> None:
     log = new_log(f"environment-{name}")
     with progress.step(f"building the environment {name} (first use only)") as show:
         run_uv(["venv", "--quiet", "--relocatable", "--python", sys.executable, "--allow-existing", str(folder)], log)
-        overrides = LISTS / f"{name}.overrides.txt"
-        extra = ["--overrides", str(overrides)] if overrides.exists() else []
         pins = str(LISTS / f"{name}.txt")
         python = str(folder / "bin" / "python")
-        run_uv(["pip", "install", "--python", python, "--compile-bytecode", "-r", pins, *extra], log)
+        run_uv(["pip", "install", "--python", python, "--compile-bytecode", "-r", pins], log)
         size = sum(path.lstat().st_size for path in folder.rglob("*")) / 1e6
         show(f"({size:.0f} MB)")
     site = next(folder.glob("lib/python*/site-packages"))
@@ -141,12 +139,10 @@ def compile_list(name: str) -> None:
     packages are left to torch, which pins them itself, so that one list gives the CPU or the CUDA build.
     """
     log = new_log(f"compile-{name}")
-    overrides = LISTS / f"{name}.overrides.txt"
-    extra = ["--overrides", overrides.name] if overrides.exists() else []
     what = ["pip", "compile", "--quiet", "--universal", "--python-version", "3.10", "--upgrade", "--no-header"]
     where = ["--no-annotate", "--no-emit-index-url", "--no-emit-find-links", f"{name}.in", "-o", f"{name}.txt"]
     with progress.step(f"compiling configs/environments/{name}.txt"):
-        run_uv([*what, *where, *extra], log, find_links=False)
+        run_uv([*what, *where], log, find_links=False)
     pins = LISTS / f"{name}.txt"
     lines = [line for line in pins.read_text(encoding="utf-8").splitlines() if not re.match(CUDA, line)]
     pins.write_text("\n".join(lines) + "\n", encoding="utf-8")
