@@ -18,6 +18,7 @@ from harness.home import ROOT
 
 CONF = ROOT / "conf"
 POOLING = ("mean", "cls")
+TEXTS = {"name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision"}
 
 
 class Precision(Enum):
@@ -68,19 +69,41 @@ def plain(config: DictConfig) -> dict[str, Any]:
         raise UserError(f"{key} is needed: give it as {key}=VALUE.", code=2) from None
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0], code=2) from None
+    check_names(values)
     whole = {f"train.{name}": value for name, value in values["train"].items()}
     whole |= {"threads": values["threads"], "data.max_length": values["data"]["max_length"]}
     for key, value in whole.items():
         if value is not None and not (isinstance(value, int) and value > 0):
             raise UserError(f"{key}={value}: a whole number above 0 is needed.", code=2)
     for name, value in values["limits"].items():
-        if value is not None and value <= 0:
+        if value is not None and not value > 0:
             raise UserError(f"limits.{name}={value}: a number above 0 is needed.", code=2)
     if values["model"]["pooling"] not in POOLING:
         raise UserError(f"model.pooling={values['model']['pooling']}: there are {' and '.join(POOLING)}.", code=2)
     if not 0 <= values["seed"] < 2**32:
         raise UserError(f"seed={values['seed']}: a whole number from 0 to 4294967295 is needed.", code=2)
     return values
+
+
+def check_names(values: dict[str, Any]) -> None:
+    """Make texts of what must be text (Hydra reads `5` as a number), and refuse lists and odd names there."""
+    for group in ("recipe", "data", "model", "protocol"):
+        section = values[group]
+        for key in TEXTS & section.keys():
+            value = section[key]
+            if isinstance(value, (list, dict)):
+                raise UserError(f"{group}.{key}={value}: one value is needed, not several.", code=2)
+            section[key] = None if value is None else str(value)
+        if not re.fullmatch(r"\w[\w.-]*", section["name"]):
+            raise UserError(
+                f"{group}.name={section['name']}: a name of letters, digits, '_', '-', '.' is needed.", code=2
+            )
+    texts = values["data"].get("text")
+    if isinstance(texts, dict) or (isinstance(texts, list) and any(isinstance(text, (list, dict)) for text in texts)):
+        raise UserError(f"data.text={texts}: the name of a column is needed, or a list of names.", code=2)
+    if texts is not None:
+        names = texts if isinstance(texts, list) else [texts]
+        values["data"]["text"] = [str(name) for name in names]
 
 
 def quoted(word: str, sweep: bool) -> str:
@@ -112,6 +135,11 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+def source(group: str, name: str) -> str:
+    """Return the text of a choice's file."""
+    return (CONF / group / f"{name}.yaml").read_text(encoding="utf-8")
+
+
 def explain(error: HydraException | OmegaConfBaseException, words: list[str]) -> str:
     """Say what is wrong with the command line `words`, and which name was probably meant."""
     text = str(error)
@@ -121,6 +149,10 @@ def explain(error: HydraException | OmegaConfBaseException, words: list[str]) ->
         known = choices(group)
         return f"there is no {group} named '{name}'.{_nearest(name, known)}\nThere are: {', '.join(known)}."
     if match := re.search(r"Could not override '([^']+)'", text):
+        group, _, key = match[1].partition(".")
+        owners = [name for name in choices(group) if re.search(rf"^{key}:", source(group, name), re.MULTILINE)]
+        if key and owners:
+            return f"{match[1]} belongs to {' or '.join(f'{group}={name}' for name in owners)}: add that."
         return f"there is no key '{match[1]}'.{_nearest(match[1], groups + _keys(words))}\n" + (
             "`python train.py --help` lists the groups, `python train.py --cfg job` all keys."
         )

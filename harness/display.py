@@ -56,7 +56,8 @@ class Display:
 
     def _phase(self, text: str) -> None:
         if self.live:
-            self.live.reset(self.task, total=None, description=text, loss="")
+            self.live.remove_task(self.task)
+            self.task = self.live.add_task(text, total=None, loss="")
         else:
             progress.say(f"{text} …")
             self.start = self.printed = time.monotonic()
@@ -66,7 +67,7 @@ class Display:
         shown = f"loss {loss:.3f}" if loss is not None else ""
         if self.live:
             self.live.update(self.task, completed=step, total=steps, loss=shown)
-        elif time.monotonic() - self.printed > PLAIN_EVERY:
+        elif step < steps and time.monotonic() - self.printed > PLAIN_EVERY:
             self.printed = time.monotonic()
             left = (self.printed - self.start) / step * (steps - step)
             progress.say(f"  step {step}/{steps}  {shown}  {left:.0f} s left")

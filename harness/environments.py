@@ -57,11 +57,15 @@ def requirements(name: str) -> list[str]:
     return names
 
 
+def list_digest(name: str) -> str:
+    """Return the SHA-256 of the pinned list `NAME.txt`."""
+    return hashlib.sha256((LISTS / f"{name}.txt").read_bytes()).hexdigest()
+
+
 def folder_of(name: str) -> Path:
     """Return where the environment `name` is or will be: its key is its list, the Python version and the platform."""
-    pins = (LISTS / f"{name}.txt").read_bytes()
     key = [platform.python_version(), sysconfig.get_platform(), sys.implementation.name]
-    digest = hashlib.sha256(pins + "\n".join(key).encode()).hexdigest()
+    digest = hashlib.sha256(list_digest(name).encode() + "\n".join(key).encode()).hexdigest()
     return home() / "environments" / f"{name}-{digest[:12]}"
 
 
@@ -83,15 +87,25 @@ def built() -> list[Path]:
 
 
 def record(folder: Path) -> dict[str, Any]:
-    """Return what was written of an environment when it was built: name, asked, packages, size_mb, build_seconds."""
+    """Return what was written when it was built: name, list (digest), asked, packages, size_mb, build_seconds."""
     return json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+
+
+def python_of(choice: str) -> Path:
+    """Return the interpreter that `env=current` or `env=/path/to/python` names."""
+    return Path(os.environ["FINETUNE_RECIPES_PYTHON"] if choice == "current" else choice).expanduser().absolute()
+
+
+def identity(name: str, choice: str) -> str:
+    """Return what tells one environment from another: the key of the managed one, or the interpreter's path."""
+    return folder_of(name).name if choice == "managed" else str(python_of(choice))
 
 
 def of(name: str, choice: str) -> Environment:
     """Return the environment that `env=CHOICE` names: `managed`, `current`, or the path of a Python."""
     if choice == "managed":
         return ensure(name)
-    python = Path(os.environ["FINETUNE_RECIPES_PYTHON"] if choice == "current" else choice).expanduser().absolute()
+    python = python_of(choice)
     if not (python.is_file() and os.access(python, os.X_OK)):
         raise UserError(
             f"env={choice}: there is no Python at {python}. Give the path of an interpreter, or env=managed."
@@ -100,7 +114,11 @@ def of(name: str, choice: str) -> Environment:
     answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     if answer.returncode:
         raise UserError(f"env={choice}: {python} does not run as a Python:\n{_tail(answer.stderr)}")
-    packages = {normal(package): version for package, version in json.loads(answer.stdout).items()}
+    try:
+        found = json.loads(answer.stdout)
+    except ValueError:
+        raise UserError(f"env={choice}: {python} does not answer as a Python does.") from None
+    packages = {normal(package): version for package, version in found.items()}
     return Environment(choice, python, dict(sorted(packages.items())))
 
 
@@ -124,6 +142,7 @@ def _build(name: str, folder: Path) -> None:
     packages = {normal(d.name): d.version for d in importlib.metadata.distributions(path=[str(site)])}
     known = {
         "name": name,
+        "list": list_digest(name),
         "asked": requirements(name),
         "packages": dict(sorted(packages.items())),
         "size_mb": round(size, 1),
@@ -174,7 +193,8 @@ def run_uv(arguments: list[str], log: Path, find_links: bool = True) -> None:
 @cache
 def find_uv() -> list[str]:
     """Return the command that runs uv: one that is there, or our own, installed into a private place on first use."""
-    if found := shutil.which("uv"):
+    found = shutil.which("uv")
+    if found and _version(found) >= (0, 9):
         return [found]
     private = home() / "uv"
     with build_beside(private, "uv") as folder:
@@ -182,6 +202,12 @@ def find_uv() -> list[str]:
             with progress.step("installing uv (first use only)"):
                 _install_uv(folder)
     return [str(private / "bin" / "uv")]
+
+
+def _version(uv: str) -> tuple[int, ...]:
+    said = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"(\d+)\.(\d+)", said)
+    return (int(match[1]), int(match[2])) if match else ()
 
 
 def _install_uv(folder: Path) -> None:

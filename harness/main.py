@@ -4,6 +4,7 @@ import os
 import shlex
 import signal
 import sys
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -13,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from harness import config, run
 from harness.errors import UserError, answered, guarded
+from harness.home import ROOT
 
 
 def main() -> int:
@@ -27,11 +29,18 @@ def main() -> int:
     sweep = "-m" in words or "--multirun" in words
     sys.argv[1:] = [config.quoted(word, sweep) for word in words]
 
+    def chosen() -> None:
+        for word in words:
+            group, equals, choice = word.partition("=")
+            if equals and choice in ("null", "") and (config.CONF / group).is_dir():
+                raise UserError(f"{word}: choose one of {', '.join(config.choices(group))}.", code=2)
+
     @hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
     def task(composed: DictConfig) -> None:
         codes.append(answered(lambda: run.run(config.plain(composed), command(words, sweep))))
 
     def composed_and_run() -> int:
+        chosen()
         try:
             task()
         except (HydraException, OmegaConfBaseException) as error:
@@ -47,4 +56,5 @@ def command(words: list[str], sweep: bool) -> str:
     """Return the command that repeats this run, one of the runs of a sweep too."""
     if sweep:
         words = list(HydraConfig.get().overrides.task)
-    return shlex.join(["python", "train.py", *(word for word in words if not word.startswith("rerun="))])
+    script = os.path.relpath(ROOT / "train.py") if Path.cwd().is_relative_to(ROOT) else str(ROOT / "train.py")
+    return shlex.join(["python", script, *(word for word in words if not word.startswith("rerun="))])

@@ -1,6 +1,7 @@
 """Progress lines for long steps: live on a terminal, plain lines elsewhere. Standard library only."""
 
 import contextlib
+import shutil
 import sys
 import threading
 import time
@@ -21,7 +22,9 @@ def step(text: str) -> Iterator[Callable[[str], None]]:
 
     def draw() -> None:
         while not ended.wait(0.5):
-            print(f"\r\033[K{text} … {time.monotonic() - start:.0f} s {detail[0]}"[:120], end="", file=sys.stderr)
+            width = shutil.get_terminal_size().columns - 1
+            line = f"{text} … {time.monotonic() - start:.0f} s {detail[0]}"[:width]
+            print(f"\r\033[K{line}", end="", file=sys.stderr)
 
     def show(progress: str) -> None:
         detail[0] = progress

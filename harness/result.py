@@ -66,6 +66,7 @@ def quality(prepared: "Prepared", working: Path) -> dict[str, float]:
         figures |= {f"{name}.{key}": value for key, value in metrics.scores(labels, logits).items()}
         by_class[name] = metrics.details(labels, logits, prepared.dataset.labels)
         unseen = read_array(prepared.dataset.folder / name / "seen.bin", "uint8") == 0
+        figures[f"{name}.seen_in_train"] = int(len(unseen) - unseen.sum())
         if 0 < unseen.sum() < len(unseen):
             figures |= {f"{name}_unseen.{k}": v for k, v in metrics.scores(labels[unseen], logits[unseen]).items()}
     write_json(working / "metrics.json", by_class)
@@ -84,7 +85,7 @@ def check_reload(outcome: Outcome) -> None:
 
 def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
     """Return the figures of the training phase; a sample counts once an epoch, padding never counts."""
-    seconds = outcome.phases.get("train", {}).get("seconds")
+    seconds = outcome.phases.get("train", {}).get("seconds") or None  # None too where it rounds to 0
     folder = prepared.dataset.folder / "train"
     tokens = prepared.tokens.folder / "train" if prepared.tokens else None
     split = Split("train", folder, tokens)

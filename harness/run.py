@@ -68,7 +68,7 @@ def prepare(config: dict[str, Any]) -> Prepared:
         "precision": None,
         "seed": config["seed"],
         "threads": config["threads"],
-        "env": config["env"],
+        "env": environments.identity(recipe["environment"], config["env"]),
     }
     if model and tokens:
         pooling = config["model"]["pooling"]
@@ -97,7 +97,7 @@ def attempt(config: dict[str, Any], prepared: Prepared, working: Path) -> Attemp
         (working / "packages.txt").write_text(packages, encoding="utf-8")
         threads = config["threads"] or machine.processors()
         work(working, done.environment.python, threads, config["limits"], done.outcome, done.monitor)
-        if (done.outcome.error or {}).get("type") == "ModuleNotFoundError":
+        if config["env"] != "managed" and (done.outcome.error or {}).get("type") == "ModuleNotFoundError":
             pins = f"configs/environments/{config['recipe']['environment']}.txt"
             done.outcome.reason = f"{done.outcome.reason} in {config['env']}: install {pins} there, or take env=managed"
     except UserError as error:

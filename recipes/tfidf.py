@@ -27,7 +27,8 @@ def finetune(job: Job) -> Predict:
         classifier = LogisticRegression(C=settings["C"], max_iter=settings["max_iter"], random_state=job.seed)
         model = make_pipeline(make_union(characters, words), classifier)
         model.fit(texts, train.labels)
-    job.step(int(classifier.n_iter_.max()), settings["max_iter"])
+    iterations = int(classifier.n_iter_.max())
+    job.step(iterations, iterations)
     job.event("model", parameters=classifier.coef_.size + classifier.intercept_.size)
     with job.phase("save"):
         job.model.mkdir()

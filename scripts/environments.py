@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness import environments
-from harness.errors import guarded
+from harness.errors import UserError, guarded
 
 
 def main() -> None:
@@ -25,7 +25,11 @@ def main() -> None:
     actions.add_parser("prune", help="remove the environments that no list of this checkout describes any more")
     arguments = parser.parse_args()
     run = {"build": build, "compile": compile_lists, "prune": prune}.get(arguments.action, show)
-    run(getattr(arguments, "names", None) or environments.names())
+    names = getattr(arguments, "names", None) or environments.names()
+    if unknown := set(names) - set(environments.names()):
+        known = ", ".join(environments.names())
+        raise UserError(f"there is no list for {', '.join(sorted(unknown))}; there are {known}.", code=2)
+    run(names)
 
 
 def show(names: list[str]) -> None:
@@ -56,12 +60,13 @@ def compile_lists(names: list[str]) -> None:
 
 
 def prune(names: list[str]) -> None:
-    current = {environments.folder_of(name) for name in environments.names()}
+    """Remove what no list describes; another Python's environments of the same lists stay."""
+    current = {environments.list_digest(name) for name in names}
     for folder in environments.built():
-        if folder not in current:
-            size = environments.record(folder)["size_mb"]
+        record = environments.record(folder)
+        if record.get("list") not in current:
             shutil.rmtree(folder)
-            print(f"removed {folder} ({size:,.0f} MB)")
+            print(f"removed {folder} ({record['size_mb']:,.0f} MB)")
 
 
 if __name__ == "__main__":

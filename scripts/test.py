@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def parse() -> tuple[argparse.Namespace, list[str]]:
-    parser = argparse.ArgumentParser(description=__doc__, epilog="Other arguments go to pytest.")
+    parser = argparse.ArgumentParser(description=__doc__, epilog="Other arguments go to pytest.", allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="the unit tests alone: seconds")
     parser.add_argument("--fresh", action="store_true", help="with all environments built anew, in a temporary place")
     return parser.parse_known_args()
@@ -56,6 +56,6 @@ def fresh() -> int:
 
 if __name__ == "__main__":
     if parse()[0].fresh:
-        sys.exit(fresh())
+        sys.exit(guarded(fresh))
     bootstrap.enter("tests")
     sys.exit(guarded(main))

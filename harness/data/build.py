@@ -40,6 +40,10 @@ def build(source: Source, sizes: Sizes, folder: Path) -> None:
                 seen = np.isin(hashes, train)
                 seen.astype(np.uint8).tofile(folder / split / "seen.bin")
                 splits[split]["seen_in_train"] = int(seen.sum())
+            if split == "valid":
+                valid = hashes
+            elif split == "test":
+                splits[split]["seen_in_valid"] = int(np.isin(hashes, valid).sum())
     _check_classes(spools, numbers, chosen, labels)
     for rows in spools.values():
         rows.texts.unlink()
@@ -64,6 +68,8 @@ def _spool(source: Source, sizes: Sizes, folder: Path) -> tuple[dict[str, Spool]
         with progress.step(f"data: reading {part.place}") as show:
             for number in fill(rows, stream, names, sizes.seed, source.drop_empty):
                 show(f"{number:,} rows")
+        if dropped := rows.notes.get("dropped_rows"):
+            progress.say(f"data: {part.place}: {dropped:,} rows without text or label were left out")
         if (encoding := rows.notes.get("encoding", "utf-8")) not in ("utf-8", "utf-8-sig"):
             progress.say(f"data: {part.place} was read as {encoding}, not UTF-8 (data.encoding=… to say otherwise)")
     return spools, names

@@ -33,7 +33,7 @@ def encoding_of(path: Path, chosen: str | None = None) -> str:
     """
     if chosen is not None:
         try:
-            codecs.lookup(chosen)
+            "".encode(chosen)  # refuses what is no encoding of text too, such as hex
         except LookupError:
             raise UserError(f"data.encoding={chosen}: there is no such encoding. Try utf-8, cp1252, utf-16.") from None
     name = chosen or mark(path) or "utf-8"

@@ -1,6 +1,7 @@
 """A stream of rows of any size -> one flat file of texts, and a few numbers a row in memory; cells are checked."""
 
 import hashlib
+import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ def fill(rows: Spool, source: Iterable[Row], names: dict[str, int], seed: int, d
             if problem:
                 wrong.add(problem, number)
                 continue
-            name = str(label).strip()
+            name = unicodedata.normalize("NFC", str(label).strip())
             data = text.encode()
             handle.write(data)
             rows.sizes.append(len(data))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -96,6 +97,7 @@ def _delimited(path: Path, columns: list[str], encoding: str | None, notes: Note
     """Stream the cells of `columns` from a file of separated values with a header; blank lines are skipped."""
     encoding = _text_encoding(path, encoding, notes)
     csv.field_size_limit(LONGEST_CELL)
+    columns = [_composed(column) for column in columns]
     delimiter, header = _header(path, encoding, columns)
     notes["delimiter"] = delimiter
     places = [header.index(column) for column in columns]
@@ -121,6 +123,11 @@ def _delimited(path: Path, columns: list[str], encoding: str | None, notes: Note
             ) from None
 
 
+def _composed(name: str) -> str:
+    """Return a name with its accents composed: macOS writes `é` as two characters, keyboards as one."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _header(path: Path, encoding: str, columns: list[str]) -> tuple[str, list[str]]:
     """Return the delimiter under which the header has all `columns`, and the header."""
     delimiters = "\t,;|" if path.suffix.lower() == ".tsv" else ",;\t|"
@@ -131,7 +138,7 @@ def _header(path: Path, encoding: str, columns: list[str]) -> tuple[str, list[st
                 cells = next(filter(None, csv.reader(handle, delimiter=delimiter, strict=True)), [])
             except csv.Error:
                 continue
-        headers[delimiter] = [cell.strip() for cell in cells]
+        headers[delimiter] = [_composed(cell.strip()) for cell in cells]
         if columns and set(columns) <= set(headers[delimiter]):
             check_columns(path, headers[delimiter], columns)
             return delimiter, headers[delimiter]

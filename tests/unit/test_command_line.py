@@ -1,5 +1,8 @@
 """The command line: help, every shipped choice, and what is said of a wrong one. All through train.py itself."""
 
+import subprocess
+import sys
+
 import pytest
 from support import ROOT
 
@@ -59,3 +62,42 @@ def test_an_environment_that_is_no_python_is_told(cli, tmp_path):
     done = cli("recipe=tfidf", "data=onet", f"env={tmp_path}/python")
     assert done.returncode == 1
     assert f"there is no Python at {tmp_path}/python" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "model=null", "recipe=null", "data=null", "data.train=[a.csv,b.csv]", "data.text=[[a]]", "data.encoding=[x]",
+        "data.name=../evil", "model.path=[a]", "limits.minutes=nan",
+    ],
+)  # fmt: skip
+def test_a_value_of_the_wrong_kind_is_told(cli, word):
+    done = cli("data=csv", "data.train=none.csv", "data.text=a", "data.label=b", word)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    "word", ["data.train=5", "data.text=5", "data.encoding=1252", "data.encoding=hex", "model.path=5"]
+)
+def test_a_number_where_a_name_is_wanted_is_a_name(cli, tmp_path, word):
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n2,1\n")
+    done = cli("data=csv", "data.train=a.csv", "data.text=a", "data.label=b", word)
+    assert done.returncode == 1
+    assert "error: " in done.stderr
+
+
+def test_a_key_of_another_choice_says_which(cli):
+    assert "data.train belongs to data=csv" in cli("data.train=offres.csv").stderr
+
+
+def test_a_program_that_is_no_python_is_told(cli):
+    done = cli("recipe=tfidf", "data=onet", "env=/bin/true")
+    assert done.returncode == 1
+    assert "does not answer as a Python does" in done.stderr
+
+
+def test_the_reader_of_our_output_may_go(tmp_path):
+    command = f"{sys.executable} {ROOT}/scripts/environments.py | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

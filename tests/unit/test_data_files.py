@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import unicodedata
 
 import pyarrow
 import pyarrow.parquet
@@ -261,3 +262,11 @@ def test_nothing_half_made_is_left(tmp_path, monkeypatch):
     with pytest.raises(UserError):
         from_file(write_csv(tmp_path / "a.csv", [("a", "x"), ("b", "x")]))
     assert [path.name for path in (tmp_path / "home" / "data").iterdir() if path.is_dir()] == []
+
+
+def test_names_with_accents_in_two_characters_are_those_in_one(tmp_path):
+    rows = [(f"poste {number}", unicodedata.normalize(("NFC", "NFD")[number % 2], "Santé")) for number in range(20)]
+    rows += [(f"chantier {number}", "Bâtiment") for number in range(20)]
+    header = ("titre", unicodedata.normalize("NFD", "catégorie"))
+    data = from_file(write_csv(tmp_path / "a.csv", rows, header), text="titre", label="catégorie")
+    assert data.labels == ["Bâtiment", "Santé"]
