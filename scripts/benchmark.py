@@ -40,16 +40,16 @@ def main() -> int:
 def pair(words: list[str], outputs: str, number: int) -> tuple[float, float, float]:
     """Return the seconds of our training, of the plain training, and of our run outside the worker."""
     if number % 2:  # who goes first changes, for a machine that slows down or speeds up
-        without, (training, outside, _) = plain(outputs), ours(words, outputs)
+        without, (training, outside) = plain(outputs), ours(words, outputs)
     else:
-        training, outside, _ = ours(words, outputs)
+        training, outside = ours(words, outputs)
         without = plain(outputs)
     print(f"ours {training:.2f} s  plain {without:.2f} s  ratio {training / without:.3f}  outside {outside:.2f} s")
     return training, without, outside
 
 
-def ours(words: list[str], outputs: str) -> tuple[float, float, dict]:
-    """Run train.py; return the seconds of its training, those outside the worker, and its row."""
+def ours(words: list[str], outputs: str) -> tuple[float, float]:
+    """Run train.py; return the seconds of its training, and those outside the worker."""
     start = time.monotonic()
     command = [
         os.environ["FINETUNE_RECIPES_PYTHON"],
@@ -63,7 +63,7 @@ def ours(words: list[str], outputs: str) -> tuple[float, float, dict]:
     if done.returncode:
         raise UserError(f"train.py failed:\n{done.stderr[-2000:]}{done.stdout[-2000:]}")
     row = json.loads(result_of(outputs).read_text(encoding="utf-8"))
-    return row["train.seconds"], seconds - row["worker.seconds"], row
+    return row["train.seconds"], seconds - row["worker.seconds"]
 
 
 def plain(outputs: str) -> float:
