@@ -27,6 +27,7 @@ from harness.errors import UserError
 from harness.home import ROOT, build_beside, home
 
 LISTS = ROOT / "configs" / "environments"
+OVERRIDES = "overrides.txt"  # in LISTS: what a package asks for and we leave out, for all environments
 UV_REQUIREMENT = "uv>=0.9,<1"  # `venv --relocatable`, `pip compile --universal`
 CUDA = r"(nvidia-(?!ml-py)|cuda-|triton\b)"
 
@@ -58,8 +59,8 @@ def requirements(name: str) -> list[str]:
 
 
 def list_digest(name: str) -> str:
-    """Return the SHA-256 of the pinned list `NAME.txt`."""
-    return hashlib.sha256((LISTS / f"{name}.txt").read_bytes()).hexdigest()
+    """Return the SHA-256 of the pinned list `NAME.txt` and of the overrides it is installed with."""
+    return hashlib.sha256((LISTS / f"{name}.txt").read_bytes() + (LISTS / OVERRIDES).read_bytes()).hexdigest()
 
 
 def folder_of(name: str) -> Path:
@@ -135,7 +136,7 @@ def _build(name: str, folder: Path) -> None:
         run_uv(["venv", "--quiet", "--relocatable", "--python", sys.executable, "--allow-existing", str(folder)], log)
         pins = str(LISTS / f"{name}.txt")
         python = str(folder / "bin" / "python")
-        run_uv(["pip", "install", "--python", python, "--compile-bytecode", "-r", pins], log)
+        run_uv(["pip", "install", "--python", python, "--compile-bytecode", "--override", OVERRIDES, "-r", pins], log)
         size = sum(path.lstat().st_size for path in folder.rglob("*")) / 1e6
         show(f"({size:.0f} MB)")
     site = next(folder.glob("lib/python*/site-packages"))
@@ -159,9 +160,9 @@ def compile_list(name: str) -> None:
     """
     log = new_log(f"compile-{name}")
     what = ["pip", "compile", "--quiet", "--universal", "--python-version", "3.10", "--upgrade", "--no-header"]
-    where = ["--no-annotate", "--no-emit-index-url", "--no-emit-find-links", f"{name}.in", "-o", f"{name}.txt"]
+    what += ["--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--override", OVERRIDES]
     with progress.step(f"compiling configs/environments/{name}.txt"):
-        run_uv([*what, *where], log, find_links=False)
+        run_uv([*what, f"{name}.in", "-o", f"{name}.txt"], log, find_links=False)
     pins = LISTS / f"{name}.txt"
     lines = [line for line in pins.read_text(encoding="utf-8").splitlines() if not re.match(CUDA, line)]
     pins.write_text("\n".join(lines) + "\n", encoding="utf-8")

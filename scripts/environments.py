@@ -10,6 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness import environments
+from harness.environments import normal
 from harness.errors import UserError, guarded
 
 
@@ -43,7 +44,10 @@ def show(names: list[str]) -> None:
         name = current.get(folder, f"{record['name']} (old)")
         used = (folder / "environment.json").stat().st_mtime
         built = datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc)
-        versions = ", ".join(f"{p} {record['packages'].get(p, '?')}" for p in record["asked"])
+        found = {normal(package): package for package in record["asked"]}  # what a marker leaves out is not there
+        versions = ", ".join(
+            f"{p} {record['packages'][name]}" for name, p in found.items() if name in record["packages"]
+        )
         print(f"{name:<12} {record['size_mb']:>6,.0f} MB  built {built:%Y-%m-%d} in {record['build_seconds']:.0f} s, "
               f"used {(time.time() - used) / 86400:.0f} days ago: {versions}")  # fmt: skip
 

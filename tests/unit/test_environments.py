@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import RECIPES, ROOT
+from support import ROOT
 
 from harness import bootstrap, environments
 from harness.errors import UserError
@@ -56,6 +56,7 @@ def lists(tmp_path, monkeypatch):
     for name, pin in (("good", "six==1.17.0"), ("bad", "six==0.0.0.0")):
         (folder / f"{name}.in").write_text("six\n", encoding="utf-8")
         (folder / f"{name}.txt").write_text(f"{pin}\n", encoding="utf-8")
+    (folder / environments.OVERRIDES).write_text("", encoding="utf-8")
     monkeypatch.setattr(environments, "LISTS", folder)
     monkeypatch.setenv("FINETUNE_RECIPES_HOME", str(tmp_path / "home"))
     return folder
@@ -94,6 +95,13 @@ def test_a_compiled_list_has_pins_and_no_addresses(lists):
     assert re.fullmatch(r"six==[\d.]+\n", (lists / "good.txt").read_text(encoding="utf-8"))
 
 
+def test_what_an_override_leaves_out_is_neither_pinned_nor_installed(lists):
+    (lists / "good.in").write_text("python-dateutil<2.10\n", encoding="utf-8")  # it asks for six
+    (lists / environments.OVERRIDES).write_text("six ; python_version < '3'\n", encoding="utf-8")
+    environments.compile_list("good")
+    assert environments.ensure("good").packages.keys() == {"python-dateutil"}
+
+
 def test_the_script_lists_builds_and_prunes(lists, monkeypatch, tmp_path):
     script = [sys.executable, str(ROOT / "scripts" / "environments.py")]
     environments.ensure("good")
@@ -105,7 +113,7 @@ def test_the_script_lists_builds_and_prunes(lists, monkeypatch, tmp_path):
     assert environments.built() == []
 
 
-@pytest.mark.parametrize("name", ["core", "tests", *RECIPES])
+@pytest.mark.parametrize("name", environments.names())
 def test_each_list_pins_what_is_asked_for(name):
     pins = (ROOT / "configs" / "environments" / f"{name}.txt").read_text(encoding="utf-8").lower()
     for package in environments.requirements(name):
