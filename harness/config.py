@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
@@ -80,6 +81,9 @@ def plain(config: DictConfig) -> dict[str, Any]:
             raise UserError(f"limits.{name}={value}: a number above 0 is needed.", code=2)
     if values["model"]["pooling"] not in POOLING:
         raise UserError(f"model.pooling={values['model']['pooling']}: there are {' and '.join(POOLING)}.", code=2)
+    dropout = values["model"]["dropout"]
+    if dropout is not None and not (isinstance(dropout, (int, float)) and 0 <= dropout < 1):
+        raise UserError(f"model.dropout={dropout}: a number from 0 to below 1 is needed.", code=2)
     if not 0 <= values["seed"] < 2**32:
         raise UserError(f"seed={values['seed']}: a whole number from 0 to 4294967295 is needed.", code=2)
     return values
@@ -138,6 +142,25 @@ def choices(group: str) -> list[str]:
 def source(group: str, name: str) -> str:
     """Return the text of a choice's file."""
     return (CONF / group / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def variants() -> list[list[str]]:
+    """Return the words that choose each recipe with an encoder, and each of the `variants` that its file names."""
+    found = []
+    for name in choices("recipe"):
+        recipe = yaml.safe_load(source("recipe", name))
+        if recipe["pretrained"]:
+            found += [[f"recipe={name}", *words] for words in ([], *([word] for word in recipe.get("variants", [])))]
+    return found
+
+
+def recipes_environments(name: str) -> list[str]:
+    """Return the environments of a recipe, that of each of its variants."""
+    text = source("recipe", name)
+    words = yaml.safe_load(text).get("variants", [])
+    files = [OmegaConf.merge(OmegaConf.create({"recipe": yaml.safe_load(text)}), OmegaConf.from_dotlist(chosen))
+             for chosen in ([], *([word] for word in words))]  # fmt: skip
+    return [OmegaConf.select(file, "recipe.environment") for file in files]
 
 
 def explain(error: HydraException | OmegaConfBaseException, words: list[str]) -> str:

@@ -32,7 +32,7 @@ def main() -> int:
     def chosen() -> None:
         for word in words:
             group, equals, choice = word.partition("=")
-            if equals and choice in ("null", "") and (config.CONF / group).is_dir():
+            if group != "experiment" and equals and choice in ("null", "") and (config.CONF / group).is_dir():
                 raise UserError(f"{word}: choose one of {', '.join(config.choices(group))}.", code=2)
 
     @hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
@@ -47,6 +47,10 @@ def main() -> int:
             if traceback_wanted:
                 raise
             raise UserError(config.explain(error, words), code=2) from None
+        except ValueError as error:
+            if not str(error).startswith("Only one of --run, --multirun"):  # the one way Hydra says it
+                raise
+            raise UserError(str(error), code=2) from None
         return max(codes, default=0)
 
     return guarded(composed_and_run)

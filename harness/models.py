@@ -38,6 +38,19 @@ class Model:
         positions = int(self.config.get("max_position_embeddings", 512))
         return positions - 2 if self.config.get("model_type") in ("roberta", "camembert", "xlm-roberta") else positions
 
+    @property
+    def hidden_size(self) -> int:
+        return int(self.config.get("hidden_size") or self.config["dim"])  # dim: DistilBERT
+
+    def dropout(self, chosen: float | None) -> dict[str, float]:
+        """Return the rates of dropout: hidden (also before the head) and attention; `chosen` stands for both."""
+        names = {
+            "hidden": ("hidden_dropout_prob", "dropout"),
+            "attention": ("attention_probs_dropout_prob", "attention_dropout"),
+        }
+        own = {key: [self.config[name] for name in both if name in self.config] for key, both in names.items()}
+        return {key: float((own[key] or [0.1])[0] if chosen is None else chosen) for key in names}
+
 
 def find(config: Mapping[str, Any]) -> Model:
     """Find the model that `config` (conf/model/*.yaml) describes, and verify its files."""

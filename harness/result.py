@@ -110,7 +110,10 @@ def size_mb(folder: Path) -> float | None:
 
 
 def versions(environment: Environment | None, libraries: list[str]) -> str | None:
-    """Return the versions of the libraries that make a recipe; packages.txt has those of all packages."""
+    """Return the versions of the libraries that make a recipe, of those that the environment has.
+
+    A recipe with several backends names them all; packages.txt has the versions of all packages.
+    """
     if environment is None:
         return None
-    return " ".join(f"{name}=={environment.packages.get(name, '?')}" for name in libraries)
+    return " ".join(f"{name}=={environment.packages[name]}" for name in libraries if name in environment.packages)

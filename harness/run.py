@@ -10,15 +10,18 @@ from typing import Any
 
 import yaml
 
-from harness import data, environments, machine, models, progress, result, store, summary
+from harness import controlled, data, environments, machine, models, progress, result, store, summary
 from harness.errors import UserError, explain
 from harness.launch import Outcome, work
 from harness.monitor import Monitor
+from recipes.job import Split
 
 
 def run(config: dict[str, Any], command: str) -> int:
     """Do the run that `config` describes, unless it is finished already; return the exit code."""
-    if config["precision"] == "auto":
+    if config["protocol"]["name"] == "controlled":
+        controlled.check(config)
+    elif config["precision"] == "auto":
         config["precision"] = "bf16" if machine.computes_bf16() else "fp32"
     prepared = prepare(config)
     folder = store.directory(Path(config["outputs"]), prepared.identity)
@@ -71,8 +74,8 @@ def prepare(config: dict[str, Any]) -> Prepared:
         "env": environments.identity(recipe["environment"], config["env"]),
     }
     if model and tokens:
-        pooling = config["model"]["pooling"]
-        identity["model"] = {"name": model.name, "digest": model.digest, "config": model.config, "pooling": pooling}
+        chosen = {key: config["model"][key] for key in ("pooling", "dropout")}
+        identity["model"] = {"name": model.name, "digest": model.digest, "config": model.config, **chosen}
         identity |= {"tokens": tokens.folder.name, "precision": config["precision"], "train": config["train"]}
     return Prepared(dataset, model, tokens, identity)
 
@@ -129,18 +132,24 @@ def write_job(config: dict[str, Any], prepared: Prepared, working: Path) -> None
         splits[name] = {"data": str(prepared.dataset.folder / name)}
         if prepared.tokens:
             splits[name]["tokens"] = str(prepared.tokens.folder / name)
+    model, protocol = prepared.model, config["protocol"]
     job = {
         "recipe": config["recipe"]["name"],
         "seed": config["seed"],
         "precision": config["precision"],
         "labels": prepared.dataset.labels,
-        "settings": config["recipe"],
+        "protocol": protocol["name"],
+        "settings": config["recipe"] | {key: value for key, value in protocol.items() if key != "name"},
         "train": config["train"],
-        "weights": str(prepared.model.folder) if prepared.model else None,
-        "pooling": config["model"]["pooling"] if prepared.model else None,
+        "weights": str(model.folder) if model else None,
+        "pooling": config["model"]["pooling"] if model else None,
+        "dropout": model.dropout(config["model"]["dropout"]) if model else None,
         "splits": splits,
     }
     store.write_json(working / "job.json", job)
+    if model and prepared.tokens and protocol["name"] == "controlled":
+        train = Split("train", prepared.dataset.folder / "train", prepared.tokens.folder / "train")
+        controlled.write(working, config, model.hidden_size, len(prepared.dataset.labels), train.lengths)
     report = {**prepared.dataset.report, "tokens": prepared.tokens.report if prepared.tokens else None}
     store.write_json(working / "data_report.json", report)
     text = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True)

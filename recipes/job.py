@@ -1,9 +1,10 @@
 """The contract between harness and recipe: the job a recipe gets, and what it reports.
 
-A recipe is a module of this package with two functions:
+A recipe is a module of this package with these functions:
 
-    def finetune(job: Job) -> Predict: ...   # train, save into job.model; return the function that predicts
-    def load(job: Job) -> Predict: ...       # the same function, from the saved model in job.model alone
+    def finetune(job: Job) -> Predict: ...       # train, save into job.model; return the function that predicts
+    def load(job: Job) -> Predict: ...           # the same function, from the saved model in job.model alone
+    def hidden_states(job: Job) -> Hidden: ...   # of an encoder, before training: what parity is shown with
 
 It marks its phases (`with job.phase("train"): ...`) and reports its steps (`job.step(...)`); it never times
 or scores itself. Standard library and numpy only: this runs in every library's environment.
@@ -67,6 +68,7 @@ class Batch:
 
 
 Predict = Callable[[Batch], np.ndarray]  # a batch -> logits, float32 (rows, labels)
+Hidden = Callable[[Batch, bool], np.ndarray]  # a batch, in train mode? -> last hidden state (rows, tokens, hidden)
 
 
 class Split:
@@ -104,10 +106,12 @@ class Job:
     seed: int
     precision: str  # fp32 or bf16
     labels: list[str]
-    settings: dict[str, Any]  # conf/recipe/NAME.yaml, as resolved
+    protocol: str  # native, or controlled: see `controlled`
+    settings: dict[str, Any]  # conf/recipe/NAME.yaml, as resolved; controlled: with the protocol's keys over it
     train: dict[str, Any]  # what all recipes share: epochs, batch_size, …
     weights: Path | None  # a Hugging Face folder: config.json, model.safetensors, tokenizer.json
     pooling: str | None  # mean (over unpadded positions) or cls
+    dropout: dict[str, float] | None  # hidden (also before the head) and attention
     splits: dict[str, dict[str, str]]
 
     @classmethod
@@ -120,6 +124,21 @@ class Job:
     def model(self) -> Path:
         """The folder the fine-tuned model is saved in."""
         return self.folder / "model"
+
+    @property
+    def controlled(self) -> bool:
+        """Tell whether the harness gives the head and the batches, and each step is to be reported."""
+        return self.protocol == "controlled"
+
+    def head(self) -> tuple[np.ndarray, np.ndarray]:
+        """Controlled: return the head's first weight (labels, hidden) and bias (labels), float32."""
+        with np.load(self.folder / "head.npz") as head:
+            return head["weight"], head["bias"]
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """Controlled: return the rows of train that make each batch of an epoch, counted from 0, in their order."""
+        order, size = np.load(self.folder / "order.npy")[epoch], self.train["batch_size"]
+        return [order[start : start + size] for start in range(0, len(order), size)]
 
     def split(self, name: str) -> Split:
         """Return the split `train`, `valid` or `test`."""
@@ -144,6 +163,21 @@ class Job:
         yield
         seconds, cpu_seconds = time.perf_counter() - wall, _cpu_seconds() - cpu
         self.event("phase_end", name=name, seconds=seconds, cpu_seconds=cpu_seconds)
+
+
+def order_of_like_length(lengths: np.ndarray, batch_size: int, generator: np.random.Generator) -> np.ndarray:
+    """Return a random order of rows, int64, in which each run of `batch_size` rows has texts of like length.
+
+    Rows are shuffled and sorted by length within every 50 batches, then the batches are shuffled: the way of
+    transformers' LengthGroupedSampler. The batch that is not full comes last.
+    """
+    chunk = 50 * batch_size
+    order = generator.permutation(len(lengths))
+    chunks = [order[start : start + chunk] for start in range(0, len(order), chunk)]
+    order = np.concatenate([rows[np.argsort(lengths[rows], kind="stable")] for rows in chunks])
+    full = len(order) // batch_size * batch_size
+    batches = generator.permutation(order[:full].reshape(-1, batch_size))
+    return np.concatenate([batches.reshape(-1), order[full:]])
 
 
 def _cpu_seconds() -> float:

@@ -1,8 +1,8 @@
-"""Run one recipe in its library's environment: `python -m recipes.worker JOB.json finetune|reload`.
+"""Run one recipe in its library's environment: `python -m recipes.worker JOB.json finetune|reload|hidden`.
 
 `finetune` trains, predicts the valid and test rows and saves; `reload`, in a process of its own, predicts the test
 rows from the saved model alone and says how far the logits are from those before saving. The phases are timed here,
-at the same marks for every library.
+at the same marks for every library. `hidden` writes the encoder's hidden states before training, for scripts/parity.py.
 """
 
 import importlib
@@ -18,6 +18,7 @@ import numpy as np
 from recipes.job import Job, Predict, Split
 
 PREDICT_BATCH = 64
+HIDDEN_ROWS = 32
 
 
 def main(path: str, action: str) -> int:
@@ -25,7 +26,7 @@ def main(path: str, action: str) -> int:
     threading.Thread(target=die_with_parent, daemon=True).start()
     job = Job.read(Path(path))
     try:
-        {"finetune": finetune, "reload": reload}[action](job)
+        {"finetune": finetune, "reload": reload, "hidden": hidden}[action](job)
     except Exception as error:
         traceback.print_exc()
         job.event("error", type=type(error).__name__, message=str(error))
@@ -55,6 +56,19 @@ def reload(job: Job) -> None:
         logits = predict_split(predict, job.split("test"))
     before = np.load(job.folder / "predictions_test.npz")["logits"]
     job.event("reloaded", max_difference=float(np.abs(logits - before).max()))
+
+
+def hidden(job: Job) -> None:
+    """Save the last hidden states of some test rows at their unpadded positions: float32 (tokens, hidden)."""
+    states = importlib.import_module(f"recipes.{job.recipe}").hidden_states(job)
+    split = job.split("test")
+    rows = np.argsort(split.lengths, kind="stable")[:: max(1, len(split) // HIDDEN_ROWS)]  # short and long in one batch
+    batch, lengths = split.batch(rows), split.lengths[rows]
+    found = {}
+    for mode in ("eval", "train"):
+        padded = np.asarray(states(batch, mode == "train"), np.float32)
+        found[mode] = np.concatenate([row[:length] for row, length in zip(padded, lengths, strict=True)])
+    np.savez(job.folder / "hidden.npz", eval=found["eval"], train=found["train"])
 
 
 def predict_split(predict: Predict, split: Split) -> np.ndarray:

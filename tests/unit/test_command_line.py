@@ -9,7 +9,7 @@ from support import ROOT
 CHOICES = [
     (group.name, choice.stem)
     for group in sorted((ROOT / "conf").iterdir())
-    if group.is_dir() and group.name != "hydra"
+    if group.is_dir() and group.name not in ("hydra", "experiment")
     for choice in sorted(group.glob("*.yaml"))
 ]
 
@@ -19,6 +19,12 @@ def test_every_shipped_choice_composes_and_is_named_as_its_file(cli, group, choi
     done = cli(f"{group}={choice}", "--cfg", "job", "--package", group)
     assert done.returncode == 0, done.stderr
     assert f"name: {choice}\n" in done.stdout
+
+
+def test_an_experiment_composes(cli):
+    for path in (ROOT / "conf" / "experiment").glob("*.yaml"):
+        done = cli(f"experiment={path.stem}", "--cfg", "job")
+        assert done.returncode == 0, done.stderr
 
 
 def test_help_lists_groups_choices_and_five_examples(cli):
@@ -44,8 +50,12 @@ def test_help_lists_groups_choices_and_five_examples(cli):
         (["limits.minutes=-3"], ["limits.minutes=-3"]),
         (["data.max_length=1.5"], ["data.max_length=1.5", "whole number"]),
         (["model.pooling=max"], ["model.pooling=max", "mean", "cls"]),
+        (["model.dropout=1.5"], ["model.dropout=1.5", "below 1"]),
+        (["protocol=controlled", "recipe=tfidf"], ["recipe=tfidf", "protocol=native"]),
+        (["protocol=controlled", "precision=bf16"], ["fp32", "protocol=native"]),
         (["model=path"], ["model.path"]),
         (["seed"], ["seed"]),
+        (["-m", "--cfg", "job"], ["Only one of"]),
         (["recipe=["], ["'['"]),
     ],
 )
