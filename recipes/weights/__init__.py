@@ -1,0 +1,67 @@
+"""Weights between Hugging Face and the libraries that name them otherwise; numpy only.
+
+A module here maps one library's names: Hugging Face -> library -> Hugging Face. This one reads a Hugging Face folder
+and writes the fine-tuned one that every recipe leaves.
+"""
+
+import json
+import shutil
+
+import numpy as np
+
+from recipes.job import Job
+
+Weights = dict[str, np.ndarray]
+
+DROPOUT_NAMES = {  # in config.json -> which of the job's rates
+    "hidden_dropout_prob": "hidden",
+    "attention_probs_dropout_prob": "attention",
+    "dropout": "hidden",  # DistilBERT
+    "attention_dropout": "attention",
+}
+
+
+def read(folder) -> tuple[dict, Weights]:
+    """Return config.json and the encoder's weights, float32, by the names that AutoModel has for them.
+
+    A checkpoint may hold the encoder below a prefix (`bert.`, `roberta.`), with heads and a pooler beside it: those
+    are left out.
+    """
+    from safetensors.numpy import load_file
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    prefix = {"camembert": "roberta", "xlm-roberta": "roberta"}.get(config["model_type"], config["model_type"]) + "."
+    found = load_file(folder / "model.safetensors")
+    if any(name.startswith(prefix) for name in found):
+        found = {name.removeprefix(prefix): values for name, values in found.items() if name.startswith(prefix)}
+    old = {".gamma": ".weight", ".beta": ".bias"}  # LayerNorm in the first BERT checkpoints
+    for ending, new in old.items():
+        found = {name.replace("LayerNorm" + ending, "LayerNorm" + new): values for name, values in found.items()}
+    kept = {name: values for name, values in found.items() if name.startswith(("embeddings.", "encoder."))}
+    return config, {name: values.astype(np.float32) for name, values in kept.items() if "position_ids" not in name}
+
+
+def write(job: Job, encoder: Weights, head: Weights) -> None:
+    """Write the fine-tuned model as a Hugging Face folder: `encoder` by AutoModel's names, head's weight and bias."""
+    from safetensors.numpy import save_file
+
+    job.model.mkdir(exist_ok=True)
+    shutil.copy(job.weights / "config.json", job.model)
+    contiguous = {name: np.ascontiguousarray(values, np.float32) for name, values in encoder.items()}
+    save_file(contiguous, job.model / "model.safetensors", {"format": "pt"})
+    save_file({name: np.ascontiguousarray(values, np.float32) for name, values in head.items()},
+              job.model / "head.safetensors", {"format": "pt"})  # fmt: skip
+    complete(job)
+
+
+def complete(job: Job) -> None:
+    """Add to the Hugging Face folder what a recipe knows: labels, pooling and dropout in its config, the tokenizer."""
+    path = job.model / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["id2label"] = {str(number): label for number, label in enumerate(job.labels)}
+    config["label2id"] = {label: number for number, label in enumerate(job.labels)}
+    config |= {"pooling": job.pooling, "dtype": "float32"}
+    config |= {name: job.dropout[kind] for name, kind in DROPOUT_NAMES.items() if name in config}
+    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for file in job.weights.glob("*token*.json"):
+        shutil.copy(file, job.model)

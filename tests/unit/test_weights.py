@@ -1,0 +1,66 @@
+"""A Hugging Face folder, read and written with numpy: old names, prefixes, half precision."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from recipes import weights
+from recipes.job import Job
+
+NAMES = ["embeddings.word_embeddings.weight", "embeddings.LayerNorm.weight", "encoder.layer.0.output.LayerNorm.bias"]
+
+
+def checkpoint(folder, model_type, tensors):
+    folder.mkdir()
+    config = {"model_type": model_type, "hidden_size": 4, "hidden_dropout_prob": 0.1, "vocab": "é"}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model_type", "prefix"), [("bert", ""), ("bert", "bert."), ("roberta", "roberta."), ("camembert", "roberta.")]
+)
+def test_the_encoder_is_found_below_a_prefix_beside_heads_and_in_half_precision(tmp_path, model_type, prefix):
+    values = {name: np.random.default_rng(0).normal(size=4).astype(np.float16) for name in NAMES}
+    others = {
+        "lm_head.bias": np.zeros(2),
+        "pooler.dense.bias": np.zeros(2),
+        f"{prefix}pooler.dense.weight": np.zeros(2),
+    }
+    others[f"{prefix}embeddings.position_ids"] = np.arange(4)
+    folder = checkpoint(tmp_path / "model", model_type, {prefix + name: v for name, v in values.items()} | others)
+    config, found = weights.read(folder)
+    assert config["model_type"] == model_type
+    assert found.keys() == set(NAMES)
+    for name, value in values.items():
+        assert found[name].dtype == np.float32
+        np.testing.assert_array_equal(found[name], value)
+
+
+def test_layer_norms_of_the_first_checkpoints_have_today_s_names(tmp_path):
+    old = {"bert.embeddings.LayerNorm.gamma": np.ones(4), "bert.embeddings.LayerNorm.beta": np.zeros(4)}
+    _, found = weights.read(checkpoint(tmp_path / "model", "bert", old))
+    assert found.keys() == {"embeddings.LayerNorm.weight", "embeddings.LayerNorm.bias"}
+
+
+def test_what_is_written_is_read_again_with_labels_pooling_dropout_and_tokenizer(tmp_path):
+    values = {name: np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32) for name in NAMES}
+    source = checkpoint(tmp_path / "model", "bert", values)
+    (tmp_path / "run").mkdir()
+    job = Job(tmp_path / "run", "x", 0, "fp32", ["Santé, social", "b"], "native", {}, {}, source, "cls", None, {})
+    job.dropout = {"hidden": 0.2, "attention": 0.3}
+    head = {"weight": values[NAMES[0]].T, "bias": np.zeros(2)}  # a transposed view: what is saved must be in order
+    weights.write(job, values, head)
+    config, found = weights.read(job.model)
+    for name, value in values.items():
+        np.testing.assert_array_equal(found[name], value)
+    np.testing.assert_array_equal(load_file(job.model / "head.safetensors")["weight"], head["weight"])
+    assert config["id2label"] == {"0": "Santé, social", "1": "b"}
+    assert config["label2id"] == {"Santé, social": 0, "b": 1}
+    assert (config["pooling"], config["hidden_dropout_prob"]) == ("cls", 0.2)
+    assert "attention_probs_dropout_prob" not in config
+    assert (job.model / "tokenizer.json").exists()
