@@ -1,4 +1,7 @@
-"""scikit-learn, TF-IDF and logistic regression: no pretrained weights; what a fine-tuned encoder should beat."""
+"""scikit-learn, TF-IDF and logistic regression: no loop, `fit` does it all.
+
+Pick it for the baseline: no pretrained weights, seconds; what a fine-tuned encoder should beat.
+"""
 
 import numpy as np
 import skops.io
