@@ -1,0 +1,163 @@
+"""fastai, the Learner: it owns the loop; you give it data, a model and callbacks, which may step in anywhere.
+
+Pick it for the best practice as one call: one-cycle schedules, layers unfrozen step by step, each at its own rate.
+"""
+
+import math
+from functools import partial
+
+import torch
+from fastai.basics import (
+    Adam,
+    Callback,
+    CancelValidException,
+    CrossEntropyLossFlat,
+    DataLoaders,
+    Learner,
+    OptimWrapper,
+    default_device,
+    load_model,
+    params,
+    set_seed,
+    trainable_params,
+)
+from fastai.callback.fp16 import MixedPrecision
+from fastai.callback.schedule import ParamScheduler, SchedLin, combine_scheds
+from fastai.callback.training import GradientClip
+from fastai.text.data import SortedDL, pad_input
+from torch import nn
+from transformers import AutoConfig, AutoModel
+
+from recipes.job import Job, Predict, Split
+from recipes.pytorch import Classifier, build, hidden_states, parameter_groups, predictor, save
+
+__all__ = ["finetune", "hidden_states", "load"]
+
+
+def finetune(job: Job) -> Predict:
+    set_seed(job.seed, reproducible=True)
+    settings, epochs = job.settings, job.train["epochs"]
+    with job.phase("load_weights"):
+        model = build(job)
+        model.encoder.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])
+    with job.phase("build_data"):
+        padding = model.encoder.config.pad_token_id
+        train, valid = loader(job, "train", padding, shuffle=True), loader(job, "valid", padding)
+        if job.controlled:
+            orders = [[row for batch in job.batches(epoch) for row in batch] for epoch in range(epochs)]
+            train.get_idxs = partial(next, iter(orders))  # asked for once an epoch, cut into batches of `bs`
+        dls = DataLoaders(train, valid, device=default_device())
+    with job.phase("train"):
+        cbs = [GradientClip(settings["max_grad_norm"]), Report(job, epochs * len(train))]
+        learn = Learner(
+            dls,
+            model,
+            loss_func=CrossEntropyLossFlat(),
+            opt_func=optimizer(job),
+            splitter=partial(parameter_groups, settings=settings) if job.controlled else layer_groups,
+            train_bn=False,  # else LayerNorm is trained in frozen layers too, and all are passed backwards
+            cbs=[*cbs, BFloat16()] if job.precision == "bf16" else cbs,
+            path=job.model,
+            model_dir="fastai",
+        )
+        with learn.no_bar(), learn.no_logging():
+            if job.controlled:
+                learn.fit(epochs, cbs=linear_schedule(settings, epochs * len(train)))
+            else:
+                rates = slice(settings["learning_rate"], settings["head_learning_rate"])
+                one_cycle = partial(learn.fit_one_cycle, pct_start=settings["warmup"], moms=settings["momenta"])
+                frozen = settings["freeze_to"][: epochs - 1]  # an epoch each; what is left is for all layers
+                for groups in frozen:
+                    learn.freeze_to(groups)
+                    one_cycle(1, lr_max=rates)
+                learn.unfreeze()
+                one_cycle(epochs - len(frozen), lr_max=rates)
+    with job.phase("save"):
+        learn.save("model", with_opt=False)
+        save(model, job)
+    return predictor(model, job)
+
+
+def load(job: Job) -> Predict:
+    config = AutoConfig.from_pretrained(job.model)
+    encoder = AutoModel.from_config(config, dtype=torch.float32)
+    encoder.pooler = None
+    model = Classifier(encoder, config.pooling, 0.0, len(config.id2label))
+    # What Learner.save writes is the weights alone, and load_model lets torch read nothing else from it.
+    load_model(job.model / "fastai" / "model.pth", model, opt=None, with_opt=False)
+    return predictor(model.to(default_device()), job)
+
+
+def optimizer(job: Job) -> partial:
+    """Return fastai's AdamW; controlled: torch's, in fastai's wrapper."""
+    (beta1, beta2), eps, decay = job.settings["betas"], job.settings["epsilon"], job.settings["weight_decay"]
+    if job.controlled:
+        # The wrapper passes by what Learner sets against decay of biases and norms: the splitter's groups say it.
+        return partial(OptimWrapper, opt=torch.optim.AdamW, betas=(beta1, beta2), eps=eps, fused=True)
+    return partial(Adam, mom=beta1, sqr_mom=beta2, eps=eps, wd=decay)
+
+
+def linear_schedule(settings: dict, steps: int) -> ParamScheduler:
+    """Return the controlled protocol's rate: up from 0, then down, both linearly."""
+    rate, rising = settings["learning_rate"], math.ceil(settings["warmup"] * steps) / steps
+    return ParamScheduler({"lr": combine_scheds([rising, 1 - rising], [SchedLin(0, rate), SchedLin(rate, 0)])})
+
+
+def layer_groups(model: Classifier) -> list[list[nn.Parameter]]:
+    """Split the model for discriminative rates: embeddings and lower layers, upper layers, head."""
+    layers = next(module for module in model.encoder.modules() if isinstance(module, nn.ModuleList))
+    upper = trainable_params(layers[len(layers) // 2 :])
+    known = {id(parameter) for parameter in upper}
+    lower = [parameter for parameter in trainable_params(model.encoder) if id(parameter) not in known]
+    return [lower, upper, params(model.head)]
+
+
+class Rows:
+    """The rows of a split as fastai takes them: a tuple of token ids, mask and label."""
+
+    def __init__(self, split: Split):
+        self.split = split
+
+    def __len__(self):
+        return len(self.split)
+
+    def __getitem__(self, row):
+        ids = torch.tensor(self.split.token_ids[row], dtype=torch.long)
+        return ids, torch.ones_like(ids), int(self.split.labels[row])
+
+
+def loader(job: Job, name: str, padding: int, **settings) -> SortedDL:
+    """Return batches of texts of like length, each padded to its longest."""
+    split = job.split(name)
+    pads = [partial(pad_input, pad_idx=padding), partial(pad_input, pad_idx=0, pad_fields=1)]
+    size = job.train["batch_size"]
+    # A process of its own for the batches would compete with the training for the processors.
+    return SortedDL(Rows(split), res=split.lengths, bs=size, before_batch=pads, num_workers=0, **settings)
+
+
+class Report(Callback):
+    """Hand loss, rate and norm of the gradient on as the job's progress events."""
+
+    order, run_valid = GradientClip.order - 0.5, False  # before the gradient is clipped
+
+    def __init__(self, job: Job, steps: int):
+        self.job, self.steps, self.step = job, steps, 0
+
+    def before_step(self):
+        self.step += 1
+        if self.job.controlled or self.step % 10 == 0 or self.step in (1, self.steps):
+            norm = nn.utils.get_total_norm([p.grad for p in self.learn.parameters() if p.grad is not None])
+            rate = self.opt.hypers[0]["lr"]
+            self.job.step(self.step, self.steps, loss=self.loss.item(), learning_rate=rate, grad_norm=norm.item())
+
+    def before_validate(self):
+        raise CancelValidException  # the harness evaluates; without this line fastai does, after each epoch
+
+
+class BFloat16(MixedPrecision):
+    """fastai's mixed precision, in bf16 on any device: its own asks for CUDA's autocast, on the CPU too."""
+
+    def before_fit(self):
+        device = self.dls.device.type
+        self.autocast, self.scales = torch.autocast(device, torch.bfloat16), []
+        self.learn.scaler = torch.amp.GradScaler(device, enabled=False)  # the range of bf16 is that of fp32
