@@ -1,0 +1,180 @@
+"""Flair, its ModelTrainer: it owns the loop, you give it a model and a corpus; plugins hook into it.
+
+Pick it for tagging and classifying text with few words: embeddings, models and trainer are made for that alone.
+"""
+
+import math
+
+import flair
+import numpy as np
+import torch
+from flair.data import Corpus, Dictionary, Sentence
+from flair.datasets import FlairDatapointDataset
+from flair.embeddings import TransformerDocumentEmbeddings
+from flair.embeddings.base import register_embeddings
+from flair.models import TextClassifier
+from flair.optim import LinearSchedulerWithWarmup
+from flair.samplers import FlairSampler
+from flair.trainers import ModelTrainer
+from flair.trainers.plugins import LinearSchedulerPlugin, TrainerPlugin
+
+from recipes import weights
+from recipes.job import Batch, Hidden, Job, Predict
+from recipes.pytorch import Batches, pad
+
+
+def finetune(job: Job) -> Predict:
+    flair.set_seed(job.seed)
+    settings = job.settings
+    with job.phase("load_weights"):
+        embeddings = embeddings_of(job)
+        embeddings.model.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])
+        labels = Dictionary(add_unk=False)
+        for label in job.labels:
+            labels.add_item(label)
+        classifier = TextClassifier(embeddings, "label", label_dictionary=labels, dropout=job.dropout["hidden"])
+        if job.controlled:
+            weight, bias = (torch.from_numpy(values) for values in job.head())
+            classifier.decoder.load_state_dict({"weight": weight, "bias": bias})
+            classifier.loss_function = torch.nn.CrossEntropyLoss()  # Flair's own is the sum over the batch
+        job.event("model", parameters=sum(p.numel() for p in classifier.parameters()))
+    with job.phase("build_data"):
+        split = job.split("train")
+        sentences = sentences_of(split.batch(range(len(split))))
+        for sentence, label in zip(sentences, split.labels, strict=True):
+            sentence.add_label("label", job.labels[label])
+        corpus = Corpus(train=FlairDatapointDataset(sentences), sample_missing_splits=False)
+    with job.phase("train"):
+        torch.set_autocast_dtype(flair.device.type, torch.bfloat16)  # what use_amp takes; on a GPU it would be fp16
+        trainer = ModelTrainer(classifier, corpus)
+        trainer.fine_tune(
+            job.model / "flair",
+            learning_rate=settings["learning_rate"],
+            decoder_learning_rate=settings["head_learning_rate"],
+            mini_batch_size=job.train["batch_size"],
+            max_epochs=job.train["epochs"],
+            warmup_fraction=settings["warmup"],
+            max_grad_norm=settings["max_grad_norm"],
+            weight_decay=settings["weight_decay"],  # this and the next three go to its optimiser, torch's AdamW
+            betas=settings["betas"],
+            eps=settings["epsilon"],
+            fused=True,
+            use_amp=job.precision == "bf16",
+            sampler=InBatches(job, split.lengths),
+            plugins=[Report(job), Controlled(settings["warmup"])] if job.controlled else [Report(job)],
+            attach_default_scheduler=not job.controlled,
+            create_file_logs=False,
+            create_loss_file=False,
+            save_final_model=False,  # below, in a phase of its own
+        )
+    with job.phase("save"):
+        del classifier.model_card["training_parameters"]["sampler"]  # or the file would hold the corpus too
+        classifier.save(job.model / "flair" / "final-model.pt")
+        parts = embeddings.model.state_dict(), classifier.decoder.state_dict()
+        weights.write(job, *({name: values.cpu().numpy() for name, values in part.items()} for part in parts))
+    return predictor(classifier, job)
+
+
+def load(job: Job) -> Predict:
+    return predictor(TextClassifier.load(job.model / "flair" / "final-model.pt"), job)  # a pickle that this run wrote
+
+
+def predictor(classifier: TextClassifier, job: Job) -> Predict:
+    """Return the function that predicts; Flair's own `predict` gives labels and probabilities, no logits."""
+    classifier.eval()
+
+    @torch.inference_mode()
+    def predict(batch: Batch) -> np.ndarray:
+        with torch.autocast(flair.device.type, torch.bfloat16, enabled=job.precision == "bf16"):
+            sentences = classifier.embeddings.embed(sentences_of(batch))
+            logits = classifier.decoder(torch.stack([sentence.get_embedding() for sentence in sentences]))
+        return logits.float().cpu().numpy()
+
+    return predict
+
+
+def hidden_states(job: Job) -> Hidden:
+    embeddings = embeddings_of(job)
+
+    @torch.inference_mode()
+    def hidden(batch: Batch, training: bool) -> np.ndarray:
+        tensors = embeddings.train(training).prepare_tensors(sentences_of(batch))
+        return embeddings.model(tensors["input_ids"], tensors["attention_mask"]).last_hidden_state.cpu().numpy()
+
+    return hidden
+
+
+def sentences_of(batch: Batch) -> list[Sentence]:
+    """Return Sentences that bring their token ids along; Flair's own tokens are not used: each text is one."""
+    sentences = [Sentence([text]) for text in batch.texts]
+    for sentence, ids in zip(sentences, batch.token_ids, strict=True):
+        sentence.add_metadata("token_ids", ids)
+    return sentences
+
+
+def embeddings_of(job: Job) -> "GivenIds":
+    """Return the job's encoder before training."""
+    rates = {name: job.dropout[kind] for name, kind in weights.DROPOUT_NAMES.items()}
+    return GivenIds(str(job.weights), cls_pooling=job.pooling, transformers_config_kwargs=rates)
+
+
+@register_embeddings
+class GivenIds(TransformerDocumentEmbeddings):
+    """Flair's embeddings of a transformer, from the token ids that each Sentence brings; in fp32, without pooler."""
+
+    def __init__(self, model: str, **settings):
+        settings |= {"use_context_separator": False, "transformers_model_kwargs": {"dtype": torch.float32}}
+        super().__init__(model, **settings)
+        self.model.pooler, self.initial_cls_token = None, True  # the ids begin with it; Flair asks its own tokenizer
+
+    def prepare_tensors(self, sentences: list[Sentence], device: torch.device | None = None):
+        tensors = pad([sentence.get_metadata("token_ids") for sentence in sentences], self.model.config.pad_token_id)
+        tensors["sub_token_lengths"] = tensors["attention_mask"].sum(1)
+        return {name: tensor.to(device or flair.device) for name, tensor in tensors.items()}
+
+
+class InBatches(FlairSampler):
+    """The rows in the order of the batches that `mini_batch_size` cuts: of like length (controlled: the job's)."""
+
+    def __init__(self, job: Job, lengths: np.ndarray):
+        self.batches = Batches(job, lengths)
+
+    def __iter__(self):
+        for rows in self.batches:
+            yield from rows
+        self.batches.set_epoch(self.batches.epoch + 1)
+
+
+class Report(TrainerPlugin):
+    """Hand the metrics that Flair records on as the job's progress events."""
+
+    def __init__(self, job: Job):
+        super().__init__()
+        self.job, self.seen = job, dict[str, float]()
+
+    @TrainerPlugin.hook
+    def metric_recorded(self, record):
+        self.seen[record.name[-1]] = record.value  # such as batch_loss, of train/batch_loss
+
+    @TrainerPlugin.hook
+    def after_training_batch(self, batch_count, total_number_of_batches, batch, **_):
+        steps = total_number_of_batches * self.job.train["epochs"]
+        if self.job.controlled or batch_count % 10 == 0 or batch_count in (1, steps):
+            loss = self.seen["batch_loss"] * (len(batch) if self.job.controlled else 1)  # it divides a mean too
+            rate = self.trainer.optimizer.param_groups[-1]["lr"]  # of the encoder; the schedule's plugin comes later
+            norm = float(self.seen["gradient_norm"])
+            self.job.step(batch_count, steps, loss=loss, learning_rate=rate, grad_norm=norm)
+
+
+class Controlled(LinearSchedulerPlugin):
+    """Flair's schedule over exactly the steps there are (it rounds otherwise); no decay on biases and LayerNorm."""
+
+    @TrainerPlugin.hook
+    def after_setup(self, dataset_size, mini_batch_size, max_epochs, **_):
+        optimizer = self.trainer.optimizer
+        for group in optimizer.param_groups[:]:
+            plain = [parameter for parameter in group["params"] if parameter.dim() == 1]
+            group["params"] = [parameter for parameter in group["params"] if parameter.dim() > 1]
+            optimizer.add_param_group(group | {"params": plain, "weight_decay": 0.0})
+        steps = math.ceil(dataset_size / mini_batch_size) * max_epochs
+        self.scheduler = LinearSchedulerWithWarmup(optimizer, steps, math.ceil(self.warmup_fraction * steps))
