@@ -1,0 +1,170 @@
+"""Keras 3 with KerasHub: `fit` owns the loop, you give it a functional model, an optimizer and data.
+
+Pick it to take one model from TensorFlow to JAX or PyTorch, or where TensorFlow is to serve it.
+"""
+
+import json
+import math
+import os
+from functools import partial
+from importlib.util import find_spec
+
+import numpy as np
+
+from recipes import weights
+from recipes.job import Batch, Hidden, Job, Predict, order_of_like_length
+from recipes.weights.keras import from_keras
+
+# Before it is imported, Keras is told its backend (each environment of this recipe has one), and JAX its threads.
+os.environ.setdefault("KERAS_BACKEND", next(name for name in ("jax", "torch", "tensorflow") if find_spec(name)))
+os.environ.setdefault("PJRT_NPROC", os.environ.get("OMP_NUM_THREADS", ""))
+import keras  # noqa: E402
+from keras import ops  # noqa: E402
+
+from recipes.keras_parts import BACKEND, AdamW, WarmupThenLinear, encoder_of, prepare  # noqa: E402
+
+
+def finetune(job: Job) -> Predict:
+    settings, epochs = job.settings, job.train["epochs"]
+    prepare(job)
+    with job.phase("load_weights"):
+        encoder, config = encoder_of(job)
+        inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
+        hidden = encoder({**inputs, "segment_ids": ops.zeros_like(inputs["token_ids"])})
+        if job.pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            pooled = keras.layers.GlobalAveragePooling1D(dtype="float32")(hidden, mask=inputs["padding_mask"])
+        head = keras.layers.Dense(len(job.labels), dtype="float32", name="head")
+        model = keras.Model(inputs, head(keras.layers.Dropout(job.dropout["hidden"], dtype="float32")(pooled)))
+        if job.controlled:
+            weight, bias = job.head()
+            head.set_weights([weight.T, bias])
+        encoder.get_layer("token_embedding").trainable = not settings["freeze_word_embeddings"]
+        job.event("model", parameters=model.count_params())
+    with job.phase("build_data"):
+        padding = config["pad_token_id"]
+        native = BACKEND == "tensorflow" and not job.controlled
+        data = buckets(job, padding) if native else Batches(job, padding)
+        steps = epochs * len(data)
+    with job.phase("train"):
+        schedule = WarmupThenLinear(settings["learning_rate"], math.ceil(settings["warmup"] * steps), steps)
+        optimizer = AdamW(schedule, settings, job.controlled)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        optimizer.build(model.trainable_variables)  # or TensorFlow would trace the step twice
+        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        model.fit(data, epochs=epochs, shuffle=False, verbose=0, callbacks=[Report(job, data, steps)])
+    with job.phase("save"):
+        (job.model / "keras").mkdir(parents=True)
+        keras.Model(model.input, model.output).save(job.model / "keras" / "model.keras")  # without the optimizer
+        trained = {weight.path: ops.convert_to_numpy(weight) for weight in encoder.weights}
+        kernel, bias = head.get_weights()
+        weights.write(job, from_keras(config, trained), {"weight": kernel.T, "bias": bias})
+    return predictor(model, padding)
+
+
+def buckets(job: Job, padding: int):
+    """Return batches of texts of like length, in another order each epoch: tf.data's buckets."""
+    import tensorflow as tf  # the other backends do without
+
+    split, size, boundaries = job.split("train"), job.train["batch_size"], job.settings["bucket_boundaries"]
+    rows = tf.RaggedTensor.from_row_splits(np.array(split.token_ids.values), np.array(split.token_ids.offsets))
+    data = tf.data.Dataset.from_tensor_slices((rows, np.array(split.labels))).shuffle(len(split), seed=job.seed)
+    data = data.map(lambda ids, label: ({"token_ids": ids, "padding_mask": tf.ones_like(ids)}, label))
+    data = data.bucket_by_sequence_length(
+        lambda inputs, label: tf.size(inputs["token_ids"]),
+        boundaries,
+        [size] * (len(boundaries) + 1),
+        padding_values=({"token_ids": padding, "padding_mask": 0}, 0),
+    )
+    counts = np.bincount(np.digitize(split.lengths, boundaries))
+    return data.apply(tf.data.experimental.assert_cardinality(int(np.ceil(counts / size).sum())))
+
+
+class Batches(keras.utils.PyDataset):
+    """The same for JAX and PyTorch; controlled, on all backends: the batches of the job."""
+
+    def __init__(self, job: Job, padding: int):
+        super().__init__()
+        self.job, self.split, self.padding = job, job.split("train"), padding
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int):
+        if self.job.controlled:
+            self.rows = self.job.batches(epoch)
+        else:
+            lengths, size = self.split.lengths, self.job.train["batch_size"]
+            order = order_of_like_length(lengths, size, np.random.default_rng([self.job.seed, epoch]))
+            self.rows = np.split(order, range(size, len(order), size))
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        rows = self.rows[index]
+        return pad([self.split.token_ids[row] for row in rows], self.padding), self.split.labels[rows]
+
+
+def pad(rows: list[np.ndarray], value: int) -> dict[str, np.ndarray]:
+    """Pad token ids to the longest row: token_ids and padding_mask (rows, tokens), int32."""
+    multiple = 8 if BACKEND == "jax" else 1  # JAX compiles for each shape
+    longest = -(-max(len(row) for row in rows) // multiple) * multiple
+    ids = np.array([np.pad(row, (0, longest - len(row)), constant_values=value) for row in rows], np.int32)
+    return {"token_ids": ids, "padding_mask": np.array([np.arange(longest) < len(row) for row in rows], np.int32)}
+
+
+class Report(keras.callbacks.Callback):
+    """Hand what Keras knows on as the job's progress events."""
+
+    def __init__(self, job: Job, data, steps: int):
+        super().__init__()
+        self.job, self.data, self.steps, self.step = job, data, steps, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if isinstance(self.data, Batches):  # Keras calls its own on_epoch_end before the first epoch too
+            self.data.set_epoch(epoch)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.step += 1
+        self.due = self.job.controlled or self.step % 10 == 0 or self.step in (1, self.steps)
+        if self.due:
+            self.rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            self.model.reset_metrics()  # the loss in the logs is a mean since then: now of this batch alone
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.due:
+            norm = float(ops.convert_to_numpy(self.model.optimizer.norm))
+            self.job.step(self.step, self.steps, loss=float(logs["loss"]), learning_rate=self.rate, grad_norm=norm)
+
+
+def load(job: Job) -> Predict:
+    """Return the function that predicts, from Keras' own file, on whichever backend."""
+    config = json.loads((job.model / "config.json").read_text(encoding="utf-8"))
+    return predictor(keras.saving.load_model(job.model / "keras" / "model.keras"), config["pad_token_id"])
+
+
+def predictor(model: keras.Model, padding: int) -> Predict:
+    """Return the function that predicts with `model`, in the precision it was built in."""
+    run = model.predict_on_batch
+    if BACKEND == "tensorflow":  # one graph for all shapes: in bf16 another graph would round otherwise
+        import tensorflow as tf
+
+        shapes = {name: tf.TensorSpec((None, None), tf.int32) for name in ("token_ids", "padding_mask")}
+        run = tf.function(partial(model, training=False), input_signature=[shapes])
+
+    def predict(batch: Batch) -> np.ndarray:
+        return np.asarray(run(pad(batch.token_ids, padding)))
+
+    return predict
+
+
+def hidden_states(job: Job) -> Hidden:
+    """Return the encoder before training, as a function."""
+    encoder, config = encoder_of(job)
+
+    def hidden(batch: Batch, training: bool) -> np.ndarray:
+        inputs = pad(batch.token_ids, config["pad_token_id"])
+        segments = np.zeros_like(inputs["token_ids"])
+        return ops.convert_to_numpy(encoder({**inputs, "segment_ids": segments}, training=training))
+
+    return hidden

@@ -1,0 +1,98 @@
+"""What the Keras recipe needs beside the tutorial: the encoder as Hugging Face has it, the optimizer, the schedule."""
+
+import os
+
+import keras
+import keras_hub
+from keras import ops
+
+from recipes import weights
+from recipes.job import Job
+from recipes.weights.keras import FIRST_POSITION, architecture, to_keras
+
+BACKEND = keras.config.backend()
+if BACKEND == "tensorflow":  # its threads and its determinism are settled before its first computation
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(int(os.environ.get("OMP_NUM_THREADS", 0)))
+    tf.config.threading.set_inter_op_parallelism_threads(int(os.environ.get("OMP_NUM_THREADS", 0)))
+    tf.config.experimental.enable_op_determinism()
+
+
+def prepare(job: Job) -> None:
+    """Settle seed, precision, threads and determinism."""
+    if job.settings["backend"] != BACKEND:
+        raise ValueError(f"recipe.backend={job.settings['backend']}, but in this environment Keras runs on {BACKEND}.")
+    keras.utils.set_random_seed(job.seed)
+    keras.config.set_dtype_policy("mixed_bfloat16" if job.precision == "bf16" else "float32")
+
+
+def encoder_of(job: Job) -> tuple[keras.Model, dict]:
+    """Return the job's encoder, a BertBackbone without its pooler, and its config.
+
+    KerasHub's BERT has tanh GELU, an epsilon of 1e-12 and positions from 0: its layers are cloned with the config's.
+    """
+    config, values = weights.read(job.weights)
+    backbone = keras_hub.models.BertBackbone(**architecture(config), dropout=max(job.dropout.values()))
+    epsilon = config["layer_norm_eps"]
+    own = {"activation": config["hidden_act"], "epsilon": epsilon, "layer_norm_epsilon": epsilon}
+
+    def clone(layer):
+        settings = layer.get_config()
+        return layer.from_config(settings | {name: value for name, value in own.items() if name in settings})
+
+    def call(layer, *args, **kwargs):
+        if layer.name == "position_embedding":
+            kwargs["start_index"] = FIRST_POSITION[config["model_type"]]
+        return layer(*args, **kwargs)
+
+    encoder = keras.Model(backbone.input, backbone.output["sequence_output"])
+    encoder = keras.models.clone_model(encoder, clone_function=clone, call_function=call)
+    encoder.get_layer("embeddings_dropout").rate = job.dropout["hidden"]
+    for layer in encoder.layers:
+        if isinstance(layer, keras_hub.layers.TransformerEncoder):  # it takes one rate for all its dropouts
+            layer._self_attention_layer._dropout_layer.rate = job.dropout["attention"]
+            layer._self_attention_dropout.rate = layer._feedforward_dropout.rate = job.dropout["hidden"]
+    named = to_keras(config, values)
+    for weight in encoder.weights:
+        weight.assign(named[weight.path])
+    return encoder, config
+
+
+class AdamW(keras.optimizers.AdamW):
+    """Keras' AdamW, with a rate of its own for the head, and the norm of the gradient kept for the report."""
+
+    def __init__(self, schedule, settings: dict, controlled: bool):
+        decay, clip = settings["weight_decay"], settings["max_grad_norm"]
+        super().__init__(schedule, decay, *settings["betas"], settings["epsilon"], global_clipnorm=clip)
+        self.head_factor = settings["head_learning_rate"] / settings["learning_rate"]
+        self.controlled, self.plain_epsilon = controlled, settings["epsilon"]
+
+    def build(self, variables):
+        super().build(variables)
+        self.norm = self.add_variable((), name="norm")
+
+    def apply(self, grads, trainable_variables=None):
+        if self.controlled:  # epsilon is added after the bias correction, as torch does; Keras adds it before
+            unbiased = 1 - ops.power(self.beta_2, ops.cast(self.iterations + 1, "float32"))
+            self.epsilon = self.plain_epsilon * ops.sqrt(unbiased)
+        if BACKEND == "tensorflow":  # lists an embedding's gradient token by token, which Keras squares unsummed
+            grads = [tf.convert_to_tensor(grad) for grad in grads]
+        super().apply(grads, trainable_variables)
+        self.norm.assign(ops.sqrt(sum(ops.sum(ops.square(grad)) for grad in grads)))
+
+    def update_step(self, gradient, variable, learning_rate):
+        of_head = self._trainable_variables[self._get_variable_index(variable)].path.startswith("head/")
+        super().update_step(gradient, variable, learning_rate * (self.head_factor if of_head else 1))
+
+
+class WarmupThenLinear(keras.optimizers.schedules.LearningRateSchedule):
+    """From 0 up to the rate, then down to 0, both linearly."""
+
+    def __init__(self, rate: float, rising: int, steps: int):
+        self.rate, self.rising, self.steps = rate, rising, steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        falling = (self.steps - step) / max(1, self.steps - self.rising)
+        return self.rate * ops.where(step < self.rising, step / max(1, self.rising), falling)
