@@ -25,7 +25,7 @@ def main() -> int:
         for name in environments.names():
             environments.ensure(name)
     tests = ["tests/unit"] if arguments.quick else ["tests/unit", "tests/recipes"]
-    if run(["pytest", *tests, *for_pytest]):
+    if run(["pytest", "--numprocesses=auto", *tests, *for_pytest]):
         failed.append("pytest")
     print(f"failed: {', '.join(failed)}" if failed else "all passed", flush=True)
     return 1 if failed else 0

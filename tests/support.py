@@ -8,10 +8,18 @@ import time
 from pathlib import Path
 
 import psutil
+import yaml
+
+from harness import packages
+from harness.config import variants
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path.stem for path in (ROOT / "conf" / "recipe").glob("*.yaml"))
-SMALL = ["data.train_size=300", "data.valid_size=100", "data.test_size=100", "train.epochs=1"]
+VARIANTS = [
+    " ".join(words) for words in variants()
+]  # recipes with an encoder, and each backend of those that have some
+DEEP = [words.partition("=")[2] for words in VARIANTS if " " not in words]
+SMALL = ["data.train_size=300", "data.valid_size=100", "data.test_size=100", "train.epochs=1", "threads=1"]
 
 
 class Runs:
@@ -85,3 +93,9 @@ def gone(folder: Path, seconds: float = 10) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def minilm() -> Path:
+    """Return the file of MiniLM's weights."""
+    config = yaml.safe_load((ROOT / "conf" / "model" / "minilm.yaml").read_text(encoding="utf-8"))
+    return packages.carried(config["package"], f"{config['package_folder']}/model.safetensors", config["sha256"])

@@ -5,7 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from support import RECIPES, ROOT
+
+from harness.config import CONF, plain, variants
 
 LIBRARIES = {
     "torch", "tensorflow", "keras", "keras_hub", "jax", "flax", "transformers", "accelerate", "fastai", "flair",
@@ -50,7 +53,14 @@ def test_what_runs_on_a_bare_python_needs_the_standard_library_only(name):
 def test_a_recipe_is_one_file_that_one_can_read(recipe):
     lines = (ROOT / "recipes" / f"{recipe}.py").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 180
-    assert (ROOT / "configs" / "environments" / f"{recipe}.txt").exists()
+
+
+@pytest.mark.parametrize("words", variants(), ids=" ".join)
+def test_a_recipe_has_a_pinned_environment(words):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        recipe = plain(compose("config", words))["recipe"]
+    for ending in ("in", "txt"):
+        assert (ROOT / "configs" / "environments" / f"{recipe['environment']}.{ending}").exists()
 
 
 def test_lists_name_no_address():

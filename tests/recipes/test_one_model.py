@@ -1,22 +1,24 @@
 """Models with the real library: a pickle is refused, converted as the message says, and then taken."""
 
+import json
 import re
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
+import numpy as np
 import pytest
-import yaml
-from support import ROOT
+from support import ROOT, minilm
 
-from harness import environments, packages
+from harness import environments
+from recipes.job import Split
 
 
 @pytest.fixture
 def pickled(tmp_path):
     """The real weights as a pickle, as older repositories have them."""
-    config = yaml.safe_load((ROOT / "conf" / "model" / "minilm.yaml").read_text(encoding="utf-8"))
-    weights = packages.carried(config["package"], f"{config['package_folder']}/model.safetensors", config["sha256"])
+    weights = minilm()
     folder = tmp_path / "old model"
     folder.mkdir()
     for name in ("config.json", "tokenizer.json"):
@@ -47,25 +49,38 @@ def test_a_fine_tuned_model_is_a_hugging_face_folder_to_start_from_again(runs):
     assert len(runs.folders()) == 2
 
 
-SMALL_NETWORKS = """
-import sys
-from transformers import AutoConfig, AutoModel
-size = {"vocab_size": 30522, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-if sys.argv[1] == "distilbert":
-    size = {"vocab_size": 30522, "dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}
-config = AutoConfig.for_model(sys.argv[1], **size)
-AutoModel.from_config(config).half().save_pretrained(sys.argv[2])
-"""
-
-
 @pytest.mark.parametrize("architecture", ["bert", "roberta", "camembert", "distilbert", "electra"])
-def test_encoders_of_other_architectures_train_in_full_precision(runs, pickled, architecture):
+def test_encoders_of_other_architectures_train_in_full_precision(runs, architecture, small_network):
     """Small random weights, stored in fp16, as the larger models that one cannot have here."""
-    python = environments.ensure("hf_trainer").python
-    (pickled / "pytorch_model.bin").unlink()
-    (pickled / "config.json").unlink()
-    subprocess.run([python, "-c", SMALL_NETWORKS, architecture, pickled], check=True)
-    runs.run("recipe=hf_trainer", "model=path", f"model.path={pickled}", "precision=fp32")
+    runs.run("recipe=hf_trainer", "model=path", f"model.path={small_network(architecture)}", "precision=fp32")
     row = runs.row()
     assert row["status"] == "finished"
     assert row["model.size_mb"] > 4 * row["model.parameters"] / 1e6
+
+
+AS_DOCUMENTED = """
+import json, sys, pathlib, numpy, torch
+folder, texts = pathlib.Path(sys.argv[1]) / "model", json.loads(sys.argv[2])
+with torch.inference_mode():
+    exec(sys.argv[3])
+print(json.dumps(logits.tolist()))
+"""
+
+
+@pytest.mark.parametrize(
+    "recipe", ["hf_trainer", "keras"]
+)  # of the others, test_parity.py has AutoModel read the folder
+def test_the_model_is_read_as_documented(runs, recipe):
+    """By the lines of outputs/README.md, from texts: tokenizer, encoder, head."""
+    runs.run(f"recipe={recipe}", "precision=fp32")
+    (folder,) = runs.folders()
+    page = (ROOT / "outputs" / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    where = json.loads((folder / "job.json").read_text(encoding="utf-8"))["splits"]["test"]["data"]
+    split = Split("test", Path(where))
+    texts = [split.text(row) for row in range(len(split))]
+    python = environments.ensure("hf_trainer").python
+    command = [python, "-c", AS_DOCUMENTED, folder, json.dumps(texts), lines]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    logits = np.load(folder / "predictions_test.npz")["logits"]
+    np.testing.assert_allclose(json.loads(said), logits, rtol=0, atol=1e-5)

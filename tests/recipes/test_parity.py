@@ -1,0 +1,32 @@
+"""Every library computes the same: controlled runs against the plain reference, from real and from random weights."""
+
+import pytest
+from support import VARIANTS
+
+from harness.parity import Comparison
+
+
+@pytest.fixture
+def references(tmp_path_factory):
+    """Where the reference's runs are kept, for all tests and all their processes."""
+    folder = tmp_path_factory.getbasetemp().parent / "references"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def hold(lines):
+    assert len(lines) >= 9
+    failed = [f"{line.what}: {line.found:.2g} is above {line.allowed:g}" for line in lines if not line.holds]
+    assert not failed, "\n".join(failed)
+
+
+@pytest.mark.parametrize("words", VARIANTS)
+def test_with_the_real_weights(words, tmp_path, references):
+    hold(Comparison(tmp_path, references=references).lines(words.split()))
+
+
+@pytest.mark.parametrize("words", VARIANTS)
+def test_of_roberta_s_architecture_with_the_first_token(words, small_network, tmp_path, references):
+    """As the hub has CamemBERT: below a masked language model, in fp16; biases and LayerNorm that are not 0 and 1."""
+    model = ["model=path", f"model.path={small_network('camembert')}", "model.pooling=cls"]
+    hold(Comparison(tmp_path, model, references).lines(words.split(), repeated=False))
