@@ -1,7 +1,8 @@
-"""Measure what the harness costs: a plain script with the same settings runs beside ours, in turn.
+"""Run a recipe and a plain script with the same job side by side, in turn, and print both and their ratio.
 
-Two figures. The training phase of `recipe=hf_trainer` (with events, phases and memory sampled) against the same
-training in a plain script, as the ratio of each pair. And what a cached run takes outside the worker, in seconds.
+harness     what the harness costs: recipe=hf_trainer against the same training with nobody who watches
+loop        what a library costs: each recipe against a bare PyTorch loop
+tutorials   what care brings: each recipe against its library's own tutorial, with the tutorial's settings
 """
 
 import argparse
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,62 +22,112 @@ sys.path.insert(0, str(ROOT))
 from harness import bootstrap, environments
 from harness.errors import UserError, guarded
 
-PLAIN = ROOT / "benchmarks" / "plain_hf_trainer.py"
+BENCHMARKS = ROOT / "benchmarks"
+
+
+@dataclass
+class Measured:
+    """One run: training in samples a second, macro-F1 on test, peak resident memory in MB (10^6 bytes)."""
+
+    speed: float
+    macro_f1: float
+    memory: float
+    outside: float = 0.0  # seconds of our command outside the worker
+
+    def __str__(self) -> str:
+        return f"{self.speed:6.1f} samples/s, macro-F1 {self.macro_f1:.3f}, {self.memory:5.0f} MB"
 
 
 def main() -> int:
+    from harness.config import variants
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=3, help="how many times each runs (default 3)")
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="overrides of the run, such as train.epochs=1")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as outputs:
-        ours(arguments.words, outputs)  # makes what is missing, and warms the file cache
-        rows = [pair(arguments.words, outputs, number) for number in range(arguments.pairs)]
-    ratios, outside = [row[0] / row[1] for row in rows], [row[2] for row in rows]
-    print(f"training, ours / plain: median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
-    print(f"outside the worker: median {statistics.median(outside):.2f} s ({min(outside):.2f} to {max(outside):.2f})")
+    parser.add_argument("against", choices=["harness", "loop", "tutorials"])
+    parser.add_argument("words", nargs="*", metavar="RECIPE | KEY=VALUE", help="recipes (default: all), and overrides")
+    parser.add_argument("--pairs", type=int, default=1, help="how many times each runs (default 1)")
+    arguments = parser.parse_intermixed_args()
+    overrides = [word for word in arguments.words if "=" in word]
+    names = [word for word in arguments.words if "=" not in word]
+    known = {words[0].partition("=")[2] for words in variants()}
+    if unknown := sorted(set(names) - known):
+        raise UserError(
+            f"no recipe with an encoder is named {', '.join(unknown)}; there are {', '.join(sorted(known))}.", 2
+        )
+    for words in variants():
+        recipe = words[0].partition("=")[2]
+        script, environment = beside(arguments.against, recipe)
+        if (not names or recipe in names) and script.exists():
+            compare(" ".join(words), [*words, *overrides], script, environment, arguments.pairs)
     return 0
 
 
-def pair(words: list[str], outputs: str, number: int) -> tuple[float, float, float]:
-    """Return the seconds of our training, of the plain training, and of our run outside the worker."""
-    if number % 2:  # who goes first changes, for a machine that slows down or speeds up
-        without, (training, outside) = plain(outputs), ours(words, outputs)
-    else:
-        training, outside = ours(words, outputs)
-        without = plain(outputs)
-    print(f"ours {training:.2f} s  plain {without:.2f} s  ratio {training / without:.3f}  outside {outside:.2f} s")
-    return training, without, outside
+def beside(against: str, recipe: str) -> tuple[Path, str | None]:
+    """Return the plain script for a recipe, and its environment (None: the recipe's own)."""
+    if against == "loop":
+        return BENCHMARKS / "plain_torch.py", "hf_trainer"
+    return BENCHMARKS / ("tutorials" if against == "tutorials" else "harness") / f"{recipe}.py", None
 
 
-def ours(words: list[str], outputs: str) -> tuple[float, float]:
-    """Run train.py; return the seconds of its training, and those outside the worker."""
+def compare(name: str, words: list[str], script: Path, environment: str | None, pairs: int) -> None:
+    """Run both `pairs` times and print what was measured."""
+    with tempfile.TemporaryDirectory() as outputs:
+        small = ["data.train_size=64", "data.valid_size=64", "data.test_size=64", "train.epochs=1"]
+        ours([*words, *small], f"{outputs}/first")  # makes what is missing, and warms the file cache
+        ratios, outside = [], []
+        for number in range(pairs):
+            if number % 2:  # who goes first changes, for a machine that slows down or speeds up
+                other = plain(script, environment, outputs)
+                own = ours(words, outputs)
+            else:
+                own = ours(words, outputs)
+                other = plain(script, environment, outputs)
+            ratios.append(own.speed / other.speed)
+            outside.append(own.outside)
+            print(f"{name}\n  recipe  {own}\n  plain   {other}\n  ratio {ratios[-1]:.3f}", flush=True)
+    spread = f"median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+    print(f"{name}: recipe / plain {spread}, outside the worker {statistics.median(outside):.2f} s", flush=True)
+
+
+def ours(words: list[str], outputs: str) -> Measured:
+    """Run train.py."""
     start = time.monotonic()
-    command = [
-        os.environ["FINETUNE_RECIPES_PYTHON"],
-        str(ROOT / "train.py"),
-        f"outputs={outputs}",
-        "rerun=true",
-        *words,
-    ]
+    python = os.environ["FINETUNE_RECIPES_PYTHON"]
+    command = [python, str(ROOT / "train.py"), f"outputs={outputs}", "rerun=true", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - start
     if done.returncode:
         raise UserError(f"train.py failed:\n{done.stderr[-2000:]}{done.stdout[-2000:]}")
     row = json.loads(result_of(outputs).read_text(encoding="utf-8"))
-    return row["train.seconds"], seconds - row["worker.seconds"]
+    figures = (row["train.samples_per_second"], row["test.macro_f1"], row["memory.peak_rss_mb"])
+    return Measured(*figures, seconds - row["worker.seconds"])
 
 
-def plain(outputs: str) -> float:
-    """Train with the plain script, from the job of our run; return its seconds of training."""
-    python = environments.ensure("hf_trainer").python
-    job = result_of(outputs).with_name("job.json")
-    threads = json.loads(result_of(outputs).read_text(encoding="utf-8"))["threads"]
-    command = ["env", f"OMP_NUM_THREADS={threads}", str(python), str(PLAIN), str(job)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"the plain script failed:\n{done.stderr[-2000:]}")
-    return float(done.stdout.splitlines()[-1])
+def plain(script: Path, environment: str | None, outputs: str) -> Measured:
+    """Run the plain script with the job of our run, on as many threads, and its memory sampled as ours is."""
+    import numpy as np
+
+    from harness import metrics
+    from harness.monitor import Monitor
+
+    result = result_of(outputs)
+    row = json.loads(result.read_text(encoding="utf-8"))
+    python = environments.ensure(environment or row["environment"]).python
+    logits, log = Path(outputs) / "logits.npz", Path(outputs) / "plain.txt"
+    threads = {"OMP_NUM_THREADS": str(row["threads"]), "HF_HUB_OFFLINE": "1"}
+    command = [str(python), str(script), str(result.with_name("job.json")), str(logits)]
+    monitor = Monitor()
+    with open(log, "w", encoding="utf-8") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **threads})
+        while process.poll() is None:
+            monitor.sample(process.pid, None)
+            time.sleep(0.2)
+    said = log.read_text(encoding="utf-8")
+    if process.returncode:
+        raise UserError(f"{script.relative_to(ROOT)} failed:\n{said[-2000:]}")
+    labels = np.load(result.with_name("predictions_test.npz"))["labels"]
+    quality = metrics.scores(labels, np.load(logits)["logits"])
+    speed = row["train.epochs"] * row["train.rows"] / float(said.splitlines()[-1])
+    return Measured(speed, quality["macro_f1"], monitor.figures()["memory.peak_rss_mb"] or 0.0)
 
 
 def result_of(outputs: str) -> Path:

@@ -1,6 +1,7 @@
 """The training of recipes/hf_trainer.py as a plain script: no events, no phases, nobody who watches.
 
-scripts/benchmark.py calls it in the environment of hf_trainer, with the job.json of a run; it prints the seconds.
+scripts/benchmark.py calls it in the environment of hf_trainer, with the job.json of a run and a file for the logits; it
+prints the seconds.
 """
 
 import json
@@ -14,14 +15,17 @@ import torch
 from transformers import AutoModel, Trainer, TrainingArguments, set_seed
 
 job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-settings, split = job["settings"], job["splits"]["train"]
-values = np.fromfile(Path(split["tokens"]) / "token_ids.values.bin", np.int32)
-offsets = np.fromfile(Path(split["tokens"]) / "token_ids.offsets.bin", np.int64)
-labels = np.fromfile(Path(split["data"]) / "labels.bin", np.int32)
-rows = [
-    {"input_ids": torch.tensor(values[start:end], dtype=torch.long), "labels": int(label)}
-    for start, end, label in zip(offsets[:-1], offsets[1:], labels, strict=True)
-]
+settings = job["settings"]
+
+
+def rows_of(split):
+    values = np.fromfile(Path(split["tokens"]) / "token_ids.values.bin", np.int32)
+    offsets = np.fromfile(Path(split["tokens"]) / "token_ids.offsets.bin", np.int64)
+    labels = np.fromfile(Path(split["data"]) / "labels.bin", np.int32)
+    return [
+        {"input_ids": torch.tensor(values[start:end], dtype=torch.long), "labels": int(label)}
+        for start, end, label in zip(offsets[:-1], offsets[1:], labels, strict=True)
+    ]
 
 
 class Model(torch.nn.Module):
@@ -29,7 +33,7 @@ class Model(torch.nn.Module):
         super().__init__()
         self.encoder = AutoModel.from_pretrained(job["weights"], dtype=torch.float32)
         self.encoder.pooler = None
-        self.dropout = torch.nn.Dropout(settings["head_dropout"])
+        self.dropout = torch.nn.Dropout(job["dropout"]["hidden"])
         self.head = torch.nn.Linear(self.encoder.config.hidden_size, len(job["labels"]))
 
     def forward(self, input_ids, attention_mask, labels):
@@ -72,7 +76,17 @@ with tempfile.TemporaryDirectory() as folder:
         disable_tqdm=True,
     )
     optimizer = torch.optim.AdamW(groups, weight_decay=settings["weight_decay"], fused=True)
-    trainer = Trainer(model, arguments, train_dataset=rows, data_collator=collate, optimizers=(optimizer, None))
+    trainer = Trainer(
+        model,
+        arguments,
+        train_dataset=rows_of(job["splits"]["train"]),
+        data_collator=collate,
+        optimizers=(optimizer, None),
+    )
     start = time.perf_counter()
     trainer.train()
-    print(time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    arguments.train_sampling_strategy = "sequential"  # else the rows to predict are grouped by length too
+    logits = trainer.predict(rows_of(job["splits"]["test"])).predictions
+np.savez(sys.argv[2], logits=logits)
+print(seconds)
