@@ -1,0 +1,192 @@
+"""Write the pages that quote the recipes: the table in README.md and docs/four_moments.md. `--check`: are they true?"""
+
+import argparse
+import ast
+import io
+import re
+import sys
+import tokenize
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from harness import bootstrap, environments
+from harness.errors import UserError, guarded
+
+RECIPES = ROOT / "recipes"
+README, PAGE = ROOT / "README.md", ROOT / "docs" / "four_moments.md"
+BEGIN, END = "<!-- recipes: written by scripts/pages.py -->", "<!-- /recipes -->"
+MOMENTS = {  # the phases of the contract -> the moment a reader knows
+    "build_data": "Build the batch",
+    "load_weights": "Define the model",
+    "train": "The loop",
+    "save": "Save and load",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is not what it would be")
+    check = parser.parse_args().check
+    readme = README.read_text(encoding="utf-8")
+    pages = {README: with_table(readme, table(readme, measure=not check)), PAGE: moments()}
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        if check:
+            print(f"{path.relative_to(ROOT)} is stale: run python scripts/pages.py", file=sys.stderr)
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(pages[path], encoding="utf-8")
+    return 1 if check and stale else 0
+
+
+def with_table(readme: str, rows: list[str]) -> str:
+    before, _, rest = readme.partition(BEGIN)
+    return "\n".join([before + BEGIN, "", *rows, "", END]) + rest.partition(END)[2]
+
+
+def table(readme: str, measure: bool) -> list[str]:
+    """Return the rows of the README's table; sizes are those of the environments built here, or stay as they are."""
+    from harness.config import choices
+
+    rows = [
+        "| `recipe=` | what | who owns the loop | lines | environment (CPU) | pick it |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in choices("recipe"):
+        what, owner, pick = docstring(name)
+        known = re.search(rf"^\| `{name}` \|.*\| ([^|]*) \| [^|]* \|$", readme, re.MULTILINE)
+        size = known[1] if known else "?"
+        if measure:
+            size = sizes(name) or size
+        lines = sum(code_lines(path) for path in files(name))
+        rows.append(f"| `{name}` | {what} | {owner} | {lines} | {size} | {pick} |")
+    return rows
+
+
+def files(name: str) -> list[Path]:
+    """Return the files that make a recipe: its own, and what stands beside it by its name."""
+    return [RECIPES / f"{name}.py", *RECIPES.glob(f"{name}_*.py"), *RECIPES.glob(f"{name}_*/**/*.py")]
+
+
+def docstring(name: str) -> tuple[str, str, str]:
+    """Return what a recipe's docstring says in its form: `WHAT: who owns the loop.` and `Pick it …`."""
+    text = ast.get_docstring(ast.parse(source(name))) or ""
+    match = re.match(r"(.+?): (.+?)\.\n\nPick it (.+?)\.(\n\n|$)", text, re.DOTALL)
+    if not match:
+        raise UserError(
+            f"recipes/{name}.py: its docstring must read 'WHAT: who owns the loop.', and 'Pick it …' below."
+        )
+    return match[1], match[2], " ".join(match[3].split())
+
+
+def sizes(name: str) -> str | None:
+    """Return the sizes of a recipe's environments that are built here, in words; None if one is not."""
+    from harness.config import recipes_environments
+
+    found = []
+    for environment in recipes_environments(name):
+        folder = environments.folder_of(environment)
+        if not folder.exists():
+            return None
+        label = environment.removeprefix(f"{name}_")
+        megabytes = environments.record(folder)["size_mb"]
+        found.append(f"{megabytes / 1000:.1f} GB" + (f" ({label})" if label != environment else ""))
+    return ", ".join(found)
+
+
+def code_lines(path: Path) -> int:
+    """Count the lines that hold code: no blank lines, comments or docstrings."""
+    text = path.read_text(encoding="utf-8")
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in silent:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
+            lines -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return len(lines)
+
+
+def source(name: str) -> str:
+    return (RECIPES / f"{name}.py").read_text(encoding="utf-8")
+
+
+def moments() -> str:
+    """Return the page that sets the same four moments of every library side by side."""
+    from harness.config import choices, variants
+
+    names = [name for name in choices("recipe") if [f"recipe={name}"] in variants()]
+    parts = [
+        "# Four moments in every library\n",
+        "The same job, the same four moments: excerpts of the recipes, taken from them by `scripts/pages.py`. What",
+        "several recipes share stands once, at the end of its section.\n",
+    ]
+    for phase, title in MOMENTS.items():
+        parts += [f"## {title}\n"]
+        shared: dict[str, str] = {}
+        for name in names:
+            own, others = excerpt(name, phase)
+            shared |= others
+            title_of = docstring(name)[0]
+            parts += [f"### {title_of}: [recipes/{name}.py](../recipes/{name}.py)\n", f"```python\n{own}\n```\n"]
+        if shared:
+            parts += ["### Shared: [recipes/pytorch.py](../recipes/pytorch.py)\n"]
+            parts += ["```python\n" + "\n\n\n".join(shared.values()) + "\n```\n"]
+    return "\n".join(parts)
+
+
+def excerpt(name: str, phase: str) -> tuple[str, dict[str, str]]:
+    """Return a recipe's code of a phase with what that names of its file, and what it takes from recipes/pytorch.py."""
+    text = source(name)
+    tree = ast.parse(text)
+    own = {key: code for path in files(name) for key, code in definitions(path.read_text(encoding="utf-8")).items()}
+    shared = definitions((RECIPES / "pytorch.py").read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "recipes.pytorch"]
+    imported = {alias.name for node in imports for alias in node.names}
+    block = phase_block(tree, phase)
+    if block is None:
+        raise UserError(f"recipes/{name}.py has no `with job.phase({phase!r})` in finetune.")
+    lines = text.splitlines()[block.body[0].lineno - 1 : block.end_lineno]
+    indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
+    pieces, used = ["\n".join(line[indent:] for line in lines)], named(block)
+    if phase == "save":
+        used |= {"load"}
+    pieces += [code for key, code in own.items() if key in used and key not in ("finetune", "predictor")]
+    return "\n\n\n".join(pieces), {key: code for key, code in shared.items() if key in used & imported - {"predictor"}}
+
+
+def phase_block(tree: ast.Module, phase: str) -> ast.With | None:
+    """Return the statement `with job.phase(PHASE):` of a recipe."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With) and any(
+            isinstance(call := item.context_expr, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr == "phase"
+            and isinstance(call.args[0], ast.Constant)
+            and call.args[0].value == phase
+            for item in node.items
+        ):
+            return node
+    return None
+
+
+def named(node: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def definitions(text: str) -> dict[str, str]:
+    """Return the source of each function and class at the top level of a module."""
+    found = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            found[node.name] = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+    return found
+
+
+if __name__ == "__main__":
+    bootstrap.enter()
+    sys.exit(guarded(main))
