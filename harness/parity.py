@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,13 @@ REFERENCE_ENVIRONMENT = "hf_trainer"
 
 @dataclass(frozen=True)
 class Line:
-    """One thing compared: the largest difference found, and the largest allowed (None: it is only told)."""
+    """One thing compared: the largest difference found, the largest allowed (None: it is only told), and its parts."""
 
     what: str
     found: float
     allowed: float | None
     remark: str = ""
+    parts: dict[str, float] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
@@ -182,19 +183,18 @@ def relative(one: float, other: float) -> float:
 def weights_line(run: Path, reference: Path) -> Line:
     """Compare the weights after training by their Hugging Face names: the tensor that differs most.
 
-    The difference of a tensor is the largest of an element over the largest element. The keys' biases are left out:
-    softmax takes no notice of them, so that their gradient is rounding noise, which Adam scales up to whole steps.
+    The difference of a tensor is the largest of an element over the largest element. The keys' biases stand among the
+    parts, but are not taken for the worst: softmax takes no notice of them, so that their gradient is rounding noise,
+    which Adam scales up to whole steps.
     """
     own, other = weights(run), weights(reference)
     if own.keys() != other.keys():
         raise UserError(f"the saved weights differ in their names: {sorted(own.keys() ^ other.keys())}")
-    differences = {
-        name: float(np.abs(own[name] - other[name]).max() / np.abs(other[name]).max())
-        for name in own
-        if not name.endswith("key.bias")
+    parts = {
+        name: float(np.abs(own[name] - other[name]).max() / (np.abs(other[name]).max() or 1.0)) for name in sorted(own)
     }
-    worst = max(differences, key=lambda name: differences[name])
-    return Line("weights after training, by tensor", differences[worst], None, worst)
+    worst = max((name for name in parts if not name.endswith("key.bias")), key=lambda name: parts[name])
+    return Line("weights after training, the worst tensor", parts[worst], None, worst, parts)
 
 
 def weights(run: Path) -> dict[str, np.ndarray]:

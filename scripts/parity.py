@@ -44,21 +44,36 @@ def main() -> int:
 
 
 def show(found: "dict[str, list[Line]]") -> None:
-    """Print a table: a line for each thing compared, a column for each recipe."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("largest difference from the reference", "allowed", box=None)
-    for recipe in found:
-        table.add_column(recipe.removeprefix("recipe=").replace(" recipe.backend=", " on "), justify="right")
+    """Print two tables with a column for each recipe: a line for each tensor, and one for each thing compared."""
+    weights = {recipe: next(line.parts for line in lines if line.parts) for recipe, lines in found.items()}
+    tensors = [[name, *(f"{weights[recipe][name]:.1e}" for recipe in found)] for name in next(iter(weights.values()))]
+    table(["weights after training, relative difference", *map(short, found)], tensors)
+    compared = []
     for row in zip(*found.values(), strict=True):
-        allowed = sorted({line.allowed for line in row if line.allowed is not None})
-        figures = [f"{line.found:.1e}{'' if line.holds else ' NO'}" for line in row]
-        table.add_row(row[0].what, " or ".join(f"{value:g}" for value in allowed), *figures)
-    Console(width=None if sys.stdout.isatty() else 60 + 14 * len(found)).print(table)
+        allowed = " or ".join(
+            f"{value:g}" for value in sorted({line.allowed for line in row if line.allowed is not None})
+        )
+        compared.append([row[0].what, allowed, *(f"{line.found:.1e}{'' if line.holds else ' NO'}" for line in row)])
+    table(["largest difference from the reference", "allowed", *map(short, found)], compared)
     for recipe, lines in found.items():
         for line in filter(lambda line: line.remark, lines):
             print(f"{recipe}: {line.what}: {line.found:.1e} ({line.remark})")
+
+
+def short(recipe: str) -> str:
+    return recipe.removeprefix("recipe=").replace(" recipe.backend=", " on ")
+
+
+def table(head: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(head[0], box=None)
+    for name in head[1:]:
+        shown.add_column(name, justify="left" if name == "allowed" else "right")
+    for row in rows:
+        shown.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 80 + 14 * len(head)).print(shown)
 
 
 if __name__ == "__main__":
