@@ -66,7 +66,7 @@ def parameter_groups(model: Classifier, settings: dict) -> list[dict]:
 
 def decayed(name: str) -> bool:
     """Tell whether weight decay applies to a parameter: not to biases and LayerNorm."""
-    return not name.endswith("bias") and "LayerNorm" not in name
+    return not name.endswith("bias") and "norm" not in name.lower()
 
 
 class TokenIds(torch.utils.data.Dataset):

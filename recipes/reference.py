@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
-from transformers import AutoModel
 
 from recipes import weights
 from recipes.job import Batch, Hidden, Job, Predict
+from recipes.pytorch import encoder_of
 
-NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+NO_DROPOUT = {"hidden": 0.0, "attention": 0.0}
 
 
 def finetune(job: Job) -> Predict:
-    encoder = AutoModel.from_pretrained(job.weights, dtype=torch.float32, add_pooling_layer=False, **NO_DROPOUT)
+    encoder = encoder_of(job.weights, NO_DROPOUT)
     weight, bias = (torch.nn.Parameter(torch.from_numpy(values)) for values in job.head())
     train, chosen = job.split("train"), job.settings
     optimizer = adamw({**dict(encoder.named_parameters()), "weight": weight, "bias": bias}, chosen)
@@ -45,8 +45,8 @@ def finetune(job: Job) -> Predict:
 
 def adamw(named: dict[str, torch.nn.Parameter], chosen: dict) -> torch.optim.Optimizer:
     """Return torch's AdamW; biases and LayerNorm do not decay."""
-    plain = [p for name, p in named.items() if name.endswith("bias") or "LayerNorm" in name]
-    decayed = [p for name, p in named.items() if not (name.endswith("bias") or "LayerNorm" in name)]
+    plain = [p for name, p in named.items() if name.endswith("bias") or "norm" in name.lower()]
+    decayed = [p for name, p in named.items() if not (name.endswith("bias") or "norm" in name.lower())]
     groups = [{"params": decayed, "weight_decay": chosen["weight_decay"]}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, betas=tuple(chosen["betas"]), eps=chosen["epsilon"], foreach=False)
 
@@ -66,7 +66,7 @@ def logits_of(encoder, weight, bias, token_ids: list[np.ndarray], pooling: str) 
 
 def load(job: Job) -> Predict:
     """Return the function that predicts, from the Hugging Face folder that any recipe left."""
-    encoder = AutoModel.from_pretrained(job.model, dtype=torch.float32, add_pooling_layer=False)
+    encoder = encoder_of(job.model, NO_DROPOUT)
     head = load_file(job.model / "head.safetensors")
     return predictor(encoder, head["weight"], head["bias"], encoder.config.pooling)
 
@@ -82,7 +82,7 @@ def predictor(encoder, weight, bias, pooling: str) -> Predict:
 
 
 def hidden_states(job: Job) -> Hidden:
-    encoder = AutoModel.from_pretrained(job.weights, dtype=torch.float32, add_pooling_layer=False, **NO_DROPOUT)
+    encoder = encoder_of(job.weights, NO_DROPOUT)
 
     @torch.inference_mode()
     def hidden(batch: Batch, training: bool) -> np.ndarray:
