@@ -23,6 +23,7 @@ MOMENTS = {  # the phases of the contract -> the moment a reader knows
     "train": "The loop",
     "save": "Save and load",
 }
+REGISTERED = {"register_task": "build_data", "register_model": "load_weights", "register_optimizer": "train"}
 
 
 def main() -> int:
@@ -154,6 +155,9 @@ def excerpt(name: str, phase: str) -> tuple[str, dict[str, str]]:
     pieces, used = ["\n".join(line[indent:] for line in lines)], named(block)
     if phase == "save":
         used |= {"load"}
+    used |= {
+        key for key, code in own.items() for word in REGISTERED if REGISTERED[word] == phase and f"@{word}(" in code
+    }
     pieces += [code for key, code in own.items() if key in used and key not in ("finetune", "predictor")]
     return "\n\n\n".join(pieces), {key: code for key, code in shared.items() if key in used & imported - {"predictor"}}
 
