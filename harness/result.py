@@ -103,10 +103,13 @@ def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> 
 
 
 def size_mb(folder: Path) -> float | None:
-    """Return what the files in a folder take, in MB (10^6 bytes)."""
+    """Return what the files in a folder take, in MB (10^6 bytes).
+
+    A library's own format lies in a folder below, beside the Hugging Face files: the model would count twice.
+    """
     if not folder.exists():
         return None
-    return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6, 2)
+    return round(sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) / 1e6, 2)
 
 
 def versions(environment: Environment | None, libraries: list[str]) -> str | None:
