@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,9 +22,10 @@ def main() -> int:
     arguments, for_pytest = parse()
     failed = []
     if not arguments.quick:
-        failed = [" ".join(check) for check in CHECKS if run([*check, "."] if check[0] == "ruff" else check)]
-        for name in environments.names():
-            environments.ensure(name)
+        with ThreadPoolExecutor(3) as pool:  # one compiles, another downloads, while the checks run
+            built = pool.map(environments.ensure, environments.names())
+            failed = [" ".join(check) for check in CHECKS if run([*check, "."] if check[0] == "ruff" else check)]
+        list(built)  # a failure is told here
     tests = ["tests/unit"] if arguments.quick else ["tests/unit", "tests/recipes"]
     if run(["pytest", "--numprocesses=auto", *tests, *for_pytest]):
         failed.append("pytest")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -93,6 +94,16 @@ def gone(folder: Path, seconds: float = 10) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def killed_in(phase: str, runs: Runs, words: Sequence[str], place: Path) -> None:
+    """Start a run and kill its parent in `phase`; see that no process and no result is left."""
+    process = runs.start(*words)
+    runs.wait_for(phase, process)
+    process.kill()
+    assert gone(place), f"a worker outlived its parent, killed in the phase {phase}"
+    process.communicate()
+    assert runs.folders() == [], "a run that was killed left a result"
 
 
 def minilm() -> Path:

@@ -6,13 +6,12 @@ import subprocess
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from support import RECIPES, ROOT, Runs, gone, workers
+from support import ROOT, Runs, gone, killed_in, workers
 
 from harness import environments, home
 
-PHASES = ["import", "build_data", "train", "save", "evaluate_valid", "evaluate_test", "reload_import", "inference"]
+PHASES = ["import", "build_data", "evaluate_valid", "evaluate_test", "reload_import", "inference"]
 
 
 def end(process: subprocess.Popen[str], seconds: float = 60) -> str:
@@ -21,21 +20,13 @@ def end(process: subprocess.Popen[str], seconds: float = 60) -> str:
     return said
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_killed_and_started_again(runs, recipe, tmp_path):
-    for phase in PHASES if recipe in ("tfidf", "hf_trainer") else ("train", "save"):
-        process = runs.start(f"recipe={recipe}")
-        runs.wait_for(phase, process)
-        process.kill()
-        assert gone(tmp_path), f"a worker outlived its parent, killed in the phase {phase}"
-        process.communicate()
-        assert runs.folders() == [], "a run that was killed left a result"
+@pytest.mark.parametrize("recipe", ["tfidf", "hf_trainer"])
+def test_killed_in_any_phase_and_started_again(runs, recipe, tmp_path):
+    """In those that depend on the library, and with the results compared, for every recipe: test_runs.py."""
+    for phase in PHASES:
+        killed_in(phase, runs, [f"recipe={recipe}"], tmp_path)
     runs.run(f"recipe={recipe}")
-    undisturbed = Runs(tmp_path / "undisturbed")
-    undisturbed.run(f"recipe={recipe}")
-    for name in ("valid", "test"):
-        one, other = (np.load(r.folders()[0] / f"predictions_{name}.npz")["logits"] for r in (runs, undisturbed))
-        np.testing.assert_array_equal(one, other)
+    assert runs.row()["status"] == "finished"
 
 
 def test_a_killed_worker_is_a_row_that_says_so(runs, tmp_path):
