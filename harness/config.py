@@ -14,6 +14,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from harness import loggers
 from harness.errors import UserError
 from harness.home import ROOT
 
@@ -55,6 +56,7 @@ class Config:
     threads: int | None = None
     rerun: bool = False
     outputs: str = "outputs"
+    logger: Any = "none"
     limits: Limits = field(default_factory=Limits)
 
 
@@ -71,6 +73,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0], code=2) from None
     check_names(values)
+    values["logger"] = loggers_of(values["logger"])
     whole = {f"train.{name}": value for name, value in values["train"].items()}
     whole |= {"threads": values["threads"], "data.max_length": values["data"]["max_length"]}
     for key, value in whole.items():
@@ -108,6 +111,14 @@ def check_names(values: dict[str, Any]) -> None:
     if texts is not None:
         names = texts if isinstance(texts, list) else [texts]
         values["data"]["text"] = [str(name) for name in names]
+
+
+def loggers_of(value: Any) -> list[str]:
+    """Return the loggers that `logger=` names, without `none`."""
+    chosen = [str(name) for name in (value if isinstance(value, list) else [value]) if name is not None]
+    if unknown := sorted(set(chosen) - {*loggers.names(), "none"}):
+        raise UserError(f"logger={','.join(unknown)}: there are {', '.join(loggers.names())} and none.", code=2)
+    return sorted(set(chosen) - {"none"})
 
 
 def quoted(word: str, sweep: bool) -> str:

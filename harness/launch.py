@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.display import Display
 from harness.home import ROOT
+from harness.loggers import Loggers
 from harness.monitor import Monitor
 
 INTERVAL = 0.2  # seconds between two looks at the worker
@@ -65,6 +66,7 @@ def work(
     limits: dict[str, float | None],
     outcome: Outcome,
     monitor: Monitor,
+    loggers: Loggers,
 ) -> None:
     """Run the job in `folder` with `python`: fine-tune, then reload the model in a new process."""
     start = time.monotonic()
@@ -72,14 +74,14 @@ def work(
         for action in ("finetune", "reload"):
             with worker(folder, python, action, threads) as process:
                 while process.poll() is None:
-                    follow(events, outcome, display)
-                    resident = monitor.sample(process.pid, outcome.phase)
+                    follow(events, outcome, display, loggers)
+                    resident = loggers.resident = monitor.sample(process.pid, outcome.phase)
                     if over := exceeded(limits, time.monotonic() - start, resident):
                         outcome.end(*over)
                         return
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(INTERVAL)
-            follow(events, outcome, display)
+            follow(events, outcome, display, loggers)
             outcome.worker_seconds = round(time.monotonic() - start, 3)
             if process.returncode:
                 outcome.end(*diagnose(process.returncode, outcome, folder))
@@ -131,7 +133,7 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def follow(events: Any, outcome: Outcome, display: Display) -> None:
+def follow(events: Any, *takers: Outcome | Display | Loggers) -> None:
     """Take in the events that are whole and new."""
     while True:
         position = events.tell()
@@ -141,8 +143,8 @@ def follow(events: Any, outcome: Outcome, display: Display) -> None:
             return
         with suppress(json.JSONDecodeError):  # a line that a full disk cut short
             event = json.loads(line)
-            outcome.take(event)
-            display.take(event)
+            for taker in takers:
+                taker.take(event)
 
 
 def exceeded(limits: dict[str, float | None], seconds: float, resident: int) -> tuple[str, str] | None:

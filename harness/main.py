@@ -5,6 +5,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -37,7 +38,7 @@ def main() -> int:
 
     @hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
     def task(composed: DictConfig) -> None:
-        codes.append(answered(lambda: run.run(config.plain(composed), command(words, sweep))))
+        codes.append(answered(lambda: done(run.run(config.plain(composed), command(words, sweep)))))
 
     def composed_and_run() -> int:
         chosen()
@@ -54,6 +55,11 @@ def main() -> int:
         return max(codes, default=0)
 
     return guarded(composed_and_run)
+
+
+def done(row: dict[str, Any]) -> int:
+    """Return the exit code of a run that has ended."""
+    return 0 if row["status"] == "finished" else 1
 
 
 def command(words: list[str], sweep: bool) -> str:

@@ -13,12 +13,13 @@ import yaml
 from harness import controlled, data, environments, machine, models, progress, result, store, summary
 from harness.errors import UserError, explain
 from harness.launch import Outcome, work
+from harness.loggers import Loggers
 from harness.monitor import Monitor
 from recipes.job import Split
 
 
-def run(config: dict[str, Any], command: str) -> int:
-    """Do the run that `config` describes, unless it is finished already; return the exit code."""
+def run(config: dict[str, Any], command: str) -> dict[str, Any]:
+    """Do the run that `config` describes, unless it is finished already; return its row."""
     if config["protocol"]["name"] == "controlled":
         controlled.check(config)
     elif config["precision"] == "auto":
@@ -33,11 +34,13 @@ def run(config: dict[str, Any], command: str) -> int:
             attempted = attempt(config, prepared, store.working(folder))
             with uninterrupted():
                 row = result.row(config, prepared, attempted, folder, command)
+                if attempted.loggers:
+                    attempted.loggers.close(row)
                 folder = store.settle(folder, row)
     summary.show(row, folder)
     if row["status"] == "interrupted":
         raise KeyboardInterrupt  # a sweep ends with it
-    return 0 if row["status"] == "finished" else 1
+    return row
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Attempt:
     outcome: Outcome
     monitor: Monitor
     environment: environments.Environment | None = None
+    loggers: Loggers | None = None
 
 
 def attempt(config: dict[str, Any], prepared: Prepared, working: Path) -> Attempt:
@@ -99,7 +103,8 @@ def attempt(config: dict[str, Any], prepared: Prepared, working: Path) -> Attemp
         packages = "".join(f"{name}=={version}\n" for name, version in done.environment.packages.items())
         (working / "packages.txt").write_text(packages, encoding="utf-8")
         threads = config["threads"] or machine.processors()
-        work(working, done.environment.python, threads, config["limits"], done.outcome, done.monitor)
+        done.loggers = loggers(config, prepared, working)
+        work(working, done.environment.python, threads, config["limits"], done.outcome, done.monitor, done.loggers)
         if config["env"] != "managed" and (done.outcome.error or {}).get("type") == "ModuleNotFoundError":
             pins = f"configs/environments/{config['recipe']['environment']}.txt"
             done.outcome.reason = f"{done.outcome.reason} in {config['env']}: install {pins} there, or take env=managed"
@@ -112,6 +117,16 @@ def attempt(config: dict[str, Any], prepared: Prepared, working: Path) -> Attemp
     except KeyboardInterrupt:
         done.outcome.end("interrupted", "interrupted")
     return done
+
+
+def loggers(config: dict[str, Any], prepared: Prepared, working: Path) -> Loggers:
+    """Start the loggers that are chosen, and tell them what the run is."""
+    about = {"recipe": config["recipe"]["name"], "data": config["data"]["name"]}
+    about |= {"model": prepared.model.name if prepared.model else None, "protocol": config["protocol"]["name"]}
+    about |= {"precision": prepared.identity["precision"], "seed": config["seed"], **config["train"]}
+    outputs = Path(config["outputs"]).expanduser().absolute()
+    rows = config["train"]["epochs"] * prepared.dataset.report["splits"]["train"]["rows"]
+    return Loggers(config["logger"], working, outputs, store.name_of(working), rows, about)
 
 
 @contextlib.contextmanager

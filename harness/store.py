@@ -52,6 +52,11 @@ def working(folder: Path) -> Path:
     return work
 
 
+def name_of(work: Path) -> str:
+    """Return the name of the run that works in a folder."""
+    return work.name.removeprefix(".").removesuffix(".working")
+
+
 def settle(folder: Path, result: dict[str, Any]) -> Path:
     """Write `result.json` and move the working folder into place; return where it is now.
 

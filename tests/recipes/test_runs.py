@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from support import DEEP, ROOT, VARIANTS, killed_in
 
+WATCHED = {f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm", "samples_per_second")}
+WATCHED |= {"memory/rss_mb", "valid/macro_f1"}
 EACH = [*VARIANTS, "recipe=tfidf"]
 SKILLSPAN = Path(os.environ.get("SKILLSPAN_DATA", ROOT.parent / "shared" / "data" / "skillspan"))
 
@@ -83,6 +85,12 @@ def test_predictions_are_those_of_the_rows_of_other_data_too(runs):
     assert runs.row()["test.accuracy"] > 0.2
 
 
+def watched(log):
+    """Return the names of the figures in a log.csv."""
+    with open(log, encoding="utf-8", newline="") as handle:
+        return {row["name"] for row in csv.DictReader(handle)}
+
+
 def postings(path, encoding="utf-8", delimiter=",", rows=60):
     """Write postings as a person would export them: French, two classes, with accents and a label with a comma."""
     kinds = {
@@ -101,7 +109,7 @@ def postings(path, encoding="utf-8", delimiter=",", rows=60):
 @pytest.mark.parametrize("words", EACH)
 def test_one_s_own_postings_from_excel_in_french_in_bf16_with_the_first_token(runs, words, tmp_path):
     postings(tmp_path / "offres.csv", encoding="cp1252", delimiter=";")
-    deep = ["precision=bf16", "model.pooling=cls"] if words in VARIANTS else []
+    deep = ["precision=bf16", "model.pooling=cls", "logger=csv"] if words in VARIANTS else []
     said = runs.run(
         *words.split(), *deep, "data=csv", f"data.train={tmp_path}/offres.csv", "data.text=[titre,description]",
         "data.label=catégorie", "data.train_size=null", "data.valid_size=0.2", "data.test_size=0.2", "train.epochs=4",
@@ -110,6 +118,7 @@ def test_one_s_own_postings_from_excel_in_french_in_bf16_with_the_first_token(ru
     assert not deep or runs.row()["precision"] == "bf16"
     assert runs.row()["test.accuracy"] == 1, said
     (folder,) = runs.folders()
+    assert not deep or watched(folder / "log.csv") >= WATCHED
     report = json.loads((folder / "data_report.json").read_text(encoding="utf-8"))
     assert "Santé, social" in json.dumps(report, ensure_ascii=False)
     assert "1252" in json.dumps(report)
