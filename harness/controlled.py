@@ -26,5 +26,5 @@ def write(folder: Path, config: dict[str, Any], hidden: int, labels: int, length
     generator = np.random.default_rng(config["seed"])
     weight = generator.normal(0, HEAD_DEVIATION, (labels, hidden)).astype(np.float32)
     np.savez(folder / "head.npz", weight=weight, bias=np.zeros(labels, np.float32))
-    epochs, size = config["train"]["epochs"], config["train"]["batch_size"]
+    epochs, size = config["train"]["epochs"], config["train"]["batch_size"] * config["train"]["accumulate"]
     np.save(folder / "order.npy", np.stack([order_of_like_length(lengths, size, generator) for _ in range(epochs)]))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness import progress
 from harness.display import Display
 from harness.home import ROOT
 from harness.loggers import Loggers
@@ -35,6 +36,8 @@ class Outcome:
     reload_max_difference: float | None = None
     phase: str | None = None
     error: dict[str, Any] | None = None
+    resumed: tuple[int, float] | None = None  # the step it went on from, and the seconds of training before
+    transient: bool = False  # it may well end otherwise when tried again
 
     def take(self, event: dict[str, Any]) -> None:
         """Take in one event of the worker."""
@@ -50,6 +53,11 @@ class Outcome:
             self.parameters = event["parameters"]
         elif kind == "reloaded":
             self.reload_max_difference = event["max_difference"]
+        elif kind == "checkpoint_refused":
+            progress.say(f"the checkpoint of step {event['step']} is left out: {event['reason']}")
+        elif kind == "resumed":
+            self.resumed = event["step"], event["seconds"]
+            progress.say(f"going on from the checkpoint of step {event['step']}")
         elif kind == "error":
             self.error = event
 
@@ -85,6 +93,8 @@ def work(
             outcome.worker_seconds = round(time.monotonic() - start, 3)
             if process.returncode:
                 outcome.end(*diagnose(process.returncode, outcome, folder))
+                said = outcome.error["message"].lower() if outcome.error else ""
+                outcome.transient = process.returncode < 0 or "address already in use" in said
                 return
 
 

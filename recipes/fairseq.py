@@ -34,18 +34,19 @@ def finetune(job: Job) -> Predict:
         task = tasks.setup_task(cfg.task)
         model = build(task, cfg, names.to_fairseq(config, encoder), job)
         job.event("model", parameters=sum(p.numel() for p in model.parameters()) - names.unused_values(config))
-        trainer = Trainer(cfg, task, model, task.build_criterion(cfg.criterion))
+        trainer = Resumable(cfg, task, model, task.build_criterion(cfg.criterion))
     with job.phase("build_data"):
         batches = trainer.get_train_iterator(epoch=1)  # loads the task's dataset
-        task.total_updates = cfg.optimization.max_epoch * len(batches)
+        task.total_updates = cfg.optimization.max_epoch * math.ceil(len(batches) / job.train["accumulate"])
     with job.phase("train"):
         cfg.optimizer.groups = optimizers(job, task.total_updates)
-        Path(cfg.checkpoint.save_dir).mkdir(parents=True)
-        for epoch in range(1, cfg.optimization.max_epoch + 1):
-            train(cfg, trainer, task, trainer.get_train_iterator(epoch, load_dataset=False))
+        for batches in trainer.epochs():
+            train(cfg, trainer, task, batches)
     with job.phase("save"):
+        cfg.checkpoint.no_save_optimizer_state = True
         encoder, head = (arrays(part) for part in (model.encoder, model.classification_heads[HEAD].out_proj))
         weights.write(job, names.to_hugging_face(config, encoder), head)
+        (job.model / CHECKPOINT).parent.mkdir()
         trainer.save_checkpoint(str(job.model / CHECKPOINT), {})
     return predictor(model, task, job)
 
@@ -57,7 +58,7 @@ def configuration(job: Job, config: dict, encoder: Weights):
     tokens = settings["max_tokens"] or round(job.train["batch_size"] * lengths.mean())
     usable = positions + names.unused_rows(config) - pad - 1
     words = [str(job.folder / "job.json"), f"--save-dir={job.model / 'fairseq'}"]
-    words += ["--disable-validation", "--no-save", "--no-save-optimizer-state"]
+    words += ["--disable-validation", "--no-save"]  # `Resumable` saves
     words += ["--freeze-word-embeddings"] if settings["freeze_word_embeddings"] else []
     values = {
         "user-dir": USER_DIR, "seed": job.seed % 2**31,  # it adds the epoch, and NumPy's seeds end at 2**32
@@ -75,12 +76,36 @@ def configuration(job: Job, config: dict, encoder: Weights):
         "criterion": "sentence_prediction", "classification-head-name": HEAD,
         "max-epoch": job.train["epochs"], "max-tokens": int(max(tokens, lengths.max())),
         "required-batch-size-multiple": 1, "clip-norm": settings["max_grad_norm"],
-        "optimizer": "composite", "lr-scheduler": "pass_through",
+        "update-freq": job.train["accumulate"], "optimizer": "composite", "lr-scheduler": "pass_through",
     }  # fmt: skip
     words += [f"--{name}={value}" for name, value in values.items()]
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
     cfg.common.bf16 = job.precision == "bf16"  # --bf16 would ask for a TPU
     return cfg
+
+
+class Resumable(Trainer):
+    """fairseq's Trainer, which makes its checkpoints when the job asks for them, and goes on from one."""
+
+    def epochs(self):
+        """Yield the batches of each epoch there is to do, the first from where the checkpoint is."""
+        job, at = self.task.job, {"epoch": 1, "iterations_in_epoch": 0}
+        if checkpoint := job.checkpoints.newest():
+            at = self.load_checkpoint(str(checkpoint / "checkpoint.pt"), reset_meters=True)["train_iterator"]
+            self.task.updates = self.get_num_updates()
+        for epoch in range(at["epoch"], self.cfg.optimization.max_epoch + 1):
+            self.batches = self.get_train_iterator(epoch, load_dataset=False)
+            if epoch == at["epoch"]:
+                self.batches.load_state_dict(at)
+            yield self.batches
+
+    def train_step(self, samples, raise_oom=False):
+        output, checkpoints = super().train_step(samples, raise_oom), self.task.job.checkpoints
+        if checkpoints.due(self.get_num_updates()):
+            self.consolidate_optimizer()
+            with checkpoints.writing(self.get_num_updates()) as folder:
+                self.save_checkpoint(str(folder / "checkpoint.pt"), {"train_iterator": self.batches.state_dict()})
+        return output
 
 
 def optimizers(job: Job, updates: int) -> dict:

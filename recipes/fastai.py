@@ -9,8 +9,6 @@ from functools import partial
 import torch
 from fastai.basics import (
     Adam,
-    Callback,
-    CancelValidException,
     CrossEntropyLossFlat,
     DataLoaders,
     Learner,
@@ -21,13 +19,13 @@ from fastai.basics import (
     set_seed,
     trainable_params,
 )
-from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.schedule import ParamScheduler, SchedLin, combine_scheds
 from fastai.callback.training import GradientClip
 from fastai.text.data import SortedDL, pad_input
 from torch import nn
 from transformers import AutoConfig, AutoModel
 
+from recipes.fastai_parts import Accumulate, BFloat16, Checkpoint, Report
 from recipes.job import Job, Predict, Split
 from recipes.pytorch import Classifier, build, hidden_states, parameter_groups, predictor, save
 
@@ -44,11 +42,12 @@ def finetune(job: Job) -> Predict:
         padding = model.encoder.config.pad_token_id
         train, valid = loader(job, "train", padding, shuffle=True), loader(job, "valid", padding)
         if job.controlled:
-            orders = [[row for batch in job.batches(epoch) for row in batch] for epoch in range(epochs)]
+            orders = [job.order(epoch).tolist() for epoch in range(epochs)]
             train.get_idxs = partial(next, iter(orders))  # asked for once an epoch, cut into batches of `bs`
         dls = DataLoaders(train, valid, device=default_device())
     with job.phase("train"):
-        cbs = [GradientClip(settings["max_grad_norm"]), Report(job, epochs * len(train))]
+        checkpoints = Checkpoint(job, train)
+        cbs = [GradientClip(settings["max_grad_norm"]), Accumulate(job, train.n), checkpoints, Report(checkpoints)]
         learn = Learner(
             dls,
             model,
@@ -62,7 +61,7 @@ def finetune(job: Job) -> Predict:
         )
         with learn.no_bar(), learn.no_logging():
             if job.controlled:
-                learn.fit(epochs, cbs=linear_schedule(settings, epochs * len(train)))
+                learn.fit(epochs, cbs=linear_schedule(settings, checkpoints.steps))
             else:
                 rates = slice(settings["learning_rate"], settings["head_learning_rate"])
                 one_cycle = partial(learn.fit_one_cycle, pct_start=settings["warmup"], moms=settings["momenta"])
@@ -133,31 +132,3 @@ def loader(job: Job, name: str, padding: int, **settings) -> SortedDL:
     size = job.train["batch_size"]
     # A process of its own for the batches would compete with the training for the processors.
     return SortedDL(Rows(split), res=split.lengths, bs=size, before_batch=pads, num_workers=0, **settings)
-
-
-class Report(Callback):
-    """Hand loss, rate and norm of the gradient on as the job's progress events."""
-
-    order, run_valid = GradientClip.order - 0.5, False  # before the gradient is clipped
-
-    def __init__(self, job: Job, steps: int):
-        self.job, self.steps, self.step = job, steps, 0
-
-    def before_step(self):
-        self.step += 1
-        if self.job.controlled or self.step % 10 == 0 or self.step in (1, self.steps):
-            norm = nn.utils.get_total_norm([p.grad for p in self.learn.parameters() if p.grad is not None])
-            rate = self.opt.hypers[0]["lr"]
-            self.job.step(self.step, self.steps, loss=self.loss.item(), learning_rate=rate, grad_norm=norm.item())
-
-    def before_validate(self):
-        raise CancelValidException  # the harness evaluates; without this line fastai does, after each epoch
-
-
-class BFloat16(MixedPrecision):
-    """fastai's mixed precision, in bf16 on any device: its own asks for CUDA's autocast, on the CPU too."""
-
-    def before_fit(self):
-        device = self.dls.device.type
-        self.autocast, self.scales = torch.autocast(device, torch.bfloat16), []
-        self.learn.scaler = torch.amp.GradScaler(device, enabled=False)  # the range of bf16 is that of fp32

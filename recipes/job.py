@@ -16,10 +16,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from recipes.checkpoints import Checkpoints
 
 
 class Ragged:
@@ -108,7 +111,8 @@ class Job:
     labels: list[str]
     protocol: str  # native, or controlled: see `controlled`
     settings: dict[str, Any]  # conf/recipe/NAME.yaml, as resolved; controlled: with the protocol's keys over it
-    train: dict[str, Any]  # what all recipes share: epochs, batch_size, …
+    train: dict[str, Any]  # what all recipes share: epochs, batch_size, accumulate
+    checkpoint: dict[str, Any]  # how often: {"steps": …}, {"seconds": …}, or nothing for never
     weights: Path | None  # a Hugging Face folder: config.json, model.safetensors, tokenizer.json
     pooling: str | None  # mean (over unpadded positions) or cls
     dropout: dict[str, float] | None  # hidden (also before the head) and attention
@@ -130,15 +134,48 @@ class Job:
         """Tell whether the harness gives the head and the batches, and each step is to be reported."""
         return self.protocol == "controlled"
 
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """Where the run goes on after it was cut off."""
+        return Checkpoints(self.folder / "checkpoints", self.event, **self.checkpoint)
+
+    @property
+    def step_size(self) -> int:
+        """Rows of an optimiser step: of `train.accumulate` batches."""
+        return self.train["batch_size"] * self.train["accumulate"]
+
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         """Controlled: return the head's first weight (labels, hidden) and bias (labels), float32."""
         with np.load(self.folder / "head.npz") as head:
             return head["weight"], head["bias"]
 
+    def order(self, epoch: int) -> np.ndarray:
+        """Controlled: return the rows of train in their order in an epoch, counted from 0; int64."""
+        return np.load(self.folder / "order.npy")[epoch]
+
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """Controlled: return the rows of train that make each batch of an epoch, counted from 0, in their order."""
-        order, size = np.load(self.folder / "order.npy")[epoch], self.train["batch_size"]
-        return [order[start : start + size] for start in range(0, len(order), size)]
+        """Controlled: return the rows of train that make each batch of an epoch, counted from 0, in their order.
+
+        `train.accumulate` batches one after the other make an optimiser step.
+        """
+        return self.cut(self.order(epoch))
+
+    def cut(self, order: np.ndarray) -> list[np.ndarray]:
+        """Cut an order of rows into batches: for each optimiser step `train.accumulate` of like size.
+
+        Where the last step has fewer rows than that, they are repeated, so that it has its batches too.
+        """
+        parts = self.train["accumulate"]
+        steps = [np.resize(rows, max(len(rows), parts)) for rows in self.steps(order)]
+        return [part for rows in steps for part in np.array_split(rows, parts)]
+
+    def steps(self, order: np.ndarray) -> list[np.ndarray]:
+        """Cut an order of rows into those of each optimiser step."""
+        return [order[start : start + self.step_size] for start in range(0, len(order), self.step_size)]
+
+    def rows_of_step(self, step: int, rows: int) -> int:
+        """Return the rows of an optimiser step, counted from 0 in an epoch of `rows`: the last may have fewer."""
+        return min(self.step_size, rows - step * self.step_size)
 
     def split(self, name: str) -> Split:
         """Return the split `train`, `valid` or `test`."""

@@ -106,6 +106,18 @@ def killed_in(phase: str, runs: Runs, words: Sequence[str], place: Path) -> None
     assert runs.folders() == [], "a run that was killed left a result"
 
 
+def killed_at_checkpoint(step: int, runs: Runs, words: Sequence[str], place: Path) -> None:
+    """Start a run and kill its parent when it has made the checkpoint of a step."""
+    process, end = runs.start(*words), time.monotonic() + 120
+    while f"checkpoint-{step}" not in {seal.parent.name for seal in runs.outputs.glob("*/.*/checkpoints/*/*.json")}:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.kill()
+    assert gone(place), "a worker outlived its parent"
+    process.communicate()
+
+
 def minilm() -> Path:
     """Return the file of MiniLM's weights."""
     config = yaml.safe_load((ROOT / "conf" / "model" / "minilm.yaml").read_text(encoding="utf-8"))

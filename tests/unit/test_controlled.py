@@ -14,11 +14,13 @@ LENGTHS = np.random.default_rng(1).integers(1, 100, 1003)
 @pytest.fixture
 def job(tmp_path):
     """A job of three classes and two epochs, with batches of ten."""
-    config = {"seed": 7, "train": {"epochs": 2, "batch_size": 10}}
+    config = {"seed": 7, "train": {"epochs": 2, "batch_size": 10, "accumulate": 1}}
     controlled.write(tmp_path, config, hidden=16, labels=3, lengths=LENGTHS)
     values = {"recipe": "nothing", "seed": 7, "precision": "fp32", "labels": ["a", "b", "c"], "settings": {}}
     values |= {"protocol": "controlled", "train": config["train"], "weights": None, "pooling": "mean"}
-    (tmp_path / "job.json").write_text(json.dumps(values | {"dropout": None, "splits": {}}), encoding="utf-8")
+    (tmp_path / "job.json").write_text(
+        json.dumps(values | {"dropout": None, "splits": {}, "checkpoint": {}}), encoding="utf-8"
+    )
     return Job.read(tmp_path / "job.json")
 
 
@@ -31,6 +33,20 @@ def test_each_epoch_has_every_row_once_in_another_order(job):
 
 def test_batches_are_full_but_the_last(job):
     assert [len(batch) for batch in job.batches(0)] == [10] * 100 + [3]
+
+
+def test_with_accumulation_the_steps_are_the_same_each_in_as_many_batches(job):
+    steps = job.batches(0)
+    job.train = {"epochs": 2, "batch_size": 5, "accumulate": 2}
+    halves = job.batches(0)
+    assert len(halves) == 2 * len(steps)
+    for number, step in enumerate(steps):
+        np.testing.assert_array_equal(np.concatenate(halves[2 * number : 2 * number + 2]), step)
+        assert abs(len(halves[2 * number]) - len(halves[2 * number + 1])) <= 1
+    assert job.rows_of_step(0, 1003) == 10
+    assert job.rows_of_step(100, 1003) == 3
+    job.train = {"epochs": 2, "batch_size": 1, "accumulate": 10}
+    assert [len(batch) for batch in job.batches(0)[-10:]] == [1] * 10, "the last step has three rows for ten batches"
 
 
 def test_texts_of_a_batch_are_of_like_length(job):
