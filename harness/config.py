@@ -42,6 +42,11 @@ class Limits:
 
 
 @dataclass
+class Sweep:
+    fail_fast: bool = False
+
+
+@dataclass
 class Config:
     """The top level of conf/config.yaml; the groups are open, their files say what they hold."""
 
@@ -55,9 +60,11 @@ class Config:
     env: str = "managed"
     threads: int | None = None
     rerun: bool = False
+    plan: bool = False
     outputs: str = "outputs"
     logger: Any = "none"
     limits: Limits = field(default_factory=Limits)
+    sweep: Sweep = field(default_factory=Sweep)
 
 
 ConfigStore.instance().store("base", Config)
