@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import warnings
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -68,6 +69,8 @@ class Config:
 
 
 ConfigStore.instance().store("base", Config)
+# conf/hydra/launcher/ has our defaults of a plugin's choices; that the plugin's own types hold for them is wanted
+warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -41,11 +41,12 @@ def sweep(words: Sequence[list[str]], composed: Sequence[DictConfig], master: Di
     if master.sweep.fail_fast and any(run.reason for run in runs):
         stop_file(folder).touch()
     try:
-        lost = carry_out(folder, launcher, launch)
+        codes_of_runs = carry_out(folder, launcher, master.sweep.fail_fast, launch)
     finally:
         seen = look.look(folder)
-        tables.show(tables.outcome(record, seen), f"{tables.counts(seen)}; the record is in {folder}")
-    return max([*(run.code for run in runs), *lost, *(int(one.status != "finished") for one in seen)])
+        logged = ", what the runs said in log.txt" if (folder / "log.txt").exists() else ""
+        tables.show(tables.outcome(record, seen), f"{tables.counts(seen)}; the record is in {folder}{logged}")
+    return max([*(run.code for run in runs), *codes_of_runs, *(int(one.status != "finished") for one in seen)])
 
 
 def plan(record: Record, outputs: Path) -> int:
@@ -55,15 +56,16 @@ def plan(record: Record, outputs: Path) -> int:
     return max(run.code for run in record.runs)
 
 
-def carry_out(folder: Path, launcher: DictConfig, launch: Launch) -> list[int]:
+def carry_out(folder: Path, launcher: DictConfig, fail_fast: bool, launch: Launch) -> list[int]:
     """Have the engine do what is left of the sweep in a folder; return exit codes.
 
     Runs whose process the engine loses are started once more: it may have lost others with the one that died.
     """
     elsewhere, codes = engine.kind(launcher) != "Basic", []
     with at_work(folder), told(folder) if elsewhere else contextlib.nullcontext():
-        todo = [one.run for one in look.look(folder) if one.todo]
-        progress.say(f"sweep {folder.name}: {len(look.look(folder))} runs, {len(todo)} to do")
+        seen = look.look(folder)
+        todo = [one.run for one in seen if one.todo]
+        progress.say(f"sweep {folder.name}: {tables.counts(seen)}")
         if elsewhere:
             engine.hand_on()
             build(todo)
@@ -73,8 +75,10 @@ def carry_out(folder: Path, launcher: DictConfig, launch: Launch) -> list[int]:
                 break
             except Exception as error:  # whatever an engine raises for a process that died
                 progress.say(f"the engine failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}")
-                ours = {run.folder for run in todo}
-                todo = [one.run for one in look.look(folder) if one.run.folder in ours and not one.ended]
+                left = [one for one in look.look(folder) if one.run in todo and not one.ended]
+                todo = [one.run for one in left]
+                if fail_fast or not any(one.status == "broken off" for one in left):
+                    break
     return codes
 
 

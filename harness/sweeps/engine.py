@@ -34,19 +34,17 @@ def cores(launcher: Mapping[str, Any]) -> int | None:
 
 
 def jobs(launcher: Mapping[str, Any]) -> int:
-    """Return how many jobs joblib runs at once."""
-    from joblib import effective_n_jobs
-
-    return int(effective_n_jobs(launcher["n_jobs"]))
+    """Return how many jobs joblib runs at once: -1 stands for as many as there are cores, -2 for one less, …"""
+    number = int(launcher["n_jobs"])
+    return number if number > 0 else max(1, machine.processors() + 1 + number)
 
 
 def at_once(launcher: Mapping[str, Any]) -> int | None:
     """Return how many runs are done at once; None where others than this machine's cores decide it."""
-    if kind(launcher) == "Joblib":
-        return jobs(launcher)
     if kind(launcher) in ("Ray", "Slurm"):
         return None
-    return machine.processors() // (cores(launcher) or machine.processors())
+    fit = machine.processors() // (cores(launcher) or machine.processors())
+    return min(fit, jobs(launcher)) if kind(launcher) == "Joblib" else fit
 
 
 def words(run: Run, launcher: Mapping[str, Any]) -> list[str]:
@@ -59,7 +57,7 @@ def words(run: Run, launcher: Mapping[str, Any]) -> list[str]:
 def hand_on() -> None:
     """Put into the environment what the processes of an engine need of ours."""
     os.environ["FINETUNE_RECIPES_HOME"] = str(home())
-    os.environ["PYTHONPATH"] = str(ROOT)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
 @contextlib.contextmanager

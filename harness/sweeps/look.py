@@ -66,10 +66,11 @@ def look_at(run: Run, outputs: Path, since: float, waiting: bool) -> Seen:
         return Seen(run, ended[0]["status"], ended[0])
     if (row := store.finished(folder)) and not (run.again and waiting):
         return Seen(run, "finished", row, earlier=True)
+    work = store.in_progress(folder)
+    if work.exists() and (work.stat().st_mtime >= since or not waiting):
+        return Seen(run, "broken off")
     if waiting:
         return Seen(run, "waiting")
-    if store.in_progress(folder).exists():
-        return Seen(run, "broken off")
     return Seen(run, ended[0]["status"], ended[0], earlier=True) if ended else Seen(run, "not started")
 
 

@@ -138,8 +138,12 @@ def test_a_sweep_that_is_killed_leaves_no_process_is_seen_as_it_is_and_goes_on(r
     shown = subprocess.run(status, capture_output=True, text=True, check=True).stdout
     assert " broken off" in shown
     assert " running" not in shown
-    runs.run(*words)
-    assert [row["status"] for row in rows(runs)] == ["finished"] * 3
+    process = runs.start(*words)
+    runs.wait_for("train", process).parent().kill()  # joblib's process: with it, joblib gives up the other too
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "the engine failed" in said
+    assert statuses(said) == ["finished"] * 3
     assert "3 runs: 3 finished" in subprocess.run(status, capture_output=True, text=True, check=True).stdout
 
 

@@ -192,3 +192,6 @@ def test_an_engine_s_choice_has_keys_that_it_takes_and_a_part_of_the_machine(
     monkeypatch.setattr(machine, "processors", lambda: 4)
     assert engine.cores(values) == cores
     assert engine.at_once(values) == at_once
+    if name == "joblib":
+        assert (engine.cores(values | {"n_jobs": -1}), engine.at_once(values | {"n_jobs": -1})) == (1, 4)
+        assert (engine.cores(values | {"n_jobs": 9}), engine.at_once(values | {"n_jobs": 9})) == (1, 4)
