@@ -12,6 +12,12 @@ from harness import environments
 from harness.errors import guarded
 
 
+def wanted(words: list[str]) -> str:
+    """Return the environment that a command line of train.py needs: the core's, or that of its engine (`core_ray`)."""
+    engines = [f"core_{word.partition('=')[2]}" for word in words if word.startswith("hydra/launcher=")]
+    return next((name for name in engines if name in environments.names()), "core")
+
+
 def enter(name: str = "core") -> None:
     """Make sure that this process runs in the environment `name`; replace it by one that does if need be.
 

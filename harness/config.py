@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import warnings
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -53,6 +54,11 @@ class Limits:
 
 
 @dataclass
+class Sweep:
+    fail_fast: bool = False
+
+
+@dataclass
 class Config:
     """The top level of conf/config.yaml; the groups are open, their files say what they hold."""
 
@@ -66,15 +72,19 @@ class Config:
     env: str = "managed"
     threads: int | None = None
     rerun: bool = False
+    plan: bool = False
     outputs: str = "outputs"
     logger: Any = "none"
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     retries: int = 1
     on_oom: OnOom = OnOom.fail
     limits: Limits = field(default_factory=Limits)
+    sweep: Sweep = field(default_factory=Sweep)
 
 
 ConfigStore.instance().store("base", Config)
+# conf/hydra/launcher/ has our defaults of a plugin's choices; that the plugin's own types hold for them is wanted
+warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

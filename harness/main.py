@@ -13,9 +13,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from harness import config, run
+from harness import config, run, sweeps
 from harness.errors import UserError, answered, guarded
 from harness.home import ROOT
+from harness.sweeps.record import Record, described
+
+MULTIRUN = ("-m", "--multirun")
+ONCE = ("rerun", "plan", "sweep.fail_fast")  # keys that say nothing about what a run is
 
 
 def main() -> int:
@@ -26,8 +30,8 @@ def main() -> int:
     traceback_wanted = os.environ.setdefault("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print its own words and exit; we want the exception
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is as clean as Ctrl-C
-    words, codes = sys.argv[1:], []
-    sweep = "-m" in words or "--multirun" in words
+    words = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)  # Hydra takes it before all words or after
+    sweep = bool(words) and words[0] in MULTIRUN
     sys.argv[1:] = [config.quoted(word, sweep) for word in words]
 
     def chosen() -> None:
@@ -37,8 +41,20 @@ def main() -> int:
                 raise UserError(f"{word}: choose one of {', '.join(config.choices(group))}.", code=2)
 
     @hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
-    def task(composed: DictConfig) -> None:
-        codes.append(answered(lambda: done(run.run(config.plain(composed), command(words, sweep)))))
+    def task(composed: DictConfig) -> dict[str, Any]:
+        row: dict[str, Any] = {}
+
+        def one_run() -> int:
+            values = config.plain(composed)
+            if values["plan"]:
+                outputs = Path(values["outputs"]).expanduser().absolute()
+                return sweeps.plan(Record(words, [described(lasting(words), composed, outputs)]), outputs)
+            row.update(run.run(values, command(words, sweep)))
+            return done(row)
+
+        code = sweeps.one(composed.sweep.fail_fast, one_run) if sweep else answered(one_run)
+        sweeps.codes.append(code)
+        return {**row, "code": code}
 
     def composed_and_run() -> int:
         chosen()
@@ -52,7 +68,7 @@ def main() -> int:
             if not str(error).startswith("Only one of --run, --multirun"):  # the one way Hydra says it
                 raise
             raise UserError(str(error), code=2) from None
-        return max(codes, default=0)
+        return max(sweeps.codes, default=0)
 
     return guarded(composed_and_run)
 
@@ -67,4 +83,9 @@ def command(words: list[str], sweep: bool) -> str:
     if sweep:
         words = list(HydraConfig.get().overrides.task)
     script = os.path.relpath(ROOT / "train.py") if Path.cwd().is_relative_to(ROOT) else str(ROOT / "train.py")
-    return shlex.join(["python", script, *(word for word in words if not word.startswith("rerun="))])
+    return shlex.join(["python", script, *lasting(words)])
+
+
+def lasting(words: list[str]) -> list[str]:
+    """Return the words that say what a run is."""
+    return [word for word in words if word.partition("=")[0] not in ONCE]

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 import json
 import signal
 from collections.abc import Iterator
@@ -21,10 +22,6 @@ from recipes.job import Split
 
 def run(config: dict[str, Any], command: str) -> dict[str, Any]:
     """Do the run that `config` describes, unless it is finished already; return its row."""
-    if config["protocol"]["name"] == "controlled":
-        controlled.check(config)
-    elif config["precision"] == "auto":
-        config["precision"] = "bf16" if machine.computes_bf16() else "fp32"
     prepared = prepare(config)
     folder = store.directory(Path(config["outputs"]), prepared.identity)
     with store.claimed(folder):
@@ -77,17 +74,16 @@ class Prepared:
 
 
 def prepare(config: dict[str, Any]) -> Prepared:
-    """Find weights and data, tokenise, and say what the run is.
+    """Find weights and data, tokenise, and say what the run is; `precision=auto` is decided.
 
     Weights and data count by their content: a file that moved is the same run, one whose bytes changed is another.
     """
+    if config["protocol"]["name"] == "controlled":
+        controlled.check(config)
+    elif config["precision"] == "auto":
+        config["precision"] = "bf16" if machine.computes_bf16() else "fp32"
     recipe = config["recipe"]
-    dataset = data.prepare(config["data"])
-    model = models.find(config["model"]) if recipe["pretrained"] else None
-    length = config["data"]["max_length"] or (model.longest if model else 0)
-    if model and length > model.longest:
-        raise UserError(f"data.max_length={length}: {model.name} takes at most {model.longest} tokens.", code=2)
-    tokens = data.tokenise(dataset, model.tokenizer, length) if model else None
+    dataset, model, tokens = found(json.dumps([config["data"], config["model"] if recipe["pretrained"] else None]))
     identity = {
         "schema": result.SCHEMA,
         "recipe": recipe,
@@ -105,6 +101,20 @@ def prepare(config: dict[str, Any]) -> Prepared:
         train = {key: value for key, value in config["train"].items() if (key, value) != ("accumulate", 1)}
         identity |= {"tokens": tokens.folder.name, "precision": config["precision"], "train": train}
     return Prepared(dataset, model, tokens, identity)
+
+
+@functools.cache
+def found(sections: str) -> tuple[data.Dataset, models.Model | None, data.Tokens | None]:
+    """Return what `data` and `model` (JSON; no model: null) describe; made and checked once for all runs of a sweep."""
+    described, wanted = json.loads(sections)
+    dataset = data.prepare(described)
+    if not wanted:
+        return dataset, None, None
+    model = models.find(wanted)
+    length = described["max_length"] or model.longest
+    if length > model.longest:
+        raise UserError(f"data.max_length={length}: {model.name} takes at most {model.longest} tokens.", code=2)
+    return dataset, model, data.tokenise(dataset, model.tokenizer, length)
 
 
 @dataclass
