@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from harness import config, run
+from harness import bootstrap, config, run
 from harness.errors import UserError, answered, guarded
 from harness.home import ROOT
 
@@ -28,17 +28,19 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is as clean as Ctrl-C
     words, codes = sys.argv[1:], []
     sweep = "-m" in words or "--multirun" in words
+    ranges = config.ranges(words, sweep) if bootstrap.searches(words) else {}
+    words = [word for word in words if word.partition("=")[0] not in ranges]
     sys.argv[1:] = [config.quoted(word, sweep) for word in words]
 
     def chosen() -> None:
         for word in words:
             group, equals, choice = word.partition("=")
-            if group != "experiment" and equals and choice in ("null", "") and (config.CONF / group).is_dir():
+            if equals and choice in ("null", "") and (config.CONF / group).is_dir():
                 raise UserError(f"{word}: choose one of {', '.join(config.choices(group))}.", code=2)
 
     @hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
     def task(composed: DictConfig) -> None:
-        codes.append(answered(lambda: done(run.run(config.plain(composed), command(words, sweep)))))
+        codes.append(answered(lambda: asked(config.plain(composed), words, sweep, ranges)))
 
     def composed_and_run() -> int:
         chosen()
@@ -57,14 +59,21 @@ def main() -> int:
     return guarded(composed_and_run)
 
 
-def done(row: dict[str, Any]) -> int:
-    """Return the exit code of a run that has ended."""
-    return 0 if row["status"] == "finished" else 1
+def asked(values: dict[str, Any], words: list[str], sweep: bool, ranges: dict[str, str]) -> int:
+    """Do the run, or the search, that the configuration asks for; return its exit code."""
+    read = list(HydraConfig.get().overrides.task)  # `words` as Hydra reads them, of one run of a sweep
+    typed = read if sweep else words
+    if not values["hparams_search"]:
+        return 0 if run.run(values, command(typed))["status"] == "finished" else 1
+    if not bootstrap.searches(words):
+        raise UserError("an experiment cannot choose hparams_search: give it on the command line.", code=2)
+    from harness.search import search
+
+    typed, read = ([word for word in some if not word.startswith("hparams_search")] for some in (typed, read))
+    return search(values, read, ranges, lambda more: command([*typed, *more]))
 
 
-def command(words: list[str], sweep: bool) -> str:
-    """Return the command that repeats this run, one of the runs of a sweep too."""
-    if sweep:
-        words = list(HydraConfig.get().overrides.task)
+def command(words: list[str]) -> str:
+    """Return the command that has these words."""
     script = os.path.relpath(ROOT / "train.py") if Path.cwd().is_relative_to(ROOT) else str(ROOT / "train.py")
     return shlex.join(["python", script, *(word for word in words if not word.startswith("rerun="))])

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,11 @@ from harness.loggers import Loggers
 from harness.monitor import Monitor
 from recipes.job import Split
 
+Show = Callable[[dict[str, Any], Path], None]
 
-def run(config: dict[str, Any], command: str) -> dict[str, Any]:
-    """Do the run that `config` describes, unless it is finished already; return its row."""
-    if config["protocol"]["name"] == "controlled":
-        controlled.check(config)
-    elif config["precision"] == "auto":
-        config["precision"] = "bf16" if machine.computes_bf16() else "fp32"
+
+def run(config: dict[str, Any], command: str, show: Show = summary.show) -> dict[str, Any]:
+    """Do the run that `config` describes, unless it is finished already; show its row and folder, return the row."""
     prepared = prepare(config)
     folder = store.directory(Path(config["outputs"]), prepared.identity)
     with store.claimed(folder):
@@ -37,7 +35,7 @@ def run(config: dict[str, Any], command: str) -> dict[str, Any]:
                 if attempted.loggers:
                     attempted.loggers.close(row)
                 folder = store.settle(folder, row)
-    summary.show(row, folder)
+    show(row, folder)
     if row["status"] == "interrupted":
         raise KeyboardInterrupt  # a sweep ends with it
     return row
@@ -54,10 +52,14 @@ class Prepared:
 
 
 def prepare(config: dict[str, Any]) -> Prepared:
-    """Find weights and data, tokenise, and say what the run is.
+    """Settle the precision, find weights and data, tokenise, and say what the run is.
 
     Weights and data count by their content: a file that moved is the same run, one whose bytes changed is another.
     """
+    if config["protocol"]["name"] == "controlled":
+        controlled.check(config)
+    elif config["precision"] == "auto":
+        config["precision"] = "bf16" if machine.computes_bf16() else "fp32"
     recipe = config["recipe"]
     dataset = data.prepare(config["data"])
     model = models.find(config["model"]) if recipe["pretrained"] else None
@@ -76,6 +78,8 @@ def prepare(config: dict[str, Any]) -> Prepared:
         "threads": config["threads"],
         "env": environments.identity(recipe["environment"], config["env"]),
     }
+    if "test" not in config["evaluate"]:
+        identity["evaluate"] = config["evaluate"]
     if model and tokens:
         chosen = {key: config["model"][key] for key in ("pooling", "dropout")}
         identity["model"] = {"name": model.name, "digest": model.digest, "config": model.config, **chosen}
@@ -143,7 +147,7 @@ def uninterrupted() -> Iterator[None]:
 def write_job(config: dict[str, Any], prepared: Prepared, working: Path) -> None:
     """Write what the worker reads (`job.json`) and what people read (`config.yaml`, `data_report.json`)."""
     splits = {}
-    for name in ("train", "valid", "test"):
+    for name in ("train", *config["evaluate"]):  # the worker does not know where the others lie
         splits[name] = {"data": str(prepared.dataset.folder / name)}
         if prepared.tokens:
             splits[name]["tokens"] = str(prepared.tokens.folder / name)

@@ -130,6 +130,11 @@ class Job:
         """Tell whether the harness gives the head and the batches, and each step is to be reported."""
         return self.protocol == "controlled"
 
+    @property
+    def evaluated(self) -> list[str]:
+        """The splits that the run is measured on: valid and test, or valid alone, as in a search."""
+        return [name for name in self.splits if name != "train"]
+
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         """Controlled: return the head's first weight (labels, hidden) and bias (labels), float32."""
         with np.load(self.folder / "head.npz") as head:
@@ -141,7 +146,7 @@ class Job:
         return [order[start : start + size] for start in range(0, len(order), size)]
 
     def split(self, name: str) -> Split:
-        """Return the split `train`, `valid` or `test`."""
+        """Return the split `train`, `valid` or, where it is evaluated, `test`."""
         where = self.splits[name]
         return Split(name, Path(where["data"]), Path(where["tokens"]) if "tokens" in where else None)
 
