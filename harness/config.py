@@ -55,6 +55,7 @@ class HparamsSearch:
     trials: int = MISSING
     metric: str = MISSING
     space: dict[str, str] | None = None
+    prune: bool = False
 
 
 @dataclass

@@ -12,7 +12,7 @@ import yaml
 
 from harness import controlled, data, environments, machine, models, progress, result, store, summary
 from harness.errors import UserError, explain
-from harness.launch import Outcome, work
+from harness.launch import Judge, Outcome, work
 from harness.loggers import Loggers
 from harness.monitor import Monitor
 from recipes.job import Split
@@ -20,7 +20,7 @@ from recipes.job import Split
 Show = Callable[[dict[str, Any], Path], None]
 
 
-def run(config: dict[str, Any], command: str, show: Show = summary.show) -> dict[str, Any]:
+def run(config: dict[str, Any], command: str, show: Show = summary.show, judge: Judge | None = None) -> dict[str, Any]:
     """Do the run that `config` describes, unless it is finished already; show its row and folder, return the row."""
     prepared = prepare(config)
     folder = store.directory(Path(config["outputs"]), prepared.identity)
@@ -29,7 +29,7 @@ def run(config: dict[str, Any], command: str, show: Show = summary.show) -> dict
         if row and not config["rerun"]:
             progress.say("finished already; rerun=true runs it again")
         else:
-            attempted = attempt(config, prepared, store.working(folder))
+            attempted = attempt(config, prepared, store.working(folder), judge)
             with uninterrupted():
                 row = result.row(config, prepared, attempted, folder, command)
                 if attempted.loggers:
@@ -87,6 +87,11 @@ def prepare(config: dict[str, Any]) -> Prepared:
     return Prepared(dataset, model, tokens, identity)
 
 
+def directory(config: dict[str, Any]) -> Path:
+    """Return where the run that `config` describes is, or will be."""
+    return store.directory(Path(config["outputs"]), prepare(config).identity)
+
+
 @dataclass
 class Attempt:
     """What became of a run: how it ended, what it used, and where its files are."""
@@ -98,9 +103,9 @@ class Attempt:
     loggers: Loggers | None = None
 
 
-def attempt(config: dict[str, Any], prepared: Prepared, working: Path) -> Attempt:
+def attempt(config: dict[str, Any], prepared: Prepared, working: Path, judge: Judge | None = None) -> Attempt:
     """Do the run in its working folder; how it ends is told, not raised."""
-    done = Attempt(working, Outcome(), Monitor())
+    done = Attempt(working, Outcome(judge=judge), Monitor())
     try:
         write_job(config, prepared, working)
         done.environment = environments.of(config["recipe"]["environment"], config["env"])

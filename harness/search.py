@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import FrozenTrial, TrialState
 
-from harness import config, run, space
+from harness import config, prune, run, space
 from harness.errors import UserError
 from harness.home import locked
 from harness.metrics import DIRECTIONS
@@ -33,9 +33,10 @@ FAILURES = 3  # in a row end the search
 PATIENCE = 60  # seconds to wait for another process that writes to the study
 SAMPLERS = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
 VALID_ONLY = "evaluate=[valid]"
+Command = Callable[[list[str]], str]
 
 
-def search(base: dict[str, Any], words: list[str], ranges: dict[str, str], command: Callable[[list[str]], str]) -> int:
+def search(base: dict[str, Any], words: list[str], ranges: dict[str, str], command: Command) -> int:
     """Do the search that the configuration `base` asks for, or go on with it; return the exit code.
 
     `words` compose `base` but for the search, and `ranges` are those of the command line. `command` returns the command
@@ -45,15 +46,14 @@ def search(base: dict[str, Any], words: list[str], ranges: dict[str, str], comma
     study = Study.open(base, words, ranges)
     failures = 0
     for trial in study.trials():
-        chosen = words_of(trial)
-        print(f"\ntrial {trial.number}: {' '.join(chosen)}", flush=True)
-        value, reason = attempt([*words, *chosen, VALID_ONLY], study.metric, command([*chosen, VALID_ONLY]))
-        study.tell(trial, value)
-        print(f"trial {trial.number}: {reason or study.figure(value)}; {study.best_so_far()}", flush=True)
-        failures = failures + 1 if reason else 0
+        print(f"\ntrial {trial.number}: {' '.join(words_of(trial))}", flush=True)
+        state, value, said = attempt(study, trial, command)
+        study.tell(trial, state, value)
+        print(f"trial {trial.number}: {said}; {study.best_so_far()}", flush=True)
+        failures = failures + 1 if state == TrialState.FAIL else 0
         if failures == FAILURES:
             raise UserError(
-                f"{FAILURES} trials in a row failed, the last one: {reason}\n"
+                f"{FAILURES} trials in a row failed, the last one: {said}\n"
                 "Mend that, or change the ranges; the same command goes on with the next trial."
             )
     print("\n" + "\n".join(study.table()))
@@ -63,16 +63,22 @@ def search(base: dict[str, Any], words: list[str], ranges: dict[str, str], comma
     return 0
 
 
-def attempt(words: list[str], metric: str, command: str) -> tuple[float | None, str | None]:
-    """Do the run that `words` compose; return its figure, or why there is none."""
+def attempt(study: "Study", trial: FrozenTrial, command: Command) -> tuple[TrialState, float | None, str]:
+    """Do the run of a trial; return what became of it, its figure, and that in words."""
+    judge = prune.Judge(study.curves()) if study.settings["prune"] else None
+    again = command([*words_of(trial), VALID_ONLY])
     try:
-        row = run.run(composed(words), command, show=lambda row, folder: None)
+        row = run.run(study.configuration(trial), again, show=lambda row, folder: None, judge=judge)
     except UserError as error:
-        return None, str(error)
+        return TrialState.FAIL, None, str(error)
+    if row["status"] == "pruned":
+        return TrialState.PRUNED, None, f"pruned: {row['reason']}"
     if row["status"] != "finished":
-        return None, f"{row['status']}: {row['reason']}\n  log       {nearby(Path(row['log']))}"
-    value = row.get(metric)
-    return (value, None) if value is not None and math.isfinite(value) else (None, f"{metric} is {value}")
+        return TrialState.FAIL, None, f"{row['status']}: {row['reason']} (log: {nearby(Path(row['log']))})"
+    value = row.get(study.metric)
+    if value is None or not math.isfinite(value):
+        return TrialState.FAIL, None, f"{study.metric} is {value}"
+    return TrialState.COMPLETE, value, f"{study.metric} {value:.3f}"
 
 
 def composed(words: list[str]) -> dict[str, Any]:
@@ -93,9 +99,11 @@ class Study:
     """The trials of one search, which several processes may do at once."""
 
     folder: Path
+    words: list[str]  # that compose the configuration, but for a trial's own
     study: optuna.Study
     space: dict[str, BaseDistribution]
     settings: dict[str, Any]
+    losses: dict[int, dict[int, float]] = field(default_factory=dict)  # of the trials' runs, once they were read
 
     @classmethod
     def open(cls, base: dict[str, Any], words: list[str], ranges: dict[str, str]) -> "Study":
@@ -108,7 +116,7 @@ class Study:
         space.check(found, base)
         for point in space.ends(found):
             composed([*words, *(f"{key}={value}" for key, value in point.items())])
-        what = {key: settings[key] for key in ("sampler", "seed", "metric")}
+        what = {key: settings[key] for key in ("sampler", "seed", "metric", "prune")}
         what["space"] = {key: distribution_to_json(distribution) for key, distribution in found.items()}
         what["start"] = run.prepare(composed([*words, VALID_ONLY])).identity
         digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
@@ -120,7 +128,7 @@ class Study:
             study = optuna.create_study(storage=address, study_name=name, direction=direction, load_if_exists=True)
         print(f"search: {settings['trials']} trials, of which {len(study.trials)} are there, by {settings['metric']}")
         print("\n".join(f"  {key}: {text}" for key, text in texts.items()), flush=True)
-        return cls(folder, study, found, settings)
+        return cls(folder, words, study, found, settings)
 
     @property
     def metric(self) -> str:
@@ -137,10 +145,23 @@ class Study:
             with lock:
                 yield trial
 
-    def tell(self, trial: FrozenTrial, value: float | None) -> None:
+    def configuration(self, trial: FrozenTrial) -> dict[str, Any]:
+        """Return the configuration of a trial's run."""
+        return composed([*self.words, *words_of(trial), VALID_ONLY])
+
+    def curves(self) -> list[dict[int, float]]:
+        """Return the training losses of the trials that have a figure, as their runs reported them."""
+        for trial in self.ranked():
+            if trial.number not in self.losses:
+                events = run.directory(self.configuration(trial)) / "events.jsonl"
+                lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
+                self.losses[trial.number] = prune.curve(map(json.loads, lines))
+        return list(self.losses.values())
+
+    def tell(self, trial: FrozenTrial, state: TrialState, value: float | None = None) -> None:
         """Record what became of a trial."""
         with locked(self.folder / "lock", "this search"):
-            self.study.tell(trial.number, value, TrialState.FAIL if value is None else TrialState.COMPLETE)
+            self.study.tell(trial.number, value, state)
             self._lock_of(trial.number).unlink()
 
     def ranked(self) -> list[FrozenTrial]:
@@ -148,9 +169,6 @@ class Study:
         sign = -1 if self.study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
         done = self.study.get_trials(states=[TrialState.COMPLETE])
         return sorted(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
-
-    def figure(self, value: float | None) -> str:
-        return f"{self.metric} {value:.3f}"
 
     def best_so_far(self) -> str:
         if not (ranked := self.ranked()):
@@ -210,7 +228,7 @@ class Study:
         return self.folder / f"trial-{number}.lock"
 
 
-STATES = {TrialState.RUNNING: "running", TrialState.FAIL: "failed"}
+STATES = {TrialState.RUNNING: "running", TrialState.FAIL: "failed", TrialState.PRUNED: "pruned"}
 
 
 def check(settings: dict[str, Any]) -> None:

@@ -11,9 +11,10 @@ import time
 import optuna
 import pytest
 import yaml
-from support import ROOT, SMALL, Runs, gone
+from hydra import compose, initialize_config_dir
+from support import ROOT, SMALL, Runs, gone, workers
 
-from harness import home
+from harness import config, home, run
 
 TRIED = ["recipe.C=tag(log,interval(1,100))", "recipe.word_ngrams=[1,1],[1,2]"]
 
@@ -98,3 +99,16 @@ def test_a_search_killed_in_a_trial_ends_as_if_it_had_not_been(tmp_path):
     said = subprocess.run(command, capture_output=True, text=True, env=bare, check=True).stdout
     assert "trial 0:" not in said, "nothing was left to do"
     assert "in full   " in said
+
+
+def test_a_run_that_a_search_gives_up_ends_at_once_as_a_row_that_says_so(runs):
+    """What the verdict rests on, tests/unit/test_search.py has; here is one after the first step that is reported."""
+    words = ["recipe=torch", "train.epochs=50", f"outputs={runs.outputs}", *SMALL[:3], *SMALL[4:]]
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        values = config.plain(compose("config", [*words, "evaluate=[valid]"]))
+    row = run.run(values, "", judge=lambda event: "too high" if event["event"] == "step" else None)
+    assert (row["status"], row["reason"]) == ("pruned", "too high")
+    assert runs.row() == row
+    assert row["train.steps"] < 100
+    assert not (runs.folders()[0] / "model").exists()
+    assert workers(runs.outputs) == []

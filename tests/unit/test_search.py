@@ -13,7 +13,7 @@ from optuna.distributions import IntDistribution as Int
 from optuna.trial import TrialState
 from support import RECIPES
 
-from harness import bootstrap, config, metrics, search, space
+from harness import bootstrap, config, metrics, prune, search, space
 from harness.errors import UserError
 
 
@@ -136,8 +136,8 @@ def begin(outputs, *words):
 class Searches:
     """Searches in one folder; the figure of a trial follows from what it tries."""
 
-    def __init__(self, outputs, monkeypatch, killed=(), failed=()):
-        self.outputs, self.killed, self.failed, self.ran = outputs, set(killed), set(failed), []
+    def __init__(self, outputs, monkeypatch, killed=(), failed=(), pruned=()):
+        self.outputs, self.killed, self.failed, self.pruned, self.ran = outputs, killed, failed, pruned, []
         words = ["recipe=torch", "data=onet", "hparams_search=tpe", "hparams_search.trials=12", f"outputs={outputs}"]
         self.base = config.plain(compose("config", words))
         monkeypatch.setattr(search, "composed", self.composed)
@@ -150,13 +150,15 @@ class Searches:
         values["recipe"] |= {key: float(value) for key, value in rates}
         return values
 
-    def stand_in(self, values, command, show):
+    def stand_in(self, values, command, show, judge):
         assert command.endswith(" evaluate=[valid]")
         self.ran.append(command)
         if (turn := len(self.ran)) in self.killed:
             raise KeyboardInterrupt
         if turn in self.failed:
             return {"status": "failed", "reason": "bad luck", "log": "log.txt"}
+        if turn in self.pruned:
+            return {"status": "pruned", "reason": "too high"}
         rates = [math.log10(values["recipe"][key]) for key in ("learning_rate", "head_learning_rate")]
         return {"status": "finished", "valid.macro_f1": 1 / (1 + (rates[0] + 3.5) ** 2 + (rates[1] + 2) ** 2)}
 
@@ -200,14 +202,16 @@ def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, monkey
 
 
 def test_failed_trials_are_marked_and_three_in_a_row_end_the_search(tmp_path, monkeypatch, capsys):
-    searches = Searches(tmp_path, monkeypatch, failed={2, 3, 5, 6, 7})
+    searches = Searches(tmp_path, monkeypatch, failed={2, 3, 5, 6, 7}, pruned={4, 9, 10, 11})
     with pytest.raises(UserError) as error:
         searches.search()
     assert "3 trials in a row failed, the last one: failed: bad luck" in str(error.value)
     assert "trial 1: failed: bad luck" in capsys.readouterr().out
     assert searches.search() == 0
+    assert "trial 8: pruned: too high" in capsys.readouterr().out
     states = [trial.state for trial in searches.study().trials]
     assert [number for number, state in enumerate(states) if state == TrialState.FAIL] == [1, 2, 4, 5, 6]
+    assert [number for number, state in enumerate(states) if state == TrialState.PRUNED] == [3, 8, 9, 10]
     assert len(states) == len(searches.ran) == 12
 
 
@@ -218,10 +222,10 @@ def test_of_two_searchers_each_does_other_trials_and_what_one_left_is_done_by_th
     first, second = next(of_one), next(of_other)
     assert (first.number, second.number) == (0, 1)
     of_one.close()  # it has gone, in the middle of its trial
-    other.tell(second, 0.5)
+    other.tell(second, TrialState.COMPLETE, 0.5)
     again = next(of_other)
     assert (again.number, again.params) == (0, first.params)
-    other.tell(again, 0.7)
+    other.tell(again, TrialState.COMPLETE, 0.7)
     assert next(of_other).number == 2
     assert list(begin(tmp_path, *words).trials()) == []
     assert [trial.number for trial in one.ranked()] == [0, 1]
@@ -231,7 +235,7 @@ def test_of_two_searchers_each_does_other_trials_and_what_one_left_is_done_by_th
 def test_less_is_better_where_the_figure_is_a_loss(tmp_path):
     study = begin(tmp_path, "data=onet", "hparams_search.metric=valid.log_loss", "hparams_search.trials=3")
     for trial, value in zip(study.trials(), (1.5, 0.5, 2.5), strict=True):
-        study.tell(trial, value)
+        study.tell(trial, TrialState.COMPLETE, value)
     assert [trial.number for trial in study.ranked()] == [1, 0, 2]
     assert study.best_so_far() == "best so far 0.500, trial 1"
 
@@ -244,3 +248,31 @@ def test_only_what_a_run_is_measured_on_beside_the_default_is_part_of_its_name()
     assert "evaluate" not in names[0]
     assert names[0] == names[1]
     assert names[2] == names[0] | {"evaluate": ["valid"]}
+
+
+def steps(losses, number=100):
+    return [{"event": "step", "step": step, "steps": number, "loss": losses(step / number)} for step in
+            range(1, number + 1)]  # fmt: skip
+
+
+def test_the_training_loss_counts_by_tenths_of_the_steps_that_are_over():
+    assert prune.curve(steps(lambda share: share, 20)[:8]) == pytest.approx({0: 0.075, 1: 0.175, 2: 0.275})
+    assert prune.curve([{"event": "phase_start", "name": "train"}, {"event": "step", "step": 9, "steps": 9}]) == {}
+
+
+def ended(before, losses, number=100):
+    """Return the step at which a run with these losses is ended, and why; None where it is not."""
+    judge = prune.Judge(before)
+    return next(((step["step"], reason) for step in steps(losses, number) if (reason := judge(step))), None)
+
+
+def test_a_trial_whose_loss_is_above_the_median_is_ended_after_its_beginning():
+    before = [prune.curve(steps(lambda share, rate=rate: 3 - rate * share)) for rate in (0.5, 1, 1.5, 2, 2.5)]
+    assert ended(before, lambda share: 3 - 1.6 * share) is None
+    step, reason = ended(before, lambda share: 3 - 1.4 * share)
+    assert step == 41
+    assert reason == "training loss 2.503 after 4 tenths of the steps: above the median before"
+    assert ended(before, lambda share: 3 - 1.4 * share, number=1000)[0] == 401, "other numbers of steps compare"
+    assert ended(before, lambda share: 3.0 - share if share < 0.65 else 0.1)[0] == 41
+    assert ended(before, lambda share: math.nan)[0] == 41
+    assert ended(before[1:], lambda share: 9) is None, "too few to compare with"
