@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from harness.monitor import Monitor
 
 INTERVAL = 0.2  # seconds between two looks at the worker
 GRACE = 5.0  # seconds between asking it to end and ending it
+Judge = Callable[[dict[str, Any]], str | None]  # an event of the worker -> why the run is to end, if it is
 
 
 @dataclass
@@ -38,9 +39,13 @@ class Outcome:
     error: dict[str, Any] | None = None
     resumed: tuple[int, float] | None = None  # the step it went on from, and the seconds of training before
     transient: bool = False  # it may well end otherwise when tried again
+    judge: Judge | None = None
+    verdict: tuple[str, str] | None = None  # status and reason, where the judge ends the run
 
     def take(self, event: dict[str, Any]) -> None:
         """Take in one event of the worker."""
+        if self.judge and (reason := self.judge(event)):
+            self.verdict = ("pruned", reason)
         kind = event["event"]
         if kind == "phase_start":
             self.phase = event["name"]
@@ -84,7 +89,7 @@ def work(
                 while process.poll() is None:
                     follow(events, outcome, display, loggers)
                     resident = loggers.resident = monitor.sample(process.pid, outcome.phase)
-                    if over := exceeded(limits, time.monotonic() - start, resident):
+                    if over := outcome.verdict or exceeded(limits, time.monotonic() - start, resident):
                         outcome.end(*over)
                         return
                     with suppress(subprocess.TimeoutExpired):

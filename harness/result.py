@@ -23,7 +23,7 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
     """Return the row of an attempt at the run of `folder`; metrics.json, with the figures by class, is written too."""
     outcome, environment, working = done.outcome, done.environment, done.working
     check_reload(outcome)
-    figures = quality(prepared, working) if outcome.status == "finished" else {}
+    figures = quality(prepared, working, config["evaluate"]) if outcome.status == "finished" else {}
     return {
         "schema": SCHEMA,
         "status": outcome.status,
@@ -55,13 +55,13 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
     }
 
 
-def quality(prepared: "Prepared", working: Path) -> dict[str, float]:
-    """Score the predictions of valid and test; those whose text does not stand in train apart, where some do."""
+def quality(prepared: "Prepared", working: Path, splits: list[str]) -> dict[str, float]:
+    """Score the predictions of `splits`; those whose text does not stand in train apart, where some do."""
     from harness import metrics  # scikit-learn takes most of a second to import: not before it is needed
 
     figures: dict[str, float] = {}
     by_class = {}
-    for name in ("valid", "test"):
+    for name in splits:
         saved = np.load(working / f"predictions_{name}.npz")
         labels, logits = saved["labels"], saved["logits"]
         figures |= {f"{name}.{key}": value for key, value in metrics.scores(labels, logits).items()}

@@ -5,7 +5,7 @@ import copy
 import functools
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ import yaml
 
 from harness import controlled, data, environments, machine, models, progress, result, store, summary
 from harness.errors import UserError, explain
-from harness.launch import Outcome, work
+from harness.launch import Judge, Outcome, work
 from harness.loggers import Loggers
 from harness.monitor import Monitor
 from recipes.job import Split
 
+Show = Callable[[dict[str, Any], Path], None]
 
-def run(config: dict[str, Any], command: str) -> dict[str, Any]:
-    """Do the run that `config` describes, unless it is finished already; return its row."""
+
+def run(config: dict[str, Any], command: str, show: Show = summary.show, judge: Judge | None = None) -> dict[str, Any]:
+    """Do the run that `config` describes, unless it is finished already; show its row and folder, return the row."""
     prepared = prepare(config)
     folder = store.directory(Path(config["outputs"]), prepared.identity)
     with store.claimed(folder):
@@ -29,18 +31,20 @@ def run(config: dict[str, Any], command: str) -> dict[str, Any]:
         if row and not config["rerun"]:
             progress.say("finished already; rerun=true runs it again")
         else:
-            row, folder = worked(config, prepared, folder, command)
-    summary.show(row, folder)
+            row, folder = worked(config, prepared, folder, command, judge)
+    show(row, folder)
     if row["status"] == "interrupted":
         raise KeyboardInterrupt  # a sweep ends with it
     return row
 
 
-def worked(config: dict[str, Any], prepared: "Prepared", folder: Path, command: str) -> tuple[dict[str, Any], Path]:
+def worked(
+    config: dict[str, Any], prepared: "Prepared", folder: Path, command: str, judge: Judge | None
+) -> tuple[dict[str, Any], Path]:
     """Do the run, again where that may help; return its row and where that is."""
     number, config, anew = 1, copy.deepcopy(config), config["rerun"]
     while True:
-        attempted = attempt(config, prepared, store.working(folder, anew), number)
+        attempted = attempt(config, prepared, store.working(folder, anew), number, copy.deepcopy(judge))
         if number > config["retries"] or not changed(config, attempted.outcome):
             break
         progress.say(f"{attempted.outcome.reason}; trying again")
@@ -74,7 +78,7 @@ class Prepared:
 
 
 def prepare(config: dict[str, Any]) -> Prepared:
-    """Find weights and data, tokenise, and say what the run is; `precision=auto` is decided.
+    """Settle the precision, find weights and data, tokenise, and say what the run is.
 
     Weights and data count by their content: a file that moved is the same run, one whose bytes changed is another.
     """
@@ -95,6 +99,8 @@ def prepare(config: dict[str, Any]) -> Prepared:
         "threads": config["threads"],
         "env": environments.identity(recipe["environment"], config["env"]),
     }
+    if "test" not in config["evaluate"]:
+        identity["evaluate"] = config["evaluate"]
     if model and tokens:
         chosen = {key: config["model"][key] for key in ("pooling", "dropout")}
         identity["model"] = {"name": model.name, "digest": model.digest, "config": model.config, **chosen}
@@ -117,6 +123,11 @@ def found(sections: str) -> tuple[data.Dataset, models.Model | None, data.Tokens
     return dataset, model, data.tokenise(dataset, model.tokenizer, length)
 
 
+def directory(config: dict[str, Any]) -> Path:
+    """Return where the run that `config` describes is, or will be."""
+    return store.directory(Path(config["outputs"]), prepare(config).identity)
+
+
 @dataclass
 class Attempt:
     """What became of a run: how it ended, what it used, and where its files are."""
@@ -129,9 +140,11 @@ class Attempt:
     loggers: Loggers | None = None
 
 
-def attempt(config: dict[str, Any], prepared: Prepared, working: Path, number: int) -> Attempt:
+def attempt(
+    config: dict[str, Any], prepared: Prepared, working: Path, number: int, judge: Judge | None = None
+) -> Attempt:
     """Do the run in its working folder; how it ends is told, not raised."""
-    done = Attempt(working, Outcome(), Monitor(), number)
+    done = Attempt(working, Outcome(judge=judge), Monitor(), number)
     try:
         write_job(config, prepared, working)
         done.environment = environments.of(config["recipe"]["environment"], config["env"])
@@ -178,7 +191,7 @@ def uninterrupted() -> Iterator[None]:
 def write_job(config: dict[str, Any], prepared: Prepared, working: Path) -> None:
     """Write what the worker reads (`job.json`) and what people read (`config.yaml`, `data_report.json`)."""
     splits = {}
-    for name in ("train", "valid", "test"):
+    for name in ("train", *config["evaluate"]):  # the worker does not know where the others lie
         splits[name] = {"data": str(prepared.dataset.folder / name)}
         if prepared.tokens:
             splits[name]["tokens"] = str(prepared.tokens.folder / name)

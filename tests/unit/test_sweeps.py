@@ -169,8 +169,8 @@ def test_runs_at_once_have_cores_and_gpus_of_their_own_and_what_is_more_waits(tm
 
 
 def test_an_engine_with_an_environment_of_its_own_is_started_in_that():
-    assert bootstrap.wanted(["-m", "hydra/launcher=ray", "seed=0,1"]) == "core_ray"
-    assert bootstrap.wanted(["-m", "hydra/launcher=joblib"]) == bootstrap.wanted([]) == "core"
+    assert bootstrap.environment_for(["-m", "hydra/launcher=ray", "seed=0,1"]) == "core_ray"
+    assert bootstrap.environment_for(["-m", "hydra/launcher=joblib"]) == bootstrap.environment_for([]) == "core"
 
 
 @pytest.mark.parametrize(
