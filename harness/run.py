@@ -45,9 +45,9 @@ def worked(
     number, config, anew = 1, copy.deepcopy(config), config["rerun"]
     while True:
         attempted = attempt(config, prepared, store.working(folder, anew), number, copy.deepcopy(judge))
-        if number > config["retries"] or not changed(config, attempted.outcome):
+        if number > config["retries"] or not (how := changed(config, attempted.outcome)):
             break
-        progress.say(f"{attempted.outcome.reason}; trying again")
+        progress.say(f"{attempted.outcome.reason}; trying again{how}")
         number, anew = number + 1, False
         if attempted.loggers:
             attempted.loggers.close({"status": attempted.outcome.status})
@@ -58,13 +58,13 @@ def worked(
         return row, store.settle(folder, row)
 
 
-def changed(config: dict[str, Any], outcome: Outcome) -> bool:
-    """Tell whether another attempt may end otherwise; out of memory, the batch is halved for it if that is wanted."""
-    train = config["train"]
-    if outcome.status == "out_of_memory" and config["on_oom"] == "halve_batch" and train["batch_size"] % 2 == 0:
+def changed(config: dict[str, Any], outcome: Outcome) -> str | None:
+    """Say how another attempt, which may end otherwise, is to be done; None where there is no hope in one."""
+    train, halves = config["train"], config["recipe"]["pretrained"] and config["on_oom"] == "halve_batch"
+    if outcome.status == "out_of_memory" and halves and train["batch_size"] % 2 == 0:
         train["batch_size"], train["accumulate"] = train["batch_size"] // 2, train["accumulate"] * 2
-        return True
-    return outcome.transient
+        return " with half the batch"
+    return ", once more" if outcome.transient else None
 
 
 @dataclass(frozen=True)
