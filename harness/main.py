@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from harness import config, run, sweeps
 from harness.errors import UserError, answered, guarded
 from harness.home import ROOT
+from harness.sweeps import engine
 from harness.sweeps.record import Record, described
 
 MULTIRUN = ("-m", "--multirun")
@@ -32,6 +33,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is as clean as Ctrl-C
     words = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)  # Hydra takes it before all words or after
     sweep = bool(words) and words[0] in MULTIRUN
+    if sweep:
+        engine.hand_on()
     sys.argv[1:] = [config.quoted(word, sweep) for word in words]
 
     def chosen() -> None:
