@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from harness import config, run
+from harness import config, info, run
 from harness.errors import UserError, answered, guarded
 from harness.home import ROOT
 
@@ -27,6 +27,8 @@ def main() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print its own words and exit; we want the exception
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is as clean as Ctrl-C
     words, codes = sys.argv[1:], []
+    if "--info" in words:  # Hydra's own is still there as --info=all
+        return guarded(info.show)
     sweep = "-m" in words or "--multirun" in words
     sys.argv[1:] = [config.quoted(word, sweep) for word in words]
 

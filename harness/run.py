@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from harness import controlled, data, environments, machine, models, progress, result, store, summary
+from harness import controlled, data, environments, machine, models, placement, progress, result, store, summary
 from harness.errors import UserError, explain
 from harness.launch import Outcome, work
 from harness.loggers import Loggers
@@ -20,11 +20,13 @@ from recipes.job import Split
 
 def run(config: dict[str, Any], command: str) -> dict[str, Any]:
     """Do the run that `config` describes, unless it is finished already; return its row."""
+    placed = placement.of(config)
     if config["protocol"]["name"] == "controlled":
         controlled.check(config)
     elif config["precision"] == "auto":
-        config["precision"] = "bf16" if machine.computes_bf16() else "fp32"
-    prepared = prepare(config)
+        config["precision"] = "bf16" if machine.computes_bf16(placed.gpu) else "fp32"
+    placed.accelerate["mixed_precision"] = "bf16" if config["precision"] == "bf16" else "no"
+    prepared = prepare(config, placed)
     folder = store.directory(Path(config["outputs"]), prepared.identity)
     with store.claimed(folder):
         row = store.finished(folder)
@@ -50,10 +52,11 @@ class Prepared:
     dataset: data.Dataset
     model: models.Model | None
     tokens: data.Tokens | None
+    placed: placement.Placement
     identity: dict[str, Any]
 
 
-def prepare(config: dict[str, Any]) -> Prepared:
+def prepare(config: dict[str, Any], placed: placement.Placement) -> Prepared:
     """Find weights and data, tokenise, and say what the run is.
 
     Weights and data count by their content: a file that moved is the same run, one whose bytes changed is another.
@@ -67,7 +70,7 @@ def prepare(config: dict[str, Any]) -> Prepared:
     tokens = data.tokenise(dataset, model.tokenizer, length) if model else None
     identity = {
         "schema": result.SCHEMA,
-        "recipe": recipe,
+        "recipe": {key: value for key, value in recipe.items() if key not in placement.KEYS},
         "data": {"name": config["data"]["name"], "digest": dataset.digest},
         "model": None,
         "protocol": config["protocol"],
@@ -75,12 +78,13 @@ def prepare(config: dict[str, Any]) -> Prepared:
         "seed": config["seed"],
         "threads": config["threads"],
         "env": environments.identity(recipe["environment"], config["env"]),
+        **placed.identity(),
     }
     if model and tokens:
         chosen = {key: config["model"][key] for key in ("pooling", "dropout")}
         identity["model"] = {"name": model.name, "digest": model.digest, "config": model.config, **chosen}
         identity |= {"tokens": tokens.folder.name, "precision": config["precision"], "train": config["train"]}
-    return Prepared(dataset, model, tokens, identity)
+    return Prepared(dataset, model, tokens, placed, identity)
 
 
 @dataclass
@@ -104,7 +108,8 @@ def attempt(config: dict[str, Any], prepared: Prepared, working: Path) -> Attemp
         (working / "packages.txt").write_text(packages, encoding="utf-8")
         threads = config["threads"] or machine.processors()
         done.loggers = loggers(config, prepared, working)
-        work(working, done.environment.python, threads, config["limits"], done.outcome, done.monitor, done.loggers)
+        python, placed = done.environment.python, prepared.placed
+        work(working, python, threads, placed, config["limits"], done.outcome, done.monitor, done.loggers)
         if config["env"] != "managed" and (done.outcome.error or {}).get("type") == "ModuleNotFoundError":
             pins = f"configs/environments/{config['recipe']['environment']}.txt"
             done.outcome.reason = f"{done.outcome.reason} in {config['env']}: install {pins} there, or take env=managed"
@@ -156,15 +161,18 @@ def write_job(config: dict[str, Any], prepared: Prepared, working: Path) -> None
         "protocol": protocol["name"],
         "settings": config["recipe"] | {key: value for key, value in protocol.items() if key != "name"},
         "train": config["train"],
+        "placement": prepared.placed.accelerate,
         "weights": str(model.folder) if model else None,
         "pooling": config["model"]["pooling"] if model else None,
         "dropout": model.dropout(config["model"]["dropout"]) if model else None,
         "splits": splits,
     }
     store.write_json(working / "job.json", job)
+    prepared.placed.write(working)
     if model and prepared.tokens and protocol["name"] == "controlled":
         train = Split("train", prepared.dataset.folder / "train", prepared.tokens.folder / "train")
-        controlled.write(working, config, model.hidden_size, len(prepared.dataset.labels), train.lengths)
+        rows_of_step = config["train"]["batch_size"] * prepared.placed.processes
+        controlled.write(working, config, rows_of_step, model.hidden_size, len(prepared.dataset.labels), train.lengths)
     report = {**prepared.dataset.report, "tokens": prepared.tokens.report if prepared.tokens else None}
     store.write_json(working / "data_report.json", report)
     text = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True)

@@ -13,6 +13,7 @@ or scores itself. Standard library and numpy only: this runs in every library's 
 import contextlib
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -108,7 +109,8 @@ class Job:
     labels: list[str]
     protocol: str  # native, or controlled: see `controlled`
     settings: dict[str, Any]  # conf/recipe/NAME.yaml, as resolved; controlled: with the protocol's keys over it
-    train: dict[str, Any]  # what all recipes share: epochs, batch_size, …
+    train: dict[str, Any]  # what all recipes share: epochs, batch_size (of each process), …
+    placement: dict[str, Any]  # the values of an accelerate config file: num_processes, use_cpu, mixed_precision, …
     weights: Path | None  # a Hugging Face folder: config.json, model.safetensors, tokenizer.json
     pooling: str | None  # mean (over unpadded positions) or cls
     dropout: dict[str, float] | None  # hidden (also before the head) and attention
@@ -119,6 +121,21 @@ class Job:
         values = json.loads(path.read_text(encoding="utf-8"))
         values["weights"] = Path(values["weights"]) if values["weights"] else None
         return cls(folder=path.resolve().parent, **values)
+
+    @property
+    def processes(self) -> int:
+        """How many processes share the training, or devices where one process drives them all."""
+        return self.placement["num_processes"]
+
+    @property
+    def rank(self) -> int:
+        """Which of the processes this is. The first one, 0, alone reports, saves and predicts."""
+        return int(os.environ.get("RANK", 0))
+
+    @property
+    def rows_of_step(self) -> int:
+        """Rows of one step of the optimiser: a batch in each of the processes."""
+        return self.train["batch_size"] * self.processes
 
     @property
     def model(self) -> Path:
@@ -136,7 +153,10 @@ class Job:
             return head["weight"], head["bias"]
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """Controlled: return the rows of train that make each batch of an epoch, counted from 0, in their order."""
+        """Controlled: return the rows of train that make each batch of an epoch, counted from 0, in their order.
+
+        Of several processes each takes one in turn: as many batches as there are processes make one step.
+        """
         order, size = np.load(self.folder / "order.npy")[epoch], self.train["batch_size"]
         return [order[start : start + size] for start in range(0, len(order), size)]
 
@@ -146,7 +166,12 @@ class Job:
         return Split(name, Path(where["data"]), Path(where["tokens"]) if "tokens" in where else None)
 
     def event(self, kind: str, **values: Any) -> None:
-        """Append one line to `events.jsonl`: its kind, the time (seconds since the epoch) and `values`."""
+        """Append one line to `events.jsonl`: its kind, the time (seconds since the epoch) and `values`.
+
+        Of several processes the first one does; an error any of them tells.
+        """
+        if self.rank and kind != "error":
+            return
         line = json.dumps({"event": kind, "time": time.time(), **values}) + "\n"
         with open(self.folder / "events.jsonl", "a", encoding="utf-8") as events:
             events.write(line)
@@ -157,7 +182,12 @@ class Job:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Mark a phase: load_weights, build_data, train, save. Its wall and CPU seconds are reported."""
+        """Mark a phase: load_weights, build_data, train, save. Its wall and CPU seconds are reported.
+
+        Of several processes the first one alone goes on from `save`: the others have ended well when they come to it.
+        """
+        if name == "save" and self.rank:
+            sys.exit()
         wall, cpu = time.perf_counter(), _cpu_seconds()
         self.event("phase_start", name=name)
         yield
@@ -178,6 +208,11 @@ def order_of_like_length(lengths: np.ndarray, batch_size: int, generator: np.ran
     full = len(order) // batch_size * batch_size
     batches = generator.permutation(order[:full].reshape(-1, batch_size))
     return np.concatenate([batches.reshape(-1), order[full:]])
+
+
+def log_name(rank: int) -> str:
+    """Return the name of the file with what a process printed."""
+    return f"log.rank{rank}.txt" if rank else "log.txt"
 
 
 def _cpu_seconds() -> float:

@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import yaml
 
-from harness import packages
+from harness import monitor, packages
 from harness.config import variants
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,3 +111,15 @@ def minilm() -> Path:
     """Return the file of MiniLM's weights."""
     config = yaml.safe_load((ROOT / "conf" / "model" / "minilm.yaml").read_text(encoding="utf-8"))
     return packages.carried(config["package"], f"{config['package_folder']}/model.safetensors", config["sha256"])
+
+
+def devices(monkeypatch, *capabilities):
+    nvml = types.SimpleNamespace(
+        NVMLError=RuntimeError,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: len(capabilities),
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetCudaComputeCapability=lambda handle: capabilities[handle],
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    assert len(monitor.Gpu.open().handles) == len(capabilities)

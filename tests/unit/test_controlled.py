@@ -15,9 +15,10 @@ LENGTHS = np.random.default_rng(1).integers(1, 100, 1003)
 def job(tmp_path):
     """A job of three classes and two epochs, with batches of ten."""
     config = {"seed": 7, "train": {"epochs": 2, "batch_size": 10}}
-    controlled.write(tmp_path, config, hidden=16, labels=3, lengths=LENGTHS)
+    controlled.write(tmp_path, config, 10, hidden=16, labels=3, lengths=LENGTHS)
     values = {"recipe": "nothing", "seed": 7, "precision": "fp32", "labels": ["a", "b", "c"], "settings": {}}
     values |= {"protocol": "controlled", "train": config["train"], "weights": None, "pooling": "mean"}
+    values |= {"placement": {"num_processes": 1}}
     (tmp_path / "job.json").write_text(json.dumps(values | {"dropout": None, "splits": {}}), encoding="utf-8")
     return Job.read(tmp_path / "job.json")
 
@@ -57,6 +58,22 @@ def test_the_head_is_small_random_and_the_same_for_the_same_seed(job, tmp_path):
     for seed, same in ((7, True), (8, False)):
         (tmp_path / str(seed)).mkdir()
         config = {"seed": seed, "train": job.train}
-        controlled.write(tmp_path / str(seed), config, hidden=16, labels=3, lengths=LENGTHS)
+        controlled.write(tmp_path / str(seed), config, 10, hidden=16, labels=3, lengths=LENGTHS)
         for name in ("head.npz", "order.npy"):
             assert ((tmp_path / str(seed) / name).read_bytes() == (tmp_path / name).read_bytes()) == same
+
+
+def test_processes_with_half_the_batch_share_the_batches_of_one(tmp_path):
+    steps = {}
+    for processes, size in ((1, 10), (2, 5)):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        config = {"seed": 7, "train": {"epochs": 1, "batch_size": size}}
+        controlled.write(folder, config, processes * size, hidden=16, labels=3, lengths=LENGTHS[:1000])
+        none = dict.fromkeys(("recipe", "precision", "labels", "settings", "weights", "pooling", "dropout", "splits"))
+        values = none | {"seed": 7, "protocol": "controlled", "train": config["train"]}
+        job = Job(folder, **values, placement={"num_processes": processes})
+        batches = job.batches(0)
+        shares = [np.concatenate(batches[start : start + processes]) for start in range(0, len(batches), processes)]
+        steps[processes] = [set(rows.tolist()) for rows in shares]
+    assert steps[2] == steps[1]

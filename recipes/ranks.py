@@ -1,0 +1,30 @@
+"""Start the worker in several processes: `python -m recipes.ranks JOB.json ACTION --config_file FILE …`.
+
+It is `accelerate launch`, with those arguments. What it adds: which process ended first, and how, is an event.
+"""
+
+import sys
+import threading
+from pathlib import Path
+
+from accelerate.commands.launch import launch_command, launch_command_parser
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+from recipes.job import Job
+from recipes.worker import die_with_parent
+
+
+def main(path: str, action: str, *arguments: str) -> int:
+    """Run the worker's action in the processes that accelerate starts; return the exit code."""
+    threading.Thread(target=die_with_parent, daemon=True).start()
+    try:
+        launch_command(launch_command_parser().parse_args([*arguments, "-m", "recipes.worker", path, action]))
+    except ChildFailedError as failure:
+        for rank, ended in failure.failures.items():
+            Job.read(Path(path)).event("ended", rank=rank, exit_code=ended.exitcode)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
