@@ -53,5 +53,5 @@ def ports() -> list[int]:
     """Return the ports that somebody listens on; those of other users where the system tells."""
     with contextlib.suppress(psutil.AccessDenied):
         found = psutil.net_connections("tcp")
-        return sorted({one.laddr.port for one in found if one.status == psutil.CONN_LISTEN})
+        return sorted({one.laddr.port for one in found if one.laddr and one.status == psutil.CONN_LISTEN})
     return []

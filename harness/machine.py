@@ -38,7 +38,7 @@ def computes_bf16(on_gpu: bool) -> bool:
     """Tell whether the GPUs, or the processor, have instructions for bf16 (elsewhere it is slower)."""
     if on_gpu:
         gpu = Gpu.open()
-        return bool(gpu) and all(capability >= (8, 0) for capability in gpu.capabilities())
+        return all(capability >= (8, 0) for capability in gpu.capabilities()) if gpu else False
     flags = set(_cpuinfo("flags").split()) | set(_cpuinfo("Features").split())
     return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 

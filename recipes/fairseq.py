@@ -12,6 +12,7 @@ import torch
 from fairseq import checkpoint_utils, options, tasks, utils
 from fairseq.data import data_utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.distributed.utils import distributed_init
 from fairseq.trainer import Trainer
 from fairseq_cli.train import train
 
@@ -31,6 +32,8 @@ def finetune(job: Job) -> Predict:
         cfg = configuration(job, config, encoder)
         np.random.seed(cfg.common.seed)
         utils.set_torch_seed(cfg.common.seed)
+        if job.processes > 1:
+            distributed_init(cfg)
         task = tasks.setup_task(cfg.task)
         model = build(task, cfg, names.to_fairseq(config, encoder), job)
         job.event("model", parameters=sum(p.numel() for p in model.parameters()) - names.unused_values(config))
@@ -61,7 +64,7 @@ def configuration(job: Job, config: dict, encoder: Weights):
     words += ["--freeze-word-embeddings"] if settings["freeze_word_embeddings"] else []
     values = {
         "user-dir": USER_DIR, "seed": job.seed % 2**31,  # it adds the epoch, and NumPy's seeds end at 2**32
-        "num-workers": 0, "data-buffer-size": 0, "distributed-world-size": 1,
+        "num-workers": 0, "data-buffer-size": 0, "distributed-world-size": job.processes,
         "log-format": "none", "log-interval": 1 if job.controlled else 10,
         "task": "text_classification", "num-classes": len(job.labels), "pad": pad,
         "vocabulary": len(encoder["embeddings.word_embeddings.weight"]),
@@ -80,7 +83,20 @@ def configuration(job: Job, config: dict, encoder: Weights):
     words += [f"--{name}={value}" for name, value in values.items()]
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
     cfg.common.bf16 = job.precision == "bf16"  # --bf16 would ask for a TPU
+    if job.processes > 1:
+        place(cfg.distributed_training, job)
     return cfg
+
+
+def place(training, job: Job) -> None:
+    """Fill in fairseq's dataclass of distributed training; rank and address are those that accelerate has given."""
+    on_cpu = job.placement["use_cpu"]
+    training.distributed_rank, training.distributed_no_spawn = job.rank, True
+    training.distributed_init_method = "env://"
+    training.distributed_backend = "gloo" if on_cpu else "nccl"
+    training.ddp_backend = "legacy_ddp" if on_cpu else "pytorch_ddp"  # PyTorch's, as fairseq calls it, asks for a GPU
+    if not on_cpu:
+        torch.cuda.set_device(training.device_id)  # by default $LOCAL_RANK
 
 
 def optimizers(job: Job, updates: int) -> dict:

@@ -6,7 +6,9 @@ Pick it for the best practice as one call: one-cycle schedules, layers unfrozen 
 import math
 from functools import partial
 
+import numpy as np
 import torch
+from accelerate.utils import reduce
 from fastai.basics import (
     Adam,
     Callback,
@@ -24,6 +26,7 @@ from fastai.basics import (
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.schedule import ParamScheduler, SchedLin, combine_scheds
 from fastai.callback.training import GradientClip
+from fastai.distributed import DistributedDL
 from fastai.text.data import SortedDL, pad_input
 from torch import nn
 from transformers import AutoConfig, AutoModel
@@ -35,7 +38,7 @@ __all__ = ["finetune", "hidden_states", "load"]
 
 
 def finetune(job: Job) -> Predict:
-    set_seed(job.seed, reproducible=True)
+    set_seed(job.seed + job.rank, reproducible=True)
     settings, epochs = job.settings, job.train["epochs"]
     with job.phase("load_weights"):
         model = build(job)
@@ -44,8 +47,10 @@ def finetune(job: Job) -> Predict:
         padding = model.encoder.config.pad_token_id
         train, valid = loader(job, "train", padding, shuffle=True), loader(job, "valid", padding)
         if job.controlled:
-            orders = [[row for batch in job.batches(epoch) for row in batch] for epoch in range(epochs)]
+            orders = [np.concatenate(by_process(job, epoch)).tolist() for epoch in range(epochs)]
             train.get_idxs = partial(next, iter(orders))  # asked for once an epoch, cut into batches of `bs`
+        if job.processes > 1:
+            train = Shared(train)
         dls = DataLoaders(train, valid, device=default_device())
     with job.phase("train"):
         cbs = [GradientClip(settings["max_grad_norm"]), Report(job, epochs * len(train))]
@@ -60,7 +65,7 @@ def finetune(job: Job) -> Predict:
             path=job.model,
             model_dir="fastai",
         )
-        with learn.no_bar(), learn.no_logging():
+        with learn.no_bar(), learn.no_logging(), learn.distrib_ctx(sync_bn=False):  # no-op in one process
             if job.controlled:
                 learn.fit(epochs, cbs=linear_schedule(settings, epochs * len(train)))
             else:
@@ -86,6 +91,21 @@ def load(job: Job) -> Predict:
     # What Learner.save writes is the weights alone, and load_model lets torch read nothing else from it.
     load_model(job.model / "fastai" / "model.pth", model, opt=None, with_opt=False)
     return predictor(model.to(default_device()), job)
+
+
+def by_process(job: Job, epoch: int) -> list[np.ndarray]:
+    """Controlled: return the rows of each process: fastai cuts an epoch into one piece for each."""
+    batches = job.batches(epoch)
+    return [np.concatenate(batches[rank :: job.processes]) for rank in range(job.processes)]
+
+
+class Shared(DistributedDL):
+    """fastai's own, on processors too: it sends the order of the rows through a GPU."""
+
+    def _broadcast(self, rows, rank):
+        sent = [rows]
+        torch.distributed.broadcast_object_list(sent, rank)
+        return sent[0]
 
 
 def optimizer(job: Job) -> partial:
@@ -147,8 +167,8 @@ class Report(Callback):
         self.step += 1
         if self.job.controlled or self.step % 10 == 0 or self.step in (1, self.steps):
             norm = nn.utils.get_total_norm([p.grad for p in self.learn.parameters() if p.grad is not None])
-            rate = self.opt.hypers[0]["lr"]
-            self.job.step(self.step, self.steps, loss=self.loss.item(), learning_rate=rate, grad_norm=norm.item())
+            rate, loss = self.opt.hypers[0]["lr"], reduce(self.loss.detach(), "mean").item()  # over the processes
+            self.job.step(self.step, self.steps, loss=loss, learning_rate=rate, grad_norm=norm.item())
 
     def before_validate(self):
         raise CancelValidException  # the harness evaluates; without this line fastai does, after each epoch

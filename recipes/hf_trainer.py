@@ -42,6 +42,8 @@ def finetune(job: Job) -> Predict:
             use_cpu=not torch.cuda.is_available(),
             dataloader_pin_memory=torch.cuda.is_available(),
             remove_unused_columns=False,
+            ddp_find_unused_parameters=False,
+            accelerator_config={"use_seedable_sampler": False},  # several processes then draw one order together
             logging_steps=1 if job.controlled else 10,
             logging_first_step=True,
             save_strategy="no",

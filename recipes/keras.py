@@ -21,13 +21,14 @@ os.environ.setdefault("PJRT_NPROC", os.environ.get("OMP_NUM_THREADS", ""))
 import keras  # noqa: E402
 from keras import ops  # noqa: E402
 
-from recipes.keras_parts import BACKEND, AdamW, WarmupThenLinear, encoder_of, prepare  # noqa: E402
+from recipes.keras_parts import BACKEND, AdamW, WarmupThenLinear, encoder_of, prepare, scope_of  # noqa: E402
 
 
 def finetune(job: Job) -> Predict:
     settings, epochs = job.settings, job.train["epochs"]
     prepare(job)
-    with job.phase("load_weights"):
+    scope = scope_of(job)
+    with job.phase("load_weights"), scope():
         encoder, config = encoder_of(job)
         inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
         hidden = encoder({**inputs, "segment_ids": ops.zeros_like(inputs["token_ids"])})
@@ -44,10 +45,10 @@ def finetune(job: Job) -> Predict:
         job.event("model", parameters=model.count_params())
     with job.phase("build_data"):
         padding = config["pad_token_id"]
-        native = BACKEND == "tensorflow" and not job.controlled
+        native = BACKEND == "tensorflow" and not job.controlled and job.processes == 1
         data = buckets(job, padding) if native else Batches(job, padding)
         steps = epochs * len(data)
-    with job.phase("train"):
+    with job.phase("train"), scope():
         schedule = WarmupThenLinear(settings["learning_rate"], math.ceil(settings["warmup"] * steps), steps)
         optimizer = AdamW(schedule, settings, job.controlled)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -60,7 +61,7 @@ def finetune(job: Job) -> Predict:
         trained = {weight.path: ops.convert_to_numpy(weight) for weight in encoder.weights}
         kernel, bias = head.get_weights()
         weights.write(job, from_keras(config, trained), {"weight": kernel.T, "bias": bias})
-    return predictor(model, padding)
+    return load(job) if job.processes > 1 else predictor(model, padding)  # one device predicts
 
 
 def buckets(job: Job, padding: int):
@@ -82,7 +83,10 @@ def buckets(job: Job, padding: int):
 
 
 class Batches(keras.utils.PyDataset):
-    """The same for JAX and PyTorch; controlled, on all backends: the batches of the job."""
+    """The same for JAX, PyTorch and several devices; controlled, on all backends: the batches of the job.
+
+    Each is for all devices: the last one is filled up with the epoch's first rows until it can be divided.
+    """
 
     def __init__(self, job: Job, padding: int):
         super().__init__()
@@ -90,12 +94,13 @@ class Batches(keras.utils.PyDataset):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int):
+        lengths, size = self.split.lengths, self.job.rows_of_step
         if self.job.controlled:
-            self.rows = self.job.batches(epoch)
+            order = np.concatenate(self.job.batches(epoch))
         else:
-            lengths, size = self.split.lengths, self.job.train["batch_size"]
             order = order_of_like_length(lengths, size, np.random.default_rng([self.job.seed, epoch]))
-            self.rows = np.split(order, range(size, len(order), size))
+        order = np.append(order, np.resize(order, -len(order) % self.job.processes))
+        self.rows = np.split(order, range(size, len(order), size))
 
     def __len__(self):
         return len(self.rows)

@@ -83,11 +83,17 @@ class TokenIds(torch.utils.data.Dataset):
 
 
 class Batches(torch.utils.data.Sampler):
-    """The rows of each batch: of like length, in another order each epoch (controlled: in the job's order)."""
+    """The rows of each batch: of like length, in another order each epoch (controlled: in the job's order).
+
+    Of several processes each takes one batch in turn; those of one step are of like length too.
+    """
 
     def __init__(self, job: Job, lengths: np.ndarray):
         self.job, self.lengths, self.batch_size, self.epoch = job, lengths, job.train["batch_size"], 0
-        self.drop_last = False
+        self.drop_last, self.sampler = (
+            False,
+            self,
+        )  # where accelerate looks for `set_epoch` when processes share batches
 
     def __len__(self):
         return -(-len(self.lengths) // self.batch_size)
@@ -97,7 +103,7 @@ class Batches(torch.utils.data.Sampler):
             yield from (batch.tolist() for batch in self.job.batches(self.epoch))
             return
         generator = np.random.default_rng([self.job.seed, self.epoch])
-        order = order_of_like_length(self.lengths, self.batch_size, generator).tolist()
+        order = order_of_like_length(self.lengths, self.job.rows_of_step, generator).tolist()
         yield from (order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size))
 
     def set_epoch(self, epoch: int):

@@ -17,11 +17,11 @@ __all__ = ["finetune", "hidden_states", "load"]
 
 
 def finetune(job: Job) -> Predict:
-    set_seed(job.seed)
     settings, epochs = job.settings, job.train["epochs"]
     accelerator = Accelerator(
         mixed_precision="bf16" if job.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
     )
+    set_seed(job.seed, device_specific=True)  # of several processes each has its own dropout
     with job.phase("load_weights"):
         model = build(job)
         model.encoder.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])

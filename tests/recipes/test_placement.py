@@ -1,0 +1,131 @@
+"""Two processes on the processors: they train as one does, each row is predicted once, and all end with one."""
+
+import contextlib
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from hydra import compose, initialize_config_dir
+from support import VARIANTS, Runs, gone, workers
+
+from harness import config, environments, placement
+
+STEPS, ROWS = 50, 8  # of the optimiser, and rows in each of its steps
+STILL = ["protocol=controlled", "model.dropout=0", f"data.train_size={STEPS * ROWS}", "data.test_size=101"]
+TWO = ["placement=multi_cpu", "placement.processes=2", f"train.batch_size={ROWS // 2}"]
+
+
+def takes(words: str) -> list[str]:
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        return placement.places(config.plain(compose("config", words.split()))["recipe"])
+
+
+SEVERAL = [words for words in VARIANTS if "multi_cpu" in takes(words)]
+
+
+def steps(folder: Path) -> list[dict]:
+    events = map(json.loads, (folder / "events.jsonl").read_text(encoding="utf-8").splitlines())
+    return [event for event in events if event["event"] == "step" and event.get("loss") is not None]
+
+
+@pytest.mark.parametrize("words", SEVERAL)
+def test_two_processes_with_half_the_batch_train_as_one_and_predict_each_row_once(words, tmp_path):
+    found = []
+    for name, placed in (("one", [f"train.batch_size={ROWS}"]), ("two", TWO)):
+        runs = Runs(tmp_path / name)
+        runs.run(*words.split(), *STILL, *placed)
+        found.append((runs.folders()[0], runs.row()))
+    (one, _), (two, row) = found
+    assert (row["placement"], row["processes"], row["train.steps"]) == ("multi_cpu", 2, STEPS)
+    own, other = steps(two), steps(one)
+    assert [event["step"] for event in own] == [event["step"] for event in other] == list(range(1, STEPS + 1))
+    for name in ("loss", "grad_norm", "learning_rate"):
+        allowed = 1e-4 if name == "loss" else 1e-3
+        np.testing.assert_allclose([e[name] for e in own], [e[name] for e in other], rtol=allowed, err_msg=name)
+    for name in ("valid", "test"):
+        predicted, reference = (np.load(folder / f"predictions_{name}.npz") for folder in (two, one))
+        np.testing.assert_array_equal(predicted["row_ids"], reference["row_ids"])
+        np.testing.assert_allclose(predicted["logits"], reference["logits"], atol=0.01)
+
+
+def rank(number: int, folder: Path) -> psutil.Process:
+    """Return one of several processes that train below a folder, when it is there."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for process in workers(folder):
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("RANK") == str(number):
+                    return process
+        time.sleep(0.05)
+    raise AssertionError(f"no process of rank {number} in {folder}")
+
+
+def test_a_killed_process_takes_its_siblings_along_and_no_other_run_and_the_row_says_which(tmp_path):
+    killed, other = Runs(tmp_path / "killed"), Runs(tmp_path / "other")
+    words = ["recipe=torch", "placement=multi_cpu"]
+    process, beside = killed.start(*words, "train.epochs=50"), other.start(*words)
+    killed.wait_for("train", process)
+    rank(1, killed.outputs).kill()
+    assert gone(killed.outputs, 10)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    row = killed.row()
+    assert row["reason"].startswith("rank 1 was killed in the phase train (by SIGKILL")
+    assert row["reason"] in said
+    assert Path(row["log"]).name == "log.rank1.txt"
+    assert Path(row["log"]).exists()
+    said, _ = beside.communicate(timeout=300)
+    assert other.row()["status"] == "finished", said
+
+
+def test_a_killed_launcher_or_parent_leaves_no_process(tmp_path):
+    for victim in ("launcher", "parent"):
+        runs = Runs(tmp_path / victim)
+        process = runs.start("recipe=torch", "placement=multi_cpu", "train.epochs=50")
+        runs.wait_for("train", process)
+        first = rank(0, runs.outputs)
+        (first.parent() if victim == "launcher" else process).kill()
+        assert gone(runs.outputs, 10), victim
+        process.communicate(timeout=30)
+
+
+def test_two_machines_share_a_run_and_the_first_leaves_the_result(tmp_path):
+    words = ["recipe=torch", "placement=multi_node", "placement.use_cpu=true", "placement.main_process_ip=127.0.0.1"]
+    words.append(f"placement.main_process_port={placement.free_port()}")
+    both = [Runs(tmp_path / str(number)) for number in range(2)]
+    started = [runs.start(*words, f"placement.machine_rank={number}") for number, runs in enumerate(both)]
+    for process in started:
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+    first, second = (runs.row() for runs in both)
+    assert (first["status"], second["status"]) == ("finished", "finished")
+    assert first["test.accuracy"] > 0.15
+    assert "test.accuracy" not in second
+    assert not (both[1].folders()[0] / "model").exists()
+
+
+COUNT = """
+from accelerate import PartialState
+state = PartialState()
+about = f"{state.process_index} of {state.num_processes}, {state.distributed_type.value}, {state.device.type}"
+print(about, flush=True)
+"""
+
+
+def test_accelerate_takes_the_files_as_they_are(tmp_path):
+    python = environments.ensure("hf_trainer").python
+    files = sorted(placement.FILES.glob("*.yaml"))
+    assert [file.stem for file in files] == sorted({*config.choices("placement")} - {"auto"})
+    load = "import sys; from accelerate.commands.config.config_args import load_config_from_file as load\n"
+    load += "for file in sys.argv[1:]: print(load(file).num_processes)"
+    done = subprocess.run([python, "-c", load, *files], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "1", "2", "2", "2"]
+    (tmp_path / "count.py").write_text(COUNT, encoding="utf-8")
+    for name, said in (("cpu", ["0 of 1, NO, cpu"]), ("multi_cpu", [f"{n} of 2, MULTI_CPU, cpu" for n in range(2)])):
+        command = [python, "-m", "accelerate.commands.launch", "--config_file", placement.FILES / f"{name}.yaml"]
+        done = subprocess.run([*command, tmp_path / "count.py"], capture_output=True, text=True, check=True)
+        assert sorted(done.stdout.splitlines()) == said
