@@ -1,7 +1,9 @@
 """Two processes on the processors: they train as one does, each row is predicted once, and all end with one."""
 
 import contextlib
+import dataclasses
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -10,18 +12,23 @@ import numpy as np
 import psutil
 import pytest
 from hydra import compose, initialize_config_dir
-from support import VARIANTS, Runs, gone, workers
+from support import ROOT, VARIANTS, Runs, gone, workers
 
-from harness import config, environments, placement
+from harness import config, environments, launch, placement
+from recipes.job import Job
 
 STEPS, ROWS = 50, 8  # of the optimiser, and rows in each of its steps
 STILL = ["protocol=controlled", "model.dropout=0", f"data.train_size={STEPS * ROWS}", "data.test_size=101"]
 TWO = ["placement=multi_cpu", "placement.processes=2", f"train.batch_size={ROWS // 2}"]
 
 
-def takes(words: str) -> list[str]:
+def composed(*words: str) -> dict:
     with initialize_config_dir(str(config.CONF), version_base="1.3"):
-        return placement.places(config.plain(compose("config", words.split()))["recipe"])
+        return config.plain(compose("config", list(words)))
+
+
+def takes(words: str) -> list[str]:
+    return placement.places(composed(*words.split())["recipe"])
 
 
 SEVERAL = [words for words in VARIANTS if "multi_cpu" in takes(words)]
@@ -108,9 +115,52 @@ def test_two_machines_share_a_run_and_the_first_leaves_the_result(tmp_path):
     assert not (both[1].folders()[0] / "model").exists()
 
 
+SLEEPY = """
+import os, time
+
+def finetune(job):
+    with job.phase("train"):
+        if job.rank == 1:
+            {}
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("raise KeyError('x')", "rank 1: KeyError: 'x'"),
+        ("os._exit(3)", "rank 1 ended in the phase train with exit code 3"),
+        ("os.kill(os.getpid(), 9)", "rank 1 was killed in the phase train (by SIGKILL"),
+    ],
+)
+def test_the_end_of_one_process_is_the_end_of_all_within_10_s_and_told(tmp_path, monkeypatch, end, said):
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    (tmp_path / "recipes" / "sleepy.py").write_text(SLEEPY.format(end), encoding="utf-8")
+    placed = placement.of(composed("recipe=torch", *TWO))
+    job = dict.fromkeys(field.name for field in dataclasses.fields(Job) if field.name != "folder")
+    job |= {"recipe": "sleepy", "placement": placed.accelerate}
+    (tmp_path / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    placed.write(tmp_path)
+    monkeypatch.setattr(launch, "ROOT", tmp_path)
+    outcome, events = launch.Outcome(), tmp_path / "events.jsonl"
+    with launch.worker(tmp_path, environments.ensure("hf_trainer").python, "finetune", 2, placed) as process:
+        while not events.exists() or "train" not in events.read_text(encoding="utf-8"):
+            time.sleep(0.1)
+        began = time.monotonic()
+        process.wait(60)
+        assert gone(tmp_path, 0)
+        assert time.monotonic() - began < 10
+    with open(events, encoding="utf-8") as handle:
+        launch.follow(handle, outcome)
+    _, reason = launch.diagnose(process.returncode, outcome, tmp_path)
+    assert reason.startswith(said)
+    assert ("KeyError" in (tmp_path / outcome.log_name).read_text(encoding="utf-8")) == ("KeyError" in said)
+
+
 COUNT = """
 from accelerate import PartialState
-state = PartialState()
+state = PartialState(cpu=True)
 about = f"{state.process_index} of {state.num_processes}, {state.distributed_type.value}, {state.device.type}"
 print(about, flush=True)
 """
