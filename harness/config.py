@@ -32,10 +32,21 @@ class Precision(Enum):
     bf16 = "bf16"
 
 
+class OnOom(Enum):
+    fail = "fail"
+    halve_batch = "halve_batch"
+
+
 @dataclass
 class Train:
     epochs: int = MISSING
     batch_size: int = MISSING
+    accumulate: int = 1
+
+
+@dataclass
+class Checkpoint:
+    every: Any = None
 
 
 @dataclass
@@ -61,6 +72,9 @@ class Config:
     rerun: bool = False
     outputs: str = "outputs"
     logger: Any = "none"
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    retries: int = 1
+    on_oom: OnOom = OnOom.fail
     limits: Limits = field(default_factory=Limits)
 
 
@@ -92,6 +106,9 @@ def plain(config: DictConfig) -> dict[str, Any]:
     dropout = values["model"]["dropout"]
     if dropout is not None and not (isinstance(dropout, (int, float)) and 0 <= dropout < 1):
         raise UserError(f"model.dropout={dropout}: a number from 0 to below 1 is needed.", code=2)
+    values["checkpoint"] = every(values["checkpoint"]["every"])
+    if not 0 <= values["retries"] <= 10:
+        raise UserError(f"retries={values['retries']}: a whole number from 0 to 10 is needed.", code=2)
     if not 0 <= values["seed"] < 2**32:
         raise UserError(f"seed={values['seed']}: a whole number from 0 to 4294967295 is needed.", code=2)
     return values
@@ -124,6 +141,17 @@ def loggers_of(value: Any) -> list[str]:
     if unknown := sorted(set(chosen) - {*loggers.names(), "none"}):
         raise UserError(f"logger={','.join(unknown)}: there are {', '.join(loggers.names())} and none.", code=2)
     return sorted(set(chosen) - {"none"})
+
+
+def every(value: Any) -> dict[str, float]:
+    """Return how often `checkpoint.every=` means: {"steps": 100}, {"seconds": 600.0}, or nothing for never."""
+    if value is None:
+        return {}
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", str(value)):
+        return {"seconds": float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]}
+    if re.fullmatch(r"[1-9]\d*", str(value)):
+        return {"steps": int(value)}
+    raise UserError(f"checkpoint.every={value}: give a number of steps (100), a time (30s, 10min, 1h) or null.", code=2)
 
 
 def quoted(word: str, sweep: bool) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from harness import progress
 from harness.display import Display
 from harness.home import ROOT
 from harness.loggers import Loggers
@@ -40,10 +41,10 @@ class Outcome:
     reload_max_difference: float | None = None
     phase: str | None = None
     errors: dict[int, dict[str, Any]] = field(default_factory=dict)  # by rank, as they came
-    ended: dict[int, int] = field(
-        default_factory=dict
-    )  # exit codes of several processes, where one ended badly, by rank
+    ended: dict[int, int] = field(default_factory=dict)  # by rank: exit codes of several processes, if one ended badly
     log_name: str = "log.txt"
+    resumed: tuple[int, float] | None = None  # the step it went on from, and the seconds of training before
+    transient: bool = False  # it may well end otherwise when tried again
 
     @property
     def error(self) -> dict[str, Any] | None:
@@ -64,6 +65,11 @@ class Outcome:
             self.parameters = event["parameters"]
         elif kind == "reloaded":
             self.reload_max_difference = event["max_difference"]
+        elif kind == "checkpoint_refused":
+            progress.say(f"the checkpoint of step {event['step']} is left out: {event['reason']}")
+        elif kind == "resumed":
+            self.resumed = event["step"], event["seconds"]
+            progress.say(f"going on from the checkpoint of step {event['step']}")
         elif kind == "error":
             self.errors.setdefault(event.get("rank", 0), event)
         elif kind == "ended":
@@ -207,6 +213,7 @@ def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
         who, code, error = f"rank {rank}", outcome.ended[rank], outcome.errors.get(rank)
         outcome.log_name = log_name(rank)
     message = error["message"] if error else ""
+    outcome.transient = code < 0 or "address already in use" in message.lower()
     if "no space left" in message.lower() or shutil.disk_usage(folder).free < 1 << 20:
         return "failed", f"no space left on the device ({folder})"
     if error:

@@ -29,6 +29,7 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "schema": SCHEMA,
         "status": outcome.status,
         "reason": outcome.reason,
+        "attempts": done.number,
         "log": str(outcome.log or folder / outcome.log_name) if outcome.status != "finished" else None,
         "recipe": config["recipe"]["name"],
         "data": config["data"]["name"],
@@ -89,6 +90,8 @@ def check_reload(outcome: Outcome) -> None:
 def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
     """Return the figures of the training phase; a sample counts once an epoch, padding never counts."""
     seconds = outcome.phases.get("train", {}).get("seconds") or None  # None too where it rounds to 0
+    if seconds and outcome.resumed:
+        seconds = round(seconds + outcome.resumed[1], 3)
     folder = prepared.dataset.folder / "train"
     tokens = prepared.tokens.folder / "train" if prepared.tokens else None
     split = Split("train", folder, tokens)
@@ -96,7 +99,10 @@ def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> 
     return {
         "train.rows": len(split),
         "train.epochs": epochs if prepared.model else None,
+        "train.batch_size": config["train"]["batch_size"] if prepared.model else None,
+        "train.accumulate": config["train"]["accumulate"] if prepared.model else None,
         "train.steps": outcome.steps,
+        "train.resumed_at_step": outcome.resumed[0] if outcome.resumed else None,
         "train.seconds": seconds,
         "train.samples_per_second": round(epochs * len(split) / seconds, 1) if seconds else None,
         "train.real_tokens_per_second": (

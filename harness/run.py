@@ -1,6 +1,7 @@
 """One run, from the configuration to its result: data, weights, tokens, environment, worker, metrics."""
 
 import contextlib
+import copy
 import json
 import signal
 from collections.abc import Iterator
@@ -33,16 +34,38 @@ def run(config: dict[str, Any], command: str) -> dict[str, Any]:
         if row and not config["rerun"]:
             progress.say("finished already; rerun=true runs it again")
         else:
-            attempted = attempt(config, prepared, store.working(folder))
-            with uninterrupted():
-                row = result.row(config, prepared, attempted, folder, command)
-                if attempted.loggers:
-                    attempted.loggers.close(row)
-                folder = store.settle(folder, row)
+            row, folder = worked(config, prepared, folder, command)
     summary.show(row, folder)
     if row["status"] == "interrupted":
         raise KeyboardInterrupt  # a sweep ends with it
     return row
+
+
+def worked(config: dict[str, Any], prepared: "Prepared", folder: Path, command: str) -> tuple[dict[str, Any], Path]:
+    """Do the run, again where that may help; return its row and where that is."""
+    number, config, anew = 1, copy.deepcopy(config), config["rerun"]
+    while True:
+        attempted = attempt(config, prepared, store.working(folder, anew), number)
+        if number > config["retries"] or not changed(config, attempted.outcome):
+            break
+        progress.say(f"{attempted.outcome.reason}; trying again")
+        number, anew = number + 1, False
+        if attempted.loggers:
+            attempted.loggers.close({"status": attempted.outcome.status})
+    with uninterrupted():
+        row = result.row(config, prepared, attempted, folder, command)
+        if attempted.loggers:
+            attempted.loggers.close(row)
+        return row, store.settle(folder, row)
+
+
+def changed(config: dict[str, Any], outcome: Outcome) -> bool:
+    """Tell whether another attempt may end otherwise; out of memory, the batch is halved for it if that is wanted."""
+    train = config["train"]
+    if outcome.status == "out_of_memory" and config["on_oom"] == "halve_batch" and train["batch_size"] % 2 == 0:
+        train["batch_size"], train["accumulate"] = train["batch_size"] // 2, train["accumulate"] * 2
+        return True
+    return outcome.transient
 
 
 @dataclass(frozen=True)
@@ -83,7 +106,8 @@ def prepare(config: dict[str, Any], placed: placement.Placement) -> Prepared:
     if model and tokens:
         chosen = {key: config["model"][key] for key in ("pooling", "dropout")}
         identity["model"] = {"name": model.name, "digest": model.digest, "config": model.config, **chosen}
-        identity |= {"tokens": tokens.folder.name, "precision": config["precision"], "train": config["train"]}
+        train = {key: value for key, value in config["train"].items() if (key, value) != ("accumulate", 1)}
+        identity |= {"tokens": tokens.folder.name, "precision": config["precision"], "train": train}
     return Prepared(dataset, model, tokens, placed, identity)
 
 
@@ -94,13 +118,14 @@ class Attempt:
     working: Path
     outcome: Outcome
     monitor: Monitor
+    number: int = 1
     environment: environments.Environment | None = None
     loggers: Loggers | None = None
 
 
-def attempt(config: dict[str, Any], prepared: Prepared, working: Path) -> Attempt:
+def attempt(config: dict[str, Any], prepared: Prepared, working: Path, number: int) -> Attempt:
     """Do the run in its working folder; how it ends is told, not raised."""
-    done = Attempt(working, Outcome(), Monitor())
+    done = Attempt(working, Outcome(), Monitor(), number)
     try:
         write_job(config, prepared, working)
         done.environment = environments.of(config["recipe"]["environment"], config["env"])
@@ -162,6 +187,7 @@ def write_job(config: dict[str, Any], prepared: Prepared, working: Path) -> None
         "settings": config["recipe"] | {key: value for key, value in protocol.items() if key != "name"},
         "train": config["train"],
         "placement": prepared.placed.accelerate,
+        "checkpoint": config["checkpoint"],
         "weights": str(model.folder) if model else None,
         "pooling": config["model"]["pooling"] if model else None,
         "dropout": model.dropout(config["model"]["dropout"]) if model else None,
@@ -171,7 +197,8 @@ def write_job(config: dict[str, Any], prepared: Prepared, working: Path) -> None
     prepared.placed.write(working)
     if model and prepared.tokens and protocol["name"] == "controlled":
         train = Split("train", prepared.dataset.folder / "train", prepared.tokens.folder / "train")
-        rows_of_step = config["train"]["batch_size"] * prepared.placed.processes
+        train_keys = config["train"]
+        rows_of_step = train_keys["batch_size"] * train_keys["accumulate"] * prepared.placed.processes
         controlled.write(working, config, rows_of_step, model.hidden_size, len(prepared.dataset.labels), train.lengths)
     report = {**prepared.dataset.report, "tokens": prepared.tokens.report if prepared.tokens else None}
     store.write_json(working / "data_report.json", report)

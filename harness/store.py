@@ -45,13 +45,28 @@ def finished(folder: Path) -> dict[str, Any] | None:
     return result if result.get("status") == "finished" else None
 
 
-def working(folder: Path) -> Path:
-    """Return the folder to work in, new and empty."""
+KEPT = ("checkpoints", "events.jsonl", "log.txt")  # of an attempt that is gone on with
+
+
+def working(folder: Path, anew: bool = False) -> Path:
+    """Return the folder to work in: empty, but for what an earlier attempt left to go on from (`anew`: nothing)."""
     work = _beside(folder, "working")
+    if not work.exists() and not finished(folder) and _checkpoints(folder):
+        folder.rename(work)
+    if not anew and _checkpoints(work):
+        for path in work.iterdir():
+            if path.name not in KEPT:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return work
     if work.exists():
         shutil.rmtree(work)
     work.mkdir(parents=True)
     return work
+
+
+def _checkpoints(work: Path) -> list[Path]:
+    """Return the checkpoints in a folder that were written to their end."""
+    return list(work.glob("checkpoints/*/checkpoint.json"))
 
 
 def name_of(work: Path) -> str:
@@ -62,12 +77,17 @@ def name_of(work: Path) -> str:
 def settle(folder: Path, result: dict[str, Any]) -> Path:
     """Write `result.json` and move the working folder into place; return where it is now.
 
-    A finished result is replaced by another finished one only. A run that did not finish leaves no model: half of
-    one misleads, and may be what fills the disk that the row needs.
+    A finished result is replaced by another finished one only, and needs its checkpoints no more. A run that did not
+    finish leaves no model and no half checkpoint: they mislead, and may be what fills the disk that the row needs.
     """
     work = _beside(folder, "working")
-    if result["status"] != "finished":
+    if result["status"] == "finished":
+        shutil.rmtree(work / "checkpoints", ignore_errors=True)
+    else:
         shutil.rmtree(work / "model", ignore_errors=True)
+        whole = [seal.parent for seal in _checkpoints(work)]
+        for folder_of_one in set(work.glob("checkpoints/*")) - set(whole):
+            shutil.rmtree(folder_of_one)
     write_json(work / "result.json", result)
     if folder.exists():
         if finished(folder) and result["status"] != "finished":

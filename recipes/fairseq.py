@@ -13,10 +13,10 @@ from fairseq import checkpoint_utils, options, tasks, utils
 from fairseq.data import data_utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.distributed.utils import distributed_init
-from fairseq.trainer import Trainer
 from fairseq_cli.train import train
 
 from recipes import weights
+from recipes.fairseq_parts import Resumable, place
 from recipes.job import Batch, Hidden, Job, Predict
 from recipes.weights import Weights
 from recipes.weights import fairseq as names
@@ -37,18 +37,19 @@ def finetune(job: Job) -> Predict:
         task = tasks.setup_task(cfg.task)
         model = build(task, cfg, names.to_fairseq(config, encoder), job)
         job.event("model", parameters=sum(p.numel() for p in model.parameters()) - names.unused_values(config))
-        trainer = Trainer(cfg, task, model, task.build_criterion(cfg.criterion))
+        trainer = Resumable(cfg, task, model, task.build_criterion(cfg.criterion))
     with job.phase("build_data"):
         batches = trainer.get_train_iterator(epoch=1)  # loads the task's dataset
-        task.total_updates = cfg.optimization.max_epoch * len(batches)
+        task.total_updates = cfg.optimization.max_epoch * math.ceil(len(batches) / job.train["accumulate"])
     with job.phase("train"):
         cfg.optimizer.groups = optimizers(job, task.total_updates)
-        Path(cfg.checkpoint.save_dir).mkdir(parents=True)
-        for epoch in range(1, cfg.optimization.max_epoch + 1):
-            train(cfg, trainer, task, trainer.get_train_iterator(epoch, load_dataset=False))
+        for batches in trainer.epochs():
+            train(cfg, trainer, task, batches)
     with job.phase("save"):
+        cfg.checkpoint.no_save_optimizer_state = True
         encoder, head = (arrays(part) for part in (model.encoder, model.classification_heads[HEAD].out_proj))
         weights.write(job, names.to_hugging_face(config, encoder), head)
+        (job.model / CHECKPOINT).parent.mkdir()
         trainer.save_checkpoint(str(job.model / CHECKPOINT), {})
     return predictor(model, task, job)
 
@@ -60,7 +61,7 @@ def configuration(job: Job, config: dict, encoder: Weights):
     tokens = settings["max_tokens"] or round(job.train["batch_size"] * lengths.mean())
     usable = positions + names.unused_rows(config) - pad - 1
     words = [str(job.folder / "job.json"), f"--save-dir={job.model / 'fairseq'}"]
-    words += ["--disable-validation", "--no-save", "--no-save-optimizer-state"]
+    words += ["--disable-validation", "--no-save"]  # `Resumable` saves
     words += ["--freeze-word-embeddings"] if settings["freeze_word_embeddings"] else []
     values = {
         "user-dir": USER_DIR, "seed": job.seed % 2**31,  # it adds the epoch, and NumPy's seeds end at 2**32
@@ -78,7 +79,7 @@ def configuration(job: Job, config: dict, encoder: Weights):
         "criterion": "sentence_prediction", "classification-head-name": HEAD,
         "max-epoch": job.train["epochs"], "max-tokens": int(max(tokens, lengths.max())),
         "required-batch-size-multiple": 1, "clip-norm": settings["max_grad_norm"],
-        "optimizer": "composite", "lr-scheduler": "pass_through",
+        "update-freq": job.train["accumulate"], "optimizer": "composite", "lr-scheduler": "pass_through",
     }  # fmt: skip
     words += [f"--{name}={value}" for name, value in values.items()]
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
@@ -86,17 +87,6 @@ def configuration(job: Job, config: dict, encoder: Weights):
     if job.processes > 1:
         place(cfg.distributed_training, job)
     return cfg
-
-
-def place(training, job: Job) -> None:
-    """Fill in fairseq's dataclass of distributed training; rank and address are those that accelerate has given."""
-    on_cpu = job.placement["use_cpu"]
-    training.distributed_rank, training.distributed_no_spawn = job.rank, True
-    training.distributed_init_method = "env://"
-    training.distributed_backend = "gloo" if on_cpu else "nccl"
-    training.ddp_backend = "legacy_ddp" if on_cpu else "pytorch_ddp"  # PyTorch's, as fairseq calls it, asks for a GPU
-    if not on_cpu:
-        torch.cuda.set_device(training.device_id)  # by default $LOCAL_RANK
 
 
 def optimizers(job: Job, updates: int) -> dict:

@@ -6,13 +6,9 @@ Pick it for the best practice as one call: one-cycle schedules, layers unfrozen 
 import math
 from functools import partial
 
-import numpy as np
 import torch
-from accelerate.utils import reduce
 from fastai.basics import (
     Adam,
-    Callback,
-    CancelValidException,
     CrossEntropyLossFlat,
     DataLoaders,
     Learner,
@@ -23,14 +19,13 @@ from fastai.basics import (
     set_seed,
     trainable_params,
 )
-from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.schedule import ParamScheduler, SchedLin, combine_scheds
 from fastai.callback.training import GradientClip
-from fastai.distributed import DistributedDL
 from fastai.text.data import SortedDL, pad_input
 from torch import nn
 from transformers import AutoConfig, AutoModel
 
+from recipes.fastai_parts import Accumulate, BFloat16, Checkpoint, Report, Shared, in_turn
 from recipes.job import Job, Predict, Split
 from recipes.pytorch import Classifier, build, hidden_states, parameter_groups, predictor, save
 
@@ -47,13 +42,14 @@ def finetune(job: Job) -> Predict:
         padding = model.encoder.config.pad_token_id
         train, valid = loader(job, "train", padding, shuffle=True), loader(job, "valid", padding)
         if job.controlled:
-            orders = [np.concatenate(by_process(job, epoch)).tolist() for epoch in range(epochs)]
+            orders = [in_turn(job, epoch) for epoch in range(epochs)]
             train.get_idxs = partial(next, iter(orders))  # asked for once an epoch, cut into batches of `bs`
         if job.processes > 1:
             train = Shared(train)
         dls = DataLoaders(train, valid, device=default_device())
     with job.phase("train"):
-        cbs = [GradientClip(settings["max_grad_norm"]), Report(job, epochs * len(train))]
+        checkpoints = Checkpoint(job, train)
+        cbs = [GradientClip(settings["max_grad_norm"]), Accumulate(job), checkpoints, Report(checkpoints)]
         learn = Learner(
             dls,
             model,
@@ -67,7 +63,7 @@ def finetune(job: Job) -> Predict:
         )
         with learn.no_bar(), learn.no_logging(), learn.distrib_ctx(sync_bn=False):  # no-op in one process
             if job.controlled:
-                learn.fit(epochs, cbs=linear_schedule(settings, epochs * len(train)))
+                learn.fit(epochs, cbs=linear_schedule(settings, checkpoints.steps))
             else:
                 rates = slice(settings["learning_rate"], settings["head_learning_rate"])
                 one_cycle = partial(learn.fit_one_cycle, pct_start=settings["warmup"], moms=settings["momenta"])
@@ -91,21 +87,6 @@ def load(job: Job) -> Predict:
     # What Learner.save writes is the weights alone, and load_model lets torch read nothing else from it.
     load_model(job.model / "fastai" / "model.pth", model, opt=None, with_opt=False)
     return predictor(model.to(default_device()), job)
-
-
-def by_process(job: Job, epoch: int) -> list[np.ndarray]:
-    """Controlled: return the rows of each process: fastai cuts an epoch into one piece for each."""
-    batches = job.batches(epoch)
-    return [np.concatenate(batches[rank :: job.processes]) for rank in range(job.processes)]
-
-
-class Shared(DistributedDL):
-    """fastai's own, on processors too: it sends the order of the rows through a GPU."""
-
-    def _broadcast(self, rows, rank):
-        sent = [rows]
-        torch.distributed.broadcast_object_list(sent, rank)
-        return sent[0]
 
 
 def optimizer(job: Job) -> partial:
@@ -153,31 +134,3 @@ def loader(job: Job, name: str, padding: int, **settings) -> SortedDL:
     size = job.train["batch_size"]
     # A process of its own for the batches would compete with the training for the processors.
     return SortedDL(Rows(split), res=split.lengths, bs=size, before_batch=pads, num_workers=0, **settings)
-
-
-class Report(Callback):
-    """Hand loss, rate and norm of the gradient on as the job's progress events."""
-
-    order, run_valid = GradientClip.order - 0.5, False  # before the gradient is clipped
-
-    def __init__(self, job: Job, steps: int):
-        self.job, self.steps, self.step = job, steps, 0
-
-    def before_step(self):
-        self.step += 1
-        if self.job.controlled or self.step % 10 == 0 or self.step in (1, self.steps):
-            norm = nn.utils.get_total_norm([p.grad for p in self.learn.parameters() if p.grad is not None])
-            rate, loss = self.opt.hypers[0]["lr"], reduce(self.loss.detach(), "mean").item()  # over the processes
-            self.job.step(self.step, self.steps, loss=loss, learning_rate=rate, grad_norm=norm.item())
-
-    def before_validate(self):
-        raise CancelValidException  # the harness evaluates; without this line fastai does, after each epoch
-
-
-class BFloat16(MixedPrecision):
-    """fastai's mixed precision, in bf16 on any device: its own asks for CUDA's autocast, on the CPU too."""
-
-    def before_fit(self):
-        device = self.dls.device.type
-        self.autocast, self.scales = torch.autocast(device, torch.bfloat16), []
-        self.learn.scaler = torch.amp.GradScaler(device, enabled=False)  # the range of bf16 is that of fp32

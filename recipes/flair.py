@@ -3,8 +3,6 @@
 Pick it for tagging and classifying text with few words: embeddings, models and trainer are made for that alone.
 """
 
-import math
-
 import flair
 import numpy as np
 import torch
@@ -13,14 +11,13 @@ from flair.datasets import FlairDatapointDataset
 from flair.embeddings import TransformerDocumentEmbeddings
 from flair.embeddings.base import register_embeddings
 from flair.models import TextClassifier
-from flair.optim import LinearSchedulerWithWarmup
-from flair.samplers import FlairSampler
 from flair.trainers import ModelTrainer
-from flair.trainers.plugins import LinearSchedulerPlugin, TrainerPlugin
+from flair.trainers.plugins import LinearSchedulerPlugin
 
 from recipes import weights
+from recipes.flair_parts import Checkpoint, Controlled, Report
 from recipes.job import Batch, Hidden, Job, Predict
-from recipes.pytorch import Batches, pad
+from recipes.pytorch import pad
 
 
 def finetune(job: Job) -> Predict:
@@ -36,7 +33,6 @@ def finetune(job: Job) -> Predict:
         if job.controlled:
             weight, bias = (torch.from_numpy(values) for values in job.head())
             classifier.decoder.load_state_dict({"weight": weight, "bias": bias})
-            classifier.loss_function = torch.nn.CrossEntropyLoss()  # Flair's own is the sum over the batch
         job.event("model", parameters=sum(p.numel() for p in classifier.parameters()))
     with job.phase("build_data"):
         split = job.split("train")
@@ -46,23 +42,26 @@ def finetune(job: Job) -> Predict:
         corpus = Corpus(train=FlairDatapointDataset(sentences), sample_missing_splits=False)
     with job.phase("train"):
         torch.set_autocast_dtype(flair.device.type, torch.bfloat16)  # what use_amp takes; on a GPU it would be fp16
+        schedule = (Controlled if job.controlled else LinearSchedulerPlugin)(settings["warmup"])
+        checkpoints = Checkpoint(job, schedule, split.lengths)
         trainer = ModelTrainer(classifier, corpus)
         trainer.fine_tune(
             job.model / "flair",
             learning_rate=settings["learning_rate"],
             decoder_learning_rate=settings["head_learning_rate"],
-            mini_batch_size=job.train["batch_size"],
+            mini_batch_size=job.step_size,
+            mini_batch_chunk_size=job.train["batch_size"],
             max_epochs=job.train["epochs"],
-            warmup_fraction=settings["warmup"],
+            epoch=checkpoints.epoch,
             max_grad_norm=settings["max_grad_norm"],
             weight_decay=settings["weight_decay"],  # this and the next three go to its optimiser, torch's AdamW
             betas=settings["betas"],
             eps=settings["epsilon"],
             fused=True,
             use_amp=job.precision == "bf16",
-            sampler=InBatches(job, split.lengths),
-            plugins=[Report(job), Controlled(settings["warmup"])] if job.controlled else [Report(job)],
-            attach_default_scheduler=not job.controlled,
+            sampler=checkpoints.sampler,
+            plugins=[Report(checkpoints), schedule, checkpoints],  # in the order they are called in
+            attach_default_scheduler=False,
             create_file_logs=False,
             create_loss_file=False,
             save_final_model=False,  # below, in a phase of its own
@@ -131,50 +130,3 @@ class GivenIds(TransformerDocumentEmbeddings):
         tensors = pad([sentence.get_metadata("token_ids") for sentence in sentences], self.model.config.pad_token_id)
         tensors["sub_token_lengths"] = tensors["attention_mask"].sum(1)
         return {name: tensor.to(device or flair.device) for name, tensor in tensors.items()}
-
-
-class InBatches(FlairSampler):
-    """The rows in the order of the batches that `mini_batch_size` cuts: of like length (controlled: the job's)."""
-
-    def __init__(self, job: Job, lengths: np.ndarray):
-        self.batches = Batches(job, lengths)
-
-    def __iter__(self):
-        for rows in self.batches:
-            yield from rows
-        self.batches.set_epoch(self.batches.epoch + 1)
-
-
-class Report(TrainerPlugin):
-    """Hand the metrics that Flair records on as the job's progress events."""
-
-    def __init__(self, job: Job):
-        super().__init__()
-        self.job, self.seen = job, dict[str, float]()
-
-    @TrainerPlugin.hook
-    def metric_recorded(self, record):
-        self.seen[record.name[-1]] = record.value  # such as batch_loss, of train/batch_loss
-
-    @TrainerPlugin.hook
-    def after_training_batch(self, batch_count, total_number_of_batches, batch, **_):
-        steps = total_number_of_batches * self.job.train["epochs"]
-        if self.job.controlled or batch_count % 10 == 0 or batch_count in (1, steps):
-            loss = self.seen["batch_loss"] * (len(batch) if self.job.controlled else 1)  # it divides a mean too
-            rate = self.trainer.optimizer.param_groups[-1]["lr"]  # of the encoder; the schedule's plugin comes later
-            norm = float(self.seen["gradient_norm"])
-            self.job.step(batch_count, steps, loss=loss, learning_rate=rate, grad_norm=norm)
-
-
-class Controlled(LinearSchedulerPlugin):
-    """Flair's schedule over exactly the steps there are (it rounds otherwise); no decay on biases and LayerNorm."""
-
-    @TrainerPlugin.hook
-    def after_setup(self, dataset_size, mini_batch_size, max_epochs, **_):
-        optimizer = self.trainer.optimizer
-        for group in optimizer.param_groups[:]:
-            plain = [parameter for parameter in group["params"] if parameter.dim() == 1]
-            group["params"] = [parameter for parameter in group["params"] if parameter.dim() > 1]
-            optimizer.add_param_group(group | {"params": plain, "weight_decay": 0.0})
-        steps = math.ceil(dataset_size / mini_batch_size) * max_epochs
-        self.scheduler = LinearSchedulerWithWarmup(optimizer, steps, math.ceil(self.warmup_fraction * steps))

@@ -31,9 +31,10 @@ def finetune(job: Job) -> Predict:
             parameter_groups(model, settings), betas=settings["betas"], eps=settings["epsilon"], fused=True
         )
         arguments = TrainingArguments(
-            output_dir=str(job.model),
+            output_dir=str(job.checkpoints.folder),
             num_train_epochs=job.train["epochs"],
             per_device_train_batch_size=job.train["batch_size"],
+            gradient_accumulation_steps=job.train["accumulate"],
             train_sampling_strategy="group_by_length",
             warmup_steps=settings["warmup"],
             max_grad_norm=settings["max_grad_norm"],
@@ -43,10 +44,9 @@ def finetune(job: Job) -> Predict:
             dataloader_pin_memory=torch.cuda.is_available(),
             remove_unused_columns=False,
             ddp_find_unused_parameters=False,
-            accelerator_config={"use_seedable_sampler": False},  # several processes then draw one order together
             logging_steps=1 if job.controlled else 10,
             logging_first_step=True,
-            save_strategy="no",
+            save_strategy="no",  # `Report` says when
             report_to="none",
             disable_tqdm=True,
         )
@@ -55,21 +55,36 @@ def finetune(job: Job) -> Predict:
             arguments,
             train_dataset=train,
             data_collator=collate,
+            compute_loss_func=mean_loss,
             optimizers=(optimizer, None),  # the Trainer adds its own linear schedule
             callbacks=[Report(job)],
         )
         trainer.job = job
-        trainer.train()
+        trainer.train(resume_from_checkpoint=job.checkpoints.newest())
     with job.phase("save"):
         save(model, job)
     return predictor(model, job)
 
 
+def mean_loss(logits, labels, num_items_in_batch):
+    """Return a batch's part of the loss: a mean over all rows of the optimiser step, which the Trainer counts."""
+    return torch.nn.functional.cross_entropy(logits, labels, reduction="sum") / num_items_in_batch
+
+
 class Report(TrainerCallback):
-    """Hand the Trainer's logs on as the job's progress events."""
+    """Hand the Trainer's logs on as the job's progress events, and say when it makes a checkpoint."""
 
     def __init__(self, job: Job):
         self.job = job
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        torch.manual_seed(self.job.seed + round(state.epoch or 0))  # its order, in a run that was resumed too
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_save = self.job.checkpoints.due(state.global_step)
+
+    def on_save(self, args, state, control, **kwargs):
+        self.job.checkpoints.seal(self.job.checkpoints.folder / f"checkpoint-{state.global_step}")
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "loss" in logs:
@@ -88,4 +103,6 @@ class InGivenOrder(Trainer):
     def get_train_dataloader(self):
         batches = Batches(self.job, self.train_dataset.split.lengths)
         loader = torch.utils.data.DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
-        return self.accelerator.prepare(loader)
+        loader = self.accelerator.prepare(loader)
+        loader.batch_sampler.set_epoch = batches.set_epoch  # a shard, of several processes, does not hand it on
+        return loader

@@ -17,10 +17,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from recipes.checkpoints import Checkpoints
 
 
 class Ragged:
@@ -109,8 +112,9 @@ class Job:
     labels: list[str]
     protocol: str  # native, or controlled: see `controlled`
     settings: dict[str, Any]  # conf/recipe/NAME.yaml, as resolved; controlled: with the protocol's keys over it
-    train: dict[str, Any]  # what all recipes share: epochs, batch_size (of each process), …
+    train: dict[str, Any]  # what all recipes share: epochs, batch_size (of each process), accumulate
     placement: dict[str, Any]  # the values of an accelerate config file: num_processes, use_cpu, mixed_precision, …
+    checkpoint: dict[str, Any]  # how often: {"steps": …}, {"seconds": …}, or nothing for never
     weights: Path | None  # a Hugging Face folder: config.json, model.safetensors, tokenizer.json
     pooling: str | None  # mean (over unpadded positions) or cls
     dropout: dict[str, float] | None  # hidden (also before the head) and attention
@@ -133,11 +137,6 @@ class Job:
         return int(os.environ.get("RANK", 0))
 
     @property
-    def rows_of_step(self) -> int:
-        """Rows of one step of the optimiser: a batch in each of the processes."""
-        return self.train["batch_size"] * self.processes
-
-    @property
     def model(self) -> Path:
         """The folder the fine-tuned model is saved in."""
         return self.folder / "model"
@@ -147,18 +146,56 @@ class Job:
         """Tell whether the harness gives the head and the batches, and each step is to be reported."""
         return self.protocol == "controlled"
 
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """Where the run goes on after it was cut off."""
+        return Checkpoints(self.folder / "checkpoints", self.event, **self.checkpoint)
+
+    @property
+    def step_size(self) -> int:
+        """Rows of an optimiser step: of `train.accumulate` batches in each process."""
+        return self.train["batch_size"] * self.train["accumulate"] * self.processes
+
+    @property
+    def batches_of_step(self) -> int:
+        """Batches of an optimiser step: `train.accumulate` for each process there is.
+
+        One process that drives several devices has larger ones, for all of them.
+        """
+        return self.train["accumulate"] * int(os.environ.get("WORLD_SIZE", 1))
+
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         """Controlled: return the head's first weight (labels, hidden) and bias (labels), float32."""
         with np.load(self.folder / "head.npz") as head:
             return head["weight"], head["bias"]
 
+    def order(self, epoch: int) -> np.ndarray:
+        """Controlled: return the rows of train in their order in an epoch, counted from 0; int64."""
+        return np.load(self.folder / "order.npy")[epoch]
+
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Controlled: return the rows of train that make each batch of an epoch, counted from 0, in their order.
 
-        Of several processes each takes one in turn: as many batches as there are processes make one step.
+        `batches_of_step` one after the other make an optimiser step. Of several processes each takes one in turn.
         """
-        order, size = np.load(self.folder / "order.npy")[epoch], self.train["batch_size"]
-        return [order[start : start + size] for start in range(0, len(order), size)]
+        return self.cut(self.order(epoch))
+
+    def cut(self, order: np.ndarray) -> list[np.ndarray]:
+        """Cut an order of rows into batches: for each optimiser step `batches_of_step` of like size.
+
+        Where the last step has fewer rows than that, they are repeated, so that it has its batches too.
+        """
+        parts = self.batches_of_step
+        steps = [np.resize(rows, max(len(rows), parts)) for rows in self.steps(order)]
+        return [part for rows in steps for part in np.array_split(rows, parts)]
+
+    def steps(self, order: np.ndarray) -> list[np.ndarray]:
+        """Cut an order of rows into those of each optimiser step."""
+        return [order[start : start + self.step_size] for start in range(0, len(order), self.step_size)]
+
+    def rows_of_step(self, step: int, rows: int) -> int:
+        """Return the rows of an optimiser step, counted from 0 in an epoch of `rows`: the last may have fewer."""
+        return min(self.step_size, rows - step * self.step_size)
 
     def split(self, name: str) -> Split:
         """Return the split `train`, `valid` or `test`."""

@@ -3,6 +3,8 @@
 Pick it to take one model from TensorFlow to JAX or PyTorch, or where TensorFlow is to serve it.
 """
 
+import collections
+import copy
 import json
 import math
 import os
@@ -21,7 +23,7 @@ os.environ.setdefault("PJRT_NPROC", os.environ.get("OMP_NUM_THREADS", ""))
 import keras  # noqa: E402
 from keras import ops  # noqa: E402
 
-from recipes.keras_parts import BACKEND, AdamW, WarmupThenLinear, encoder_of, prepare, scope_of  # noqa: E402
+from recipes.keras_parts import BACKEND, AdamW, Report, WarmupThenLinear, encoder_of, prepare, scope_of  # noqa: E402
 
 
 def finetune(job: Job) -> Predict:
@@ -47,14 +49,28 @@ def finetune(job: Job) -> Predict:
         padding = config["pad_token_id"]
         native = BACKEND == "tensorflow" and not job.controlled and job.processes == 1
         data = buckets(job, padding) if native else Batches(job, padding)
-        steps = epochs * len(data)
+        accumulate = job.train["accumulate"]
+        steps = epochs * len(data) // accumulate
     with job.phase("train"), scope():
-        schedule = WarmupThenLinear(settings["learning_rate"], math.ceil(settings["warmup"] * steps), steps)
-        optimizer = AdamW(schedule, settings, job.controlled)
+        rising = math.ceil(settings["warmup"] * steps)
+        optimizer = AdamW(WarmupThenLinear(settings["learning_rate"], rising, steps, accumulate), job)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         optimizer.build(model.trainable_variables)  # or TensorFlow would trace the step twice
         model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        model.fit(data, epochs=epochs, shuffle=False, verbose=0, callbacks=[Report(job, data, steps)])
+        report = Report(job, steps)
+        epoch, done = divmod(report.restore(model), len(data))
+        if native:
+            for _ in range(epoch):
+                collections.deque(data, 0)  # each pass over it shuffles anew
+
+        def fit(data, first, last):
+            report.data = data
+            model.fit(data, initial_epoch=first, epochs=last, shuffle=False, verbose=0, callbacks=[report])
+
+        if done:  # what is left of the epoch that was cut off
+            fit(data.skip(done), epoch, epoch + 1)
+            epoch += 1
+        fit(data, epoch, epochs)
     with job.phase("save"):
         (job.model / "keras").mkdir(parents=True)
         keras.Model(model.input, model.output).save(job.model / "keras" / "model.keras")  # without the optimizer
@@ -85,29 +101,42 @@ def buckets(job: Job, padding: int):
 class Batches(keras.utils.PyDataset):
     """The same for JAX, PyTorch and several devices; controlled, on all backends: the batches of the job.
 
-    Each is for all devices: the last one is filled up with the epoch's first rows until it can be divided.
+    Each is for all devices: one that cannot be divided is filled up with rows of no weight.
     """
 
     def __init__(self, job: Job, padding: int):
         super().__init__()
-        self.job, self.split, self.padding = job, job.split("train"), padding
+        self.job, self.split, self.padding, self.first = job, job.split("train"), padding, 0
         self.set_epoch(0)
 
+    def skip(self, count: int):
+        """Return the same without its first batches, as tf.data's does."""
+        rest = copy.copy(self)
+        rest.first = count
+        rest.set_epoch(0)  # for its length
+        return rest
+
     def set_epoch(self, epoch: int):
-        lengths, size = self.split.lengths, self.job.rows_of_step
         if self.job.controlled:
-            order = np.concatenate(self.job.batches(epoch))
+            order = self.job.order(epoch)
         else:
-            order = order_of_like_length(lengths, size, np.random.default_rng([self.job.seed, epoch]))
-        order = np.append(order, np.resize(order, -len(order) % self.job.processes))
-        self.rows = np.split(order, range(size, len(order), size))
+            generator = np.random.default_rng([self.job.seed, epoch])
+            order = order_of_like_length(self.split.lengths, self.job.step_size, generator)
+        self.rows = self.job.cut(order)[self.first :]
 
     def __len__(self):
         return len(self.rows)
 
     def __getitem__(self, index):
-        rows = self.rows[index]
-        return pad([self.split.token_ids[row] for row in rows], self.padding), self.split.labels[rows]
+        rows, accumulate, devices = self.rows[index], self.job.train["accumulate"], self.job.processes
+        missing = -len(rows) % devices
+        filled = np.append(rows, rows[:1].repeat(missing))
+        inputs = pad([self.split.token_ids[row] for row in filled], self.padding)
+        if accumulate == devices == 1:
+            return inputs, self.split.labels[rows]
+        step = self.job.rows_of_step((self.first + index) // accumulate, len(self.split))
+        share = (np.arange(len(filled)) < len(rows)) * np.float32(accumulate * len(filled) / max(step, accumulate))
+        return inputs, self.split.labels[filled], share  # for the optimizer, which takes the plain mean over batches
 
 
 def pad(rows: list[np.ndarray], value: int) -> dict[str, np.ndarray]:
@@ -116,30 +145,6 @@ def pad(rows: list[np.ndarray], value: int) -> dict[str, np.ndarray]:
     longest = -(-max(len(row) for row in rows) // multiple) * multiple
     ids = np.array([np.pad(row, (0, longest - len(row)), constant_values=value) for row in rows], np.int32)
     return {"token_ids": ids, "padding_mask": np.array([np.arange(longest) < len(row) for row in rows], np.int32)}
-
-
-class Report(keras.callbacks.Callback):
-    """Hand what Keras knows on as the job's progress events."""
-
-    def __init__(self, job: Job, data, steps: int):
-        super().__init__()
-        self.job, self.data, self.steps, self.step = job, data, steps, 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if isinstance(self.data, Batches):  # Keras calls its own on_epoch_end before the first epoch too
-            self.data.set_epoch(epoch)
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.step += 1
-        self.due = self.job.controlled or self.step % 10 == 0 or self.step in (1, self.steps)
-        if self.due:
-            self.rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
-            self.model.reset_metrics()  # the loss in the logs is a mean since then: now of this batch alone
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.due:
-            norm = float(ops.convert_to_numpy(self.model.optimizer.norm))
-            self.job.step(self.step, self.steps, loss=float(logs["loss"]), learning_rate=self.rate, grad_norm=norm)
 
 
 def load(job: Job) -> Predict:

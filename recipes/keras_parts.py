@@ -1,16 +1,19 @@
-"""What the Keras recipe needs beside the tutorial: the encoder as Hugging Face has it, the optimizer, the schedule."""
+"""What the Keras recipe needs beside the tutorial: the encoder as Hugging Face has it, optimizer, schedule, reports."""
 
 import contextlib
 import os
 
 import keras
 import keras_hub
+import numpy as np
 from keras import ops
 
 from recipes import weights
+from recipes.checkpoints import step_of
 from recipes.job import Job
 from recipes.weights.keras import FIRST_POSITION, architecture, to_keras
 
+WEIGHTS, SEEDS = "model.weights.h5", "seeds.npz"  # of a checkpoint
 BACKEND = keras.config.backend()
 if BACKEND == "tensorflow":  # its threads and its determinism are settled before its first computation
     import tensorflow as tf
@@ -82,11 +85,16 @@ def encoder_of(job: Job) -> tuple[keras.Model, dict]:
 class AdamW(keras.optimizers.AdamW):
     """Keras' AdamW, with a rate of its own for the head, and the norm of the gradient kept for the report."""
 
-    def __init__(self, schedule, settings: dict, controlled: bool):
+    def __init__(self, schedule, job: Job):
+        settings, accumulate = job.settings, job.train["accumulate"]
         decay, clip = settings["weight_decay"], settings["max_grad_norm"]
-        super().__init__(schedule, decay, *settings["betas"], settings["epsilon"], global_clipnorm=clip)
+        several = accumulate if accumulate > 1 else None
+        super().__init__(
+            schedule, decay, *settings["betas"], settings["epsilon"],
+            global_clipnorm=clip, gradient_accumulation_steps=several,
+        )  # fmt: skip
         self.head_factor = settings["head_learning_rate"] / settings["learning_rate"]
-        self.controlled, self.plain_epsilon = controlled, settings["epsilon"]
+        self.controlled, self.plain_epsilon = job.controlled, settings["epsilon"]
 
     def build(self, variables):
         super().build(variables)
@@ -101,7 +109,10 @@ class AdamW(keras.optimizers.AdamW):
             # Of several devices the sum, before it is clipped; Keras clips the gradient of each.
             grads = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads)
         super().apply(grads, trainable_variables)
+
+    def _clip_gradients(self, grads):  # those of a whole step come by here alone
         self.norm.assign(ops.sqrt(sum(ops.sum(ops.square(grad)) for grad in grads)))
+        return super()._clip_gradients(grads)
 
     def _all_reduce_sum_gradients(self, grads_and_vars):  # TensorFlow's: it is done above
         return grads_and_vars
@@ -112,12 +123,63 @@ class AdamW(keras.optimizers.AdamW):
 
 
 class WarmupThenLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """From 0 up to the rate, then down to 0, both linearly."""
+    """From 0 up to the rate, then down to 0, both linearly, in optimiser steps; Keras counts batches."""
 
-    def __init__(self, rate: float, rising: int, steps: int):
-        self.rate, self.rising, self.steps = rate, rising, steps
+    def __init__(self, rate: float, rising: int, steps: int, accumulate: int):
+        self.rate, self.rising, self.steps, self.accumulate = rate, rising, steps, accumulate
 
-    def __call__(self, step):
-        step = ops.cast(step, "float32")
+    def __call__(self, batch):
+        step = ops.cast(batch // self.accumulate, "float32")
         falling = (self.steps - step) / max(1, self.steps - self.rising)
         return self.rate * ops.where(step < self.rising, step / max(1, self.rising), falling)
+
+
+class Report(keras.callbacks.Callback):
+    """Count the steps, hand what Keras knows on as the job's progress events, make checkpoints, and go on from one.
+
+    Keras' BackupAndRestore does not know where in an epoch it was, nor what its dropout was to draw next.
+    """
+
+    def __init__(self, job: Job, steps: int):
+        super().__init__()
+        self.job, self.steps, self.accumulate, self.batch = job, steps, job.train["accumulate"], 0
+
+    def restore(self, model: keras.Model) -> int:
+        """Load the newest checkpoint, if there is one; return how many batches the training has seen."""
+        if folder := self.job.checkpoints.newest():
+            model.load_weights(folder / WEIGHTS)  # the optimizer's too
+            with np.load(folder / SEEDS) as seeds:
+                for variable, number in zip(seeds_of(model), seeds, strict=True):
+                    variable.assign(seeds[number])
+            self.batch = step_of(folder) * self.accumulate
+        return self.batch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if hasattr(self.data, "set_epoch"):  # Keras calls its own on_epoch_end before the first epoch too
+            self.data.set_epoch(epoch)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        step, part = divmod(self.batch, self.accumulate)
+        self.batch += 1
+        if part == 0:
+            self.due = self.job.controlled or (step + 1) % 10 == 0 or step + 1 in (1, self.steps)
+        if part == 0 and self.due:
+            self.rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            self.model.reset_metrics()  # the loss in the logs is a mean since then: now of this step alone
+
+    def on_train_batch_end(self, batch, logs=None):
+        step, part = divmod(self.batch, self.accumulate)
+        if part:
+            return
+        if self.due:
+            norm = float(ops.convert_to_numpy(self.model.optimizer.norm))
+            self.job.step(step, self.steps, loss=float(logs["loss"]), learning_rate=self.rate, grad_norm=norm)
+        if self.job.checkpoints.due(step):
+            with self.job.checkpoints.writing(step) as folder:
+                self.model.save_weights(folder / WEIGHTS)
+                np.savez(folder / SEEDS, *map(ops.convert_to_numpy, seeds_of(self.model)))
+
+
+def seeds_of(model: keras.Model) -> list:
+    """Return the states of a model's random generators, which are not among the weights that Keras saves."""
+    return [variable for variable in model.variables if variable.name == "seed_generator_state"]

@@ -19,16 +19,15 @@ class Classifier(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(encoder.config.hidden_size, labels)
 
-    def forward(self, input_ids, attention_mask, labels=None):
-        """Token ids and mask (rows, tokens) -> logits (rows, labels), float32; with labels, as a dict with the loss."""
+    def forward(self, input_ids, attention_mask):
+        """Token ids and mask (rows, tokens) -> logits (rows, labels), float32."""
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         if self.pooling == "cls":
             pooled = hidden[:, 0]
         else:
             mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
             pooled = (hidden * mask).sum(1) / mask.sum(1)
-        logits = self.head(self.dropout(pooled)).float()
-        return logits if labels is None else {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
+        return self.head(self.dropout(pooled)).float()
 
 
 def build(job: Job) -> Classifier:
@@ -89,25 +88,29 @@ class Batches(torch.utils.data.Sampler):
     """
 
     def __init__(self, job: Job, lengths: np.ndarray):
-        self.job, self.lengths, self.batch_size, self.epoch = job, lengths, job.train["batch_size"], 0
-        self.drop_last, self.sampler = (
-            False,
-            self,
-        )  # where accelerate looks for `set_epoch` when processes share batches
+        self.job, self.lengths, self.epoch = job, lengths, 0
+        self.drop_last, self.batch_size = False, None  # for accelerate: they differ in size, and none is filled up
 
     def __len__(self):
-        return -(-len(self.lengths) // self.batch_size)
+        return -(-len(self.lengths) // self.job.step_size) * self.job.batches_of_step
 
     def __iter__(self):
+        yield from (batch.tolist() for batch in self.job.cut(self.order()))
+
+    def order(self) -> np.ndarray:
+        """Return the rows in their order in this epoch."""
         if self.job.controlled:
-            yield from (batch.tolist() for batch in self.job.batches(self.epoch))
-            return
+            return self.job.order(self.epoch)
         generator = np.random.default_rng([self.job.seed, self.epoch])
-        order = order_of_like_length(self.lengths, self.job.rows_of_step, generator).tolist()
-        yield from (order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size))
+        return order_of_like_length(self.lengths, self.job.step_size, generator)
 
     def set_epoch(self, epoch: int):
         self.epoch = epoch
+
+    def rows_of_step(self, batch: int) -> int:
+        """Return the rows of the optimiser step that a process's batch, counted from 0 in its epoch, is a part of."""
+        rows = self.job.rows_of_step(batch // self.job.train["accumulate"], len(self.lengths))
+        return max(self.job.batches_of_step, rows)
 
 
 def pad(rows: list[np.ndarray], value: int) -> dict[str, torch.Tensor]:

@@ -11,19 +11,25 @@ from accelerate.commands.launch import launch_command, launch_command_parser
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from recipes.job import Job
-from recipes.worker import die_with_parent
+from recipes.worker import die_with_parent, told
 
 
 def main(path: str, action: str, *arguments: str) -> int:
     """Run the worker's action in the processes that accelerate starts; return the exit code."""
     threading.Thread(target=die_with_parent, daemon=True).start()
+    job = Job.read(Path(path))
+    words = [*arguments, "-m", "recipes.worker", path, action]
+    return told(job, lambda: launch(job, words))
+
+
+def launch(job: Job, words: list[str]) -> None:
+    """Run `accelerate launch` with `words`."""
     try:
-        launch_command(launch_command_parser().parse_args([*arguments, "-m", "recipes.worker", path, action]))
+        launch_command(launch_command_parser().parse_args(words))
     except ChildFailedError as failure:
         for rank, ended in failure.failures.items():
-            Job.read(Path(path)).event("ended", rank=rank, exit_code=ended.exitcode)
-        return 1
-    return 0
+            job.event("ended", rank=rank, exit_code=ended.exitcode)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def finetune(job: Job) -> Predict:
     train, chosen = job.split("train"), job.settings
     optimizer = adamw({**dict(encoder.named_parameters()), "weight": weight, "bias": bias}, chosen)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    batches = [rows for epoch in range(job.train["epochs"]) for rows in job.batches(epoch)]
+    batches = [rows for epoch in range(job.train["epochs"]) for rows in job.steps(job.order(epoch))]
     encoder.train()
     for step, rows in enumerate(batches):
         logits = logits_of(encoder, weight, bias, train.batch(rows).token_ids, job.pooling)

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from transformers import get_linear_schedule_with_warmup
 
+from recipes.checkpoints import step_of
 from recipes.job import Job, Predict
 from recipes.pytorch import Batches, TokenIds, build, hidden_states, load, pad, parameter_groups, predictor, save
 
@@ -17,9 +18,11 @@ __all__ = ["finetune", "hidden_states", "load"]
 
 
 def finetune(job: Job) -> Predict:
-    settings, epochs = job.settings, job.train["epochs"]
+    settings, epochs, accumulate = job.settings, job.train["epochs"], job.train["accumulate"]
     accelerator = Accelerator(
-        mixed_precision="bf16" if job.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
+        mixed_precision="bf16" if job.precision == "bf16" else "no",
+        gradient_accumulation_steps=accumulate,
+        cpu=not torch.cuda.is_available(),
     )
     set_seed(job.seed, device_specific=True)  # of several processes each has its own dropout
     with job.phase("load_weights"):
@@ -31,30 +34,47 @@ def finetune(job: Job) -> Predict:
         def collate(rows):
             return pad([row["input_ids"] for row in rows], padding), torch.tensor([row["label"] for row in rows])
 
-        loader = DataLoader(TokenIds(split), batch_sampler=Batches(job, split.lengths), collate_fn=collate)
+        # The loader draws from a generator of its own, or a resumed run would have another dropout.
+        batches, own = Batches(job, split.lengths), torch.Generator()
+        loader = DataLoader(TokenIds(split), batch_sampler=batches, collate_fn=collate, generator=own)
     with job.phase("train"):
         optimizer = torch.optim.AdamW(
             parameter_groups(model, settings), betas=settings["betas"], eps=settings["epsilon"], fused=True
         )
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-        steps = epochs * len(loader)
+        steps = epochs * len(loader) // accumulate
         schedule = get_linear_schedule_with_warmup(optimizer, -int(-settings["warmup"] * steps // 1), steps)
-        every, step = 1 if job.controlled else 10, 0
+        accelerator.register_for_checkpointing(schedule)
+        every, step, seen = 1 if job.controlled else 10, 0, []
+        if checkpoint := job.checkpoints.newest():
+            accelerator.load_state(str(checkpoint))
+            step = step_of(checkpoint)
         model.train()
-        for epoch in range(epochs):
-            loader.set_epoch(epoch)
-            for inputs, labels in loader:
-                losses = cross_entropy(model(**inputs), labels, reduction="none")
-                accelerator.backward(losses.mean())
-                norm = accelerator.clip_grad_norm_(model.parameters(), settings["max_grad_norm"])
-                rate = schedule.get_last_lr()[0]
-                optimizer.step()
+        while step < steps:
+            epoch, done = divmod(step * accumulate, len(loader))
+            batches.set_epoch(epoch)
+            for number, (inputs, labels) in enumerate(accelerator.skip_first_batches(loader, done), done):
+                with accelerator.accumulate(model):
+                    losses = cross_entropy(model(**inputs), labels, reduction="none")
+                    # The batch's part of the mean over its step's rows: backward and DDP divide by its batches.
+                    rows = batches.rows_of_step(number)
+                    accelerator.backward(losses.sum() * job.batches_of_step / rows)
+                    if accelerator.sync_gradients:
+                        norm = accelerator.clip_grad_norm_(model.parameters(), settings["max_grad_norm"])
+                    optimizer.step()
+                    optimizer.zero_grad()
+                seen.append(losses.detach())
+                if not accelerator.sync_gradients:
+                    continue
+                step, rate = step + 1, schedule.get_last_lr()[0]
                 schedule.step()
-                optimizer.zero_grad()
-                step += 1
                 if step % every == 0 or step in (1, steps):
-                    loss = accelerator.gather_for_metrics(losses.detach()).mean().item()
+                    loss = accelerator.reduce(torch.cat(seen).sum()).item() / rows
                     job.step(step, steps, loss=loss, learning_rate=rate, grad_norm=norm.item())
+                seen.clear()
+                if job.checkpoints.due(step):
+                    with job.checkpoints.writing(step) as folder:
+                        accelerator.save_state(str(folder))
     with job.phase("save"):
         model = accelerator.unwrap_model(model)
         save(model, job)

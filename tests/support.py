@@ -14,6 +14,7 @@ import yaml
 
 from harness import monitor, packages
 from harness.config import variants
+from harness.parity import Line
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path.stem for path in (ROOT / "conf" / "recipe").glob("*.yaml"))
@@ -107,6 +108,18 @@ def killed_in(phase: str, runs: Runs, words: Sequence[str], place: Path) -> None
     assert runs.folders() == [], "a run that was killed left a result"
 
 
+def killed_at_checkpoint(step: int, runs: Runs, words: Sequence[str], place: Path) -> None:
+    """Start a run and kill its parent when it has made the checkpoint of a step."""
+    process, end = runs.start(*words), time.monotonic() + 120
+    while f"checkpoint-{step}" not in {seal.parent.name for seal in runs.outputs.glob("*/.*/checkpoints/*/*.json")}:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.kill()
+    assert gone(place), "a worker outlived its parent"
+    process.communicate()
+
+
 def minilm() -> Path:
     """Return the file of MiniLM's weights."""
     config = yaml.safe_load((ROOT / "conf" / "model" / "minilm.yaml").read_text(encoding="utf-8"))
@@ -123,3 +136,10 @@ def devices(monkeypatch, *capabilities):
     )
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
     assert len(monitor.Gpu.open().handles) == len(capabilities)
+
+
+def hold(lines: Sequence[Line], at_least: int = 9) -> None:
+    """See that what was compared is as near as it must be."""
+    assert len(lines) >= at_least
+    failed = [f"{line.what}: {line.found:.2g} is above {line.allowed:g}" for line in lines if not line.holds]
+    assert not failed, "\n".join(failed)

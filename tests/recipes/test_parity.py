@@ -4,23 +4,9 @@ That the same seed gives the same predictions to the bit, test_runs.py holds for
 """
 
 import pytest
-from support import VARIANTS
+from support import VARIANTS, hold
 
-from harness.parity import Comparison
-
-
-@pytest.fixture
-def references(tmp_path_factory):
-    """Where the reference's runs are kept, for all tests and all their processes."""
-    folder = tmp_path_factory.getbasetemp().parent / "references"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-def hold(lines):
-    assert len(lines) >= 9
-    failed = [f"{line.what}: {line.found:.2g} is above {line.allowed:g}" for line in lines if not line.holds]
-    assert not failed, "\n".join(failed)
+from harness.parity import ROWS, Comparison
 
 
 @pytest.mark.parametrize("words", VARIANTS)
@@ -30,6 +16,10 @@ def test_with_the_real_weights(words, tmp_path, references):
 
 @pytest.mark.parametrize("words", VARIANTS)
 def test_of_roberta_s_architecture_with_the_first_token(words, small_network, tmp_path, references):
-    """As the hub has CamemBERT: below a masked language model, in fp16; biases and LayerNorm that are not 0 and 1."""
+    """As the hub has CamemBERT: below a masked language model, in fp16; biases and LayerNorm that are not 0 and 1.
+
+    In steps of the same size as above, of two batches each: the reference knows nothing of accumulation.
+    """
     model = ["model=path", f"model.path={small_network('camembert')}", "model.pooling=cls"]
+    model += [f"train.batch_size={ROWS // 2}", "train.accumulate=2"]
     hold(Comparison(tmp_path, model, references).lines(words.split(), repeated=False))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import DEEP, ROOT, VARIANTS, killed_in
+from support import DEEP, ROOT, VARIANTS, killed_at_checkpoint, killed_in
 
 WATCHED = {f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm", "samples_per_second")}
 WATCHED |= {"memory/rss_mb", "valid/macro_f1"}
@@ -34,12 +34,20 @@ def as_documented(key: str, names: set[str]) -> bool:
 def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_and_can_be_to_the_bit(
     runs, words, tmp_path
 ):
-    words = words.split()
-    for phase in ("train", "save"):
+    deep, words = words in VARIANTS, words.split()
+    if deep:  # 19 steps an epoch; native checkpoints: test_checkpoints.py
+        words += ["protocol=controlled", "train.batch_size=16", "train.epochs=2", "checkpoint.every=8"]
+        killed_at_checkpoint(24, runs, words, tmp_path)
+    for phase in ("save",) if deep else ("train", "save"):
         killed_in(phase, runs, words, tmp_path)
     said = runs.run(*words)
     row = runs.row()
     assert row["status"] == "finished"
+    if deep:
+        assert "going on from the checkpoint of step 32" in said
+        assert row["train.resumed_at_step"] == 32
+        assert reported_steps(runs.folders()[0]) == set(range(1, 39)), "the steps before are kept too"
+        assert not (runs.folders()[0] / "checkpoints").exists()
     assert f"recipe={row['recipe']}" == words[0]
     assert 0.15 < row["test.accuracy"] <= 1  # 25 classes; the largest is 0.31 of the rows
     assert row["train.seconds"] > 0
@@ -61,8 +69,14 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
     runs.run(*words, "rerun=true")
     assert runs.folders() == [folder]
     assert (folder / "result.json").stat().st_mtime_ns > before.st_mtime_ns
+    assert runs.row()["train.resumed_at_step"] is None
     for one, other in zip(first, check_predictions(folder, runs.row()), strict=True):
-        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, other, "a run that was cut off twice ends elsewhere than one that was not")
+
+
+def reported_steps(folder: Path) -> set[int]:
+    events = map(json.loads, (folder / "events.jsonl").read_text(encoding="utf-8").splitlines())
+    return {event["step"] for event in events if event["event"] == "step"}
 
 
 def check_predictions(folder: Path, row: dict) -> list[np.ndarray]:

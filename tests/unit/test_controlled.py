@@ -14,12 +14,12 @@ LENGTHS = np.random.default_rng(1).integers(1, 100, 1003)
 @pytest.fixture
 def job(tmp_path):
     """A job of three classes and two epochs, with batches of ten."""
-    config = {"seed": 7, "train": {"epochs": 2, "batch_size": 10}}
+    config = {"seed": 7, "train": {"epochs": 2, "batch_size": 10, "accumulate": 1}}
     controlled.write(tmp_path, config, 10, hidden=16, labels=3, lengths=LENGTHS)
     values = {"recipe": "nothing", "seed": 7, "precision": "fp32", "labels": ["a", "b", "c"], "settings": {}}
     values |= {"protocol": "controlled", "train": config["train"], "weights": None, "pooling": "mean"}
-    values |= {"placement": {"num_processes": 1}}
-    (tmp_path / "job.json").write_text(json.dumps(values | {"dropout": None, "splits": {}}), encoding="utf-8")
+    values |= {"placement": {"num_processes": 1}, "dropout": None, "splits": {}, "checkpoint": {}}
+    (tmp_path / "job.json").write_text(json.dumps(values), encoding="utf-8")
     return Job.read(tmp_path / "job.json")
 
 
@@ -32,6 +32,20 @@ def test_each_epoch_has_every_row_once_in_another_order(job):
 
 def test_batches_are_full_but_the_last(job):
     assert [len(batch) for batch in job.batches(0)] == [10] * 100 + [3]
+
+
+def test_with_accumulation_the_steps_are_the_same_each_in_as_many_batches(job):
+    steps = job.batches(0)
+    job.train = {"epochs": 2, "batch_size": 5, "accumulate": 2}
+    halves = job.batches(0)
+    assert len(halves) == 2 * len(steps)
+    for number, step in enumerate(steps):
+        np.testing.assert_array_equal(np.concatenate(halves[2 * number : 2 * number + 2]), step)
+        assert abs(len(halves[2 * number]) - len(halves[2 * number + 1])) <= 1
+    assert job.rows_of_step(0, 1003) == 10
+    assert job.rows_of_step(100, 1003) == 3
+    job.train = {"epochs": 2, "batch_size": 1, "accumulate": 10}
+    assert [len(batch) for batch in job.batches(0)[-10:]] == [1] * 10, "the last step has three rows for ten batches"
 
 
 def test_texts_of_a_batch_are_of_like_length(job):
@@ -63,17 +77,14 @@ def test_the_head_is_small_random_and_the_same_for_the_same_seed(job, tmp_path):
             assert ((tmp_path / str(seed) / name).read_bytes() == (tmp_path / name).read_bytes()) == same
 
 
-def test_processes_with_half_the_batch_share_the_batches_of_one(tmp_path):
-    steps = {}
-    for processes, size in ((1, 10), (2, 5)):
-        folder = tmp_path / str(processes)
-        folder.mkdir()
-        config = {"seed": 7, "train": {"epochs": 1, "batch_size": size}}
-        controlled.write(folder, config, processes * size, hidden=16, labels=3, lengths=LENGTHS[:1000])
-        none = dict.fromkeys(("recipe", "precision", "labels", "settings", "weights", "pooling", "dropout", "splits"))
-        values = none | {"seed": 7, "protocol": "controlled", "train": config["train"]}
-        job = Job(folder, **values, placement={"num_processes": processes})
-        batches = job.batches(0)
-        shares = [np.concatenate(batches[start : start + processes]) for start in range(0, len(batches), processes)]
-        steps[processes] = [set(rows.tolist()) for rows in shares]
-    assert steps[2] == steps[1]
+@pytest.mark.parametrize(("processes", "size", "accumulate"), [(2, 5, 1), (5, 1, 2)])
+def test_several_processes_share_the_steps_of_one(job, monkeypatch, processes, size, accumulate):
+    """Each takes a batch in turn; the rows of a step are those that one process would have taken."""
+    steps = job.batches(0)
+    job.train, job.placement = {"epochs": 2, "batch_size": size, "accumulate": accumulate}, {"num_processes": processes}
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    shares, parts = job.batches(0), processes * accumulate
+    assert len(shares) == len(steps) * parts
+    for number, step in enumerate(steps[:-1]):
+        np.testing.assert_array_equal(np.concatenate(shares[parts * number : parts * (number + 1)]), step)
+    assert set(np.concatenate(shares[-parts:])) == set(steps[-1])

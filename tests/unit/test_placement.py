@@ -1,5 +1,6 @@
 """Where a run is placed: the choice, what is refused, what a run is by it, and how a row tells which process failed."""
 
+import dataclasses
 import json
 import socket
 
@@ -127,8 +128,8 @@ def test_the_row_says_which_process_failed_first_and_why(tmp_path, events, said)
 
 
 def test_of_several_processes_the_first_alone_reports_and_saves_and_each_tells_an_error(tmp_path, monkeypatch):
-    none = dict.fromkeys(("recipe", "precision", "labels", "settings", "weights", "pooling", "dropout", "splits"))
-    job = Job(tmp_path, **none | {"seed": 0, "protocol": "native", "train": {}}, placement={"num_processes": 2})
+    none = dict.fromkeys(field.name for field in dataclasses.fields(Job))
+    job = Job(**none | {"folder": tmp_path, "placement": {"num_processes": 2}})
     monkeypatch.setenv("RANK", "1")
     with job.phase("train"):
         job.step(1, 2, loss=1.0)

@@ -1,0 +1,113 @@
+"""Checkpoints of a run: written by its library, whole once they are sealed, the last two kept.
+
+One is a folder `checkpoint-STEP`, sealed by `checkpoint.json`: the size and CRC-32 of each file in it. What a kill or a
+full disk cut short has no seal, and what a disk spoiled does not fit it: the one before is taken instead.
+Standard library only: this runs in every library's environment.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+KEPT = 2
+SEAL = "checkpoint.json"
+
+
+class Checkpoints:
+    """The checkpoints in `folder`, one every so many `steps` or `seconds` (neither: none are made).
+
+    `event` reports what becomes of them. A recipe asks `newest` where to go on, and then after each step `due`.
+    """
+
+    def __init__(
+        self, folder: Path, event: Callable[..., None], steps: int | None = None, seconds: float | None = None
+    ):
+        self.folder, self.event, self.steps, self.seconds = folder, event, steps, seconds
+        self.began = self.last = time.monotonic()
+
+    def newest(self) -> Path | None:
+        """Return the newest checkpoint that is whole, and begin to count the time of training; others are removed."""
+        found = sorted(self.folder.glob("checkpoint-*"), key=step_of, reverse=True)
+        self.began = self.last = time.monotonic()
+        for folder in found:
+            if not (problem := spoiled(folder)):
+                seconds = json.loads((folder / SEAL).read_text(encoding="utf-8"))["seconds"]
+                self.began -= seconds
+                self.event("resumed", step=step_of(folder), seconds=seconds)
+                return folder
+            self.event("checkpoint_refused", step=step_of(folder), reason=problem)
+            shutil.rmtree(folder)
+        return None
+
+    def due(self, step: int) -> bool:
+        """Tell whether a checkpoint is to be made after optimiser step `step`, counted from 1."""
+        if self.steps:
+            return step % self.steps == 0
+        return bool(self.seconds) and time.monotonic() - self.last >= self.seconds
+
+    @contextlib.contextmanager
+    def writing(self, step: int) -> Iterator[Path]:
+        """Yield a new empty folder for the library to write into; it is sealed when the block ends well."""
+        folder = self.folder / f"checkpoint-{step}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+            self.seal(folder)
+        except Exception as error:
+            full = shutil.disk_usage(folder).free < 1 << 20
+            shutil.rmtree(folder)
+            if full:  # libraries have words of their own for it, or none
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+            raise
+
+    def seal(self, folder: Path) -> None:
+        """Declare the checkpoint in `folder` whole, and remove those that are older than the one before it."""
+        seal = {"seconds": time.monotonic() - self.began, "files": contents(folder)}
+        part = folder / f".{SEAL}.part"
+        part.write_text(json.dumps(seal), encoding="utf-8")
+        part.replace(folder / SEAL)
+        self.last = time.monotonic()
+        self.event("checkpoint", step=step_of(folder))
+        for old in sorted(self.folder.glob("checkpoint-*"), key=step_of)[:-KEPT]:
+            (old / SEAL).unlink(missing_ok=True)  # first: what is half removed is not whole
+            shutil.rmtree(old)
+
+
+def step_of(folder: Path) -> int:
+    """Return the step that a checkpoint was made after."""
+    return int(folder.name.rpartition("-")[2])
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """Return size in bytes and CRC-32 of each file in a checkpoint, by its path there."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and SEAL not in path.name]
+    return {str(path.relative_to(folder)): [path.stat().st_size, crc32(path)] for path in files}
+
+
+def crc32(path: Path) -> int:
+    checksum = 0
+    with open(path, "rb") as handle:
+        while block := handle.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+def spoiled(folder: Path) -> str | None:
+    """Say what is wrong with a checkpoint; None if it is whole."""
+    try:
+        files = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
+    except FileNotFoundError:
+        return "it was not written to its end"
+    except (ValueError, KeyError):
+        return f"{SEAL} is not what was written"
+    found = contents(folder)
+    wrong = [name for name in files if found.get(name) != files[name]]
+    return f"{wrong[0]} is not what was written" if wrong else None

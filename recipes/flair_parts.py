@@ -1,0 +1,113 @@
+"""Flair's sampler and plugins for what the recipe asks beside the tutorial: order of batches, checkpoints, reports."""
+
+import math
+
+import flair
+import numpy as np
+import torch
+from flair.optim import LinearSchedulerWithWarmup
+from flair.samplers import FlairSampler
+from flair.trainers.plugins import LinearSchedulerPlugin, TrainerPlugin
+
+from recipes.checkpoints import step_of
+from recipes.job import Job
+from recipes.pytorch import Batches
+
+
+class InBatches(FlairSampler):
+    """The rows in the order of the batches that `mini_batch_size` cuts: of like length (controlled: the job's).
+
+    The first epoch is the one given, from a row of it on.
+    """
+
+    def __init__(self, job: Job, lengths: np.ndarray, epoch: int, row: int):
+        self.batches, self.row = Batches(job, lengths), row
+        self.batches.set_epoch(epoch)
+
+    def __iter__(self):
+        yield from self.batches.order()[self.row :].tolist()
+        self.batches.set_epoch(self.batches.epoch + 1)
+        self.row = 0
+
+
+class Checkpoint(TrainerPlugin):
+    """Count the steps, make checkpoints after them, and go on from one.
+
+    Flair's own have no optimizer, and are made at the end of epochs alone: these hold tensors, and are read as such.
+    """
+
+    def __init__(self, job: Job, schedule: LinearSchedulerPlugin, lengths: np.ndarray):
+        super().__init__()
+        self.job, self.schedule, self.newest = job, schedule, job.checkpoints.newest()
+        steps = math.ceil(len(lengths) / job.step_size)  # of an epoch
+        self.step, self.steps = step_of(self.newest) if self.newest else 0, steps * job.train["epochs"]
+        self.epoch, done = divmod(self.step, steps)
+        self.sampler = InBatches(job, lengths, self.epoch, done * job.step_size)
+
+    @TrainerPlugin.hook
+    def before_training_batch(self, **_):
+        if self.newest:  # here, since the loader has drawn a random number by now
+            state = torch.load(self.newest / "state.pt", map_location=flair.device)
+            for part, values in state["parts"].items():
+                self.parts()[part].load_state_dict(values)
+            torch.set_rng_state(state["random"].cpu())
+            if torch.cuda.is_available():
+                torch.cuda.set_rng_state_all([device.cpu() for device in state["random_cuda"]])
+            self.newest = None
+        self.step += 1
+
+    @TrainerPlugin.hook
+    def after_training_batch(self, **_):
+        if self.job.checkpoints.due(self.step):
+            with self.job.checkpoints.writing(self.step) as folder:
+                random = {"random": torch.get_rng_state(), "random_cuda": torch.cuda.get_rng_state_all()}
+                parts = {name: part.state_dict() for name, part in self.parts().items()}
+                torch.save({"parts": parts, **random}, folder / "state.pt")
+
+    def parts(self) -> dict:
+        """Return what has a state, the optimizer before its schedule."""
+        trainer = self.trainer
+        return {"model": trainer.model, "optimizer": trainer.optimizer, "schedule": self.schedule.scheduler}
+
+
+class Report(TrainerPlugin):
+    """Hand the metrics that Flair records on as the job's progress events."""
+
+    def __init__(self, checkpoints: Checkpoint):
+        super().__init__()
+        self.checkpoints, self.job, self.seen = checkpoints, checkpoints.job, dict[str, float]()
+
+    @TrainerPlugin.hook
+    def metric_recorded(self, record):
+        self.seen[record.name[-1]] = record.value  # such as batch_loss, of train/batch_loss
+
+    @TrainerPlugin.hook
+    def after_training_batch(self, **_):
+        step, steps = self.checkpoints.step, self.checkpoints.steps
+        if self.job.controlled or step % 10 == 0 or step in (1, steps):
+            rate = self.trainer.optimizer.param_groups[-1]["lr"]  # of the encoder; the schedule's plugin comes later
+            norm = float(self.seen["gradient_norm"])
+            self.job.step(step, steps, loss=self.seen["batch_loss"], learning_rate=rate, grad_norm=norm)
+
+
+class Controlled(LinearSchedulerPlugin):
+    """Flair's schedule over exactly the steps there are (it rounds otherwise); no decay on biases and LayerNorm.
+
+    And the gradient of the mean over a step's rows: Flair's loss is the sum.
+    """
+
+    @TrainerPlugin.hook
+    def after_setup(self, dataset_size, mini_batch_size, max_epochs, **_):
+        optimizer = self.trainer.optimizer
+        for group in optimizer.param_groups[:]:
+            plain = [parameter for parameter in group["params"] if parameter.dim() == 1]
+            group["params"] = [parameter for parameter in group["params"] if parameter.dim() > 1]
+            optimizer.add_param_group(group | {"params": plain, "weight_decay": 0.0})
+        steps = math.ceil(dataset_size / mini_batch_size) * max_epochs
+        self.scheduler = LinearSchedulerWithWarmup(optimizer, steps, math.ceil(self.warmup_fraction * steps))
+
+    @TrainerPlugin.hook
+    def before_training_optimizer_step(self, batch, **_):
+        for parameter in self.trainer.model.parameters():
+            if parameter.grad is not None:
+                parameter.grad /= len(batch)
