@@ -55,6 +55,7 @@ class Checkpoint(Callback):
     def __init__(self, job: Job, train: SortedDL):
         epoch = math.ceil(len(train) / job.train["accumulate"])  # in steps
         self.job, self.newest, self.steps = job, job.checkpoints.newest(), epoch * job.train["epochs"]
+        self.random = f"random{job.rank}.pth"
         self.step = step_of(self.newest) if self.newest else 0
         epochs, steps = divmod(self.step, epoch)
         self.passing = epochs * len(train) + steps * job.train["accumulate"]  # batches
@@ -72,11 +73,11 @@ class Checkpoint(Callback):
             self.passing -= 1
             if not self.passing:
                 self.learn.load(self.newest / "learner")
-                set_random_states(**torch.load(self.newest / "random.pth", weights_only=False))  # this run wrote it
+                set_random_states(**torch.load(self.newest / self.random, weights_only=False))  # this run wrote it
         elif self.stepped and self.job.checkpoints.due(self.step):
             with self.job.checkpoints.writing(self.step) as folder:
                 self.learn.save(folder / "learner")
-                torch.save(get_random_states(), folder / "random.pth")
+                torch.save(get_random_states(), folder / self.random)
 
 
 class Report(Callback):

@@ -149,7 +149,8 @@ class Job:
     @cached_property
     def checkpoints(self) -> Checkpoints:
         """Where the run goes on after it was cut off."""
-        return Checkpoints(self.folder / "checkpoints", self.event, **self.checkpoint)
+        ranks = int(os.environ.get("WORLD_SIZE", 1))
+        return Checkpoints(self.folder / "checkpoints", self.event, **self.checkpoint, rank=self.rank, ranks=ranks)
 
     @property
     def step_size(self) -> int:
