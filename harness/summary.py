@@ -8,6 +8,8 @@ from typing import Any
 def show(row: dict[str, Any], folder: Path) -> None:
     """Print the figures of a row, where the results are, and the command that repeats the run."""
     title = [row["recipe"], row["data"], row["model"], row["protocol"], row["precision"], f"seed {row['seed']}"]
+    if row.get("placement", "cpu") != "cpu":  # rows of older results have none
+        title.append(f"{row['placement']}, {row['processes']} processes" if row["processes"] > 1 else row["placement"])
     lines = [f"{', '.join(str(part) for part in title if part)}: {row['status']}"]
     if row["status"] == "finished":
         lines += figures(row)
@@ -25,7 +27,7 @@ def figures(row: dict[str, Any]) -> list[str]:
             accuracy, f1, rows = (row[f"{split}.{key}"] for key in ("accuracy", "macro_f1", "rows"))
             lines.append(f"  {name:<9} accuracy {accuracy:.3f}   macro-F1 {f1:.3f}   ({rows:,} rows)")
     for split in ("test", "valid"):
-        if seen := row[f"{split}.seen_in_train"]:
+        if seen := row.get(f"{split}.seen_in_train"):
             lines.append(f"  note      {seen:,} of the {row[f'{split}.rows']:,} {split} texts stand in train too")
     seconds, rate = row["train.seconds"] or 0, row["train.samples_per_second"] or 0
     lines.append(f"  training  {seconds:.1f} s, {rate:,.0f} samples/s, {row['train.rows']:,} rows")

@@ -4,11 +4,9 @@ It is `accelerate launch`, with those arguments. What it adds: which process end
 """
 
 import sys
+import tempfile
 import threading
 from pathlib import Path
-
-from accelerate.commands.launch import launch_command, launch_command_parser
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from recipes.job import Job
 from recipes.worker import die_with_parent, told
@@ -18,12 +16,16 @@ def main(path: str, action: str, *arguments: str) -> int:
     """Run the worker's action in the processes that accelerate starts; return the exit code."""
     threading.Thread(target=die_with_parent, daemon=True).start()
     job = Job.read(Path(path))
-    words = [*arguments, "-m", "recipes.worker", path, action]
-    return told(job, lambda: launch(job, words))
+    with tempfile.TemporaryDirectory() as logs:  # or PyTorch's launcher would leave one behind
+        words = [*arguments, "--log_dir", logs, "-m", "recipes.worker", path, action]
+        return told(job, lambda: launch(job, words))
 
 
 def launch(job: Job, words: list[str]) -> None:
     """Run `accelerate launch` with `words`."""
+    from accelerate.commands.launch import launch_command, launch_command_parser  # here: what is missing is an event
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
     try:
         launch_command(launch_command_parser().parse_args(words))
     except ChildFailedError as failure:
