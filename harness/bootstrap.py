@@ -5,11 +5,27 @@ Standard library only. `enter()` is the first call of train.py and of every scri
 
 import importlib.metadata
 import os
+import re
 import sys
 from pathlib import Path
 
 from harness import environments
 from harness.errors import guarded
+
+SEARCH = "core_optuna"
+
+
+def environment_for(words: list[str]) -> str:
+    """Return the environment that train.py needs for its words: the core, or the core and what they ask for beside."""
+    if searches(words):
+        return SEARCH
+    engines = [f"core_{word.partition('=')[2]}" for word in words if word.startswith("hydra/launcher=")]
+    return next((name for name in engines if name in environments.names()), "core")
+
+
+def searches(words: list[str]) -> bool:
+    """Tell whether the words ask for a search."""
+    return any(re.fullmatch(r"hparams_search=(?!null$).+", word) for word in words)
 
 
 def enter(name: str = "core") -> None:
@@ -34,12 +50,11 @@ def _enter(name: str) -> None:
 
 def suitable(name: str) -> bool:
     """Tell whether the running interpreter has what the environment `name` would have."""
-    here = Path(sys.prefix).resolve()
-    if here == environments.folder_of(name).resolve():
-        return True
-    if name == "core" and here == environments.folder_of("tests").resolve():
-        return True
-    return _installed("finetune-recipes") and all(map(_installed, environments.requirements(name)))
+    here, needed = Path(sys.prefix).resolve(), environments.requirements(name)
+    for ours in environments.names():
+        if here == environments.folder_of(ours).resolve():
+            return set(needed) <= set(environments.requirements(ours))
+    return _installed("finetune-recipes") and all(map(_installed, needed))
 
 
 def _installed(package: str) -> bool:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import warnings
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -20,6 +21,7 @@ from harness.home import ROOT
 
 CONF = ROOT / "conf"
 POOLING = ("mean", "cls")
+EVALUATED = ("valid", "test")
 TEXTS = {
     "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision",
     "main_process_ip",
@@ -35,6 +37,11 @@ class Precision(Enum):
 class OnOom(Enum):
     fail = "fail"
     halve_batch = "halve_batch"
+
+
+class Sampler(Enum):
+    tpe = "tpe"
+    random = "random"
 
 
 @dataclass
@@ -56,6 +63,22 @@ class Limits:
 
 
 @dataclass
+class Sweep:
+    fail_fast: bool = False
+
+
+@dataclass
+class HparamsSearch:
+    name: str = MISSING
+    sampler: Sampler = MISSING
+    seed: int = MISSING
+    trials: int = MISSING
+    metric: str = MISSING
+    space: dict[str, str] | None = None
+    prune: bool = False
+
+
+@dataclass
 class Config:
     """The top level of conf/config.yaml; the groups are open, their files say what they hold."""
 
@@ -70,15 +93,21 @@ class Config:
     env: str = "managed"
     threads: int | None = None
     rerun: bool = False
+    plan: bool = False
     outputs: str = "outputs"
+    evaluate: list[str] = field(default_factory=lambda: list(EVALUATED))
     logger: Any = "none"
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     retries: int = 1
     on_oom: OnOom = OnOom.fail
     limits: Limits = field(default_factory=Limits)
+    sweep: Sweep = field(default_factory=Sweep)
+    hparams_search: Any = field(default_factory=dict)  # HparamsSearch, where one is chosen
 
 
 ConfigStore.instance().store("base", Config)
+# conf/hydra/launcher/ has our defaults of a plugin's choices; that the plugin's own types hold for them is wanted
+warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -91,6 +120,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0], code=2) from None
     check_names(values)
+    check_evaluated(values)
+    place_search(values)
     values["logger"] = loggers_of(values["logger"])
     whole = {f"train.{name}": value for name, value in values["train"].items()}
     whole |= {"threads": values["threads"], "data.max_length": values["data"]["max_length"]}
@@ -135,6 +166,29 @@ def check_names(values: dict[str, Any]) -> None:
         values["data"]["text"] = [str(name) for name in names]
 
 
+def check_evaluated(values: dict[str, Any]) -> None:
+    """Order the splits that a run is measured on, and refuse others: valid is always among them."""
+    chosen = set(values["evaluate"])
+    if "valid" not in chosen or chosen - set(EVALUATED):
+        raise UserError(f"evaluate={values['evaluate']}: there are [valid] and [valid,test].", code=2)
+    values["evaluate"] = [name for name in EVALUATED if name in chosen]
+
+
+def place_search(values: dict[str, Any]) -> None:
+    """Check the search, and take to it what the recipe says of one: that is no part of what a run is."""
+    own = values["recipe"].pop("search", None) or {}
+    if not values["hparams_search"]:
+        return
+    try:
+        typed = OmegaConf.merge(HparamsSearch, values["hparams_search"])
+        search: Any = OmegaConf.to_container(typed, throw_on_missing=True, enum_to_str=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"hparams_search.{error.full_key}: {str(error).splitlines()[0]}", code=2) from None
+    if search["space"] is None:  # what the protocol sets in the recipe's place is not the recipe's
+        search["space"] = {f"recipe.{key}": text for key, text in own.items() if key not in values["protocol"]}
+    values["hparams_search"] = search
+
+
 def loggers_of(value: Any) -> list[str]:
     """Return the loggers that `logger=` names, without `none`."""
     chosen = [str(name) for name in (value if isinstance(value, list) else [value]) if name is not None]
@@ -168,6 +222,26 @@ def quoted(word: str, sweep: bool) -> str:
     text = ",".join("'" + element.strip().replace("'", "\\'") + "'" for element in elements)
     again = f"{key}={text}" if inside is None else f"{key}=[{text}]"
     return again if _parses(again) else word
+
+
+def ranges(words: list[str], sweep: bool) -> dict[str, str]:
+    """Return the keys and ranges among the words of a search's command line.
+
+    Of a sweep's words, lists are its runs, and intervals, which cannot be listed, are ranges.
+    """
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or word.startswith("-"):
+            continue
+        if _parses(word):
+            override = OverridesParser.create().parse_override(word)
+            is_range = override.is_interval_sweep() or (override.is_sweep_override() and not sweep)
+        else:
+            is_range = re.match(r"(interval|tag|range|choice|int)\(", value) is not None  # one with a mistake in it
+        if is_range:
+            found[key] = value
+    return found
 
 
 def _parses(word: str) -> bool:
@@ -248,6 +322,7 @@ def _keys(words: list[str]) -> list[str]:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
+    at_work = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     chosen = []
     for word in words:
@@ -255,7 +330,9 @@ def _keys(words: list[str]) -> list[str]:
         if Path(CONF / group / f"{name}.yaml").is_file():
             chosen.append(word)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return list(_flat(OmegaConf.to_container(compose("config", chosen)), ""))
+        keys = list(_flat(OmegaConf.to_container(compose("config", chosen)), ""))
+    GlobalHydra.instance().hydra = at_work
+    return keys
 
 
 def _flat(values: Any, prefix: str) -> list[str]:

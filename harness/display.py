@@ -19,7 +19,7 @@ PHASES = {
     "evaluate_test": "predicting test",
     "reload_import": "importing again, in a new process",
     "cold_load": "loading the saved model",
-    "inference": "predicting test again",
+    "inference": "predicting again",
 }
 PLAIN_EVERY = 10.0  # seconds between two lines where there is no terminal
 

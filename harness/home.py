@@ -37,6 +37,18 @@ def locked(path: Path, what: str) -> Iterator[None]:
         yield
 
 
+def held(path: Path) -> bool:
+    """Tell whether a process holds the lock on `path`."""
+    try:
+        with open(path) as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
+
+
 @contextlib.contextmanager
 def build_beside(destination: Path, what: str) -> Iterator[Path | None]:
     """Yield an empty folder that becomes `destination` when the block ends well, or None if that exists.

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from recipes.job import log_name
 INTERVAL = 0.2  # seconds between two looks at the worker
 GRACE = 5.0  # seconds between asking it to end and ending it
 OF_A_LAUNCHER = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}  # not of ours
+Judge = Callable[[dict[str, Any]], str | None]  # an event of the worker -> why the run is to end, if it is
 
 
 @dataclass
@@ -45,6 +46,8 @@ class Outcome:
     log_name: str = "log.txt"
     resumed: tuple[int, float] | None = None  # the step it went on from, and the seconds of training before
     transient: bool = False  # it may well end otherwise when tried again
+    judge: Judge | None = None
+    verdict: tuple[str, str] | None = None  # status and reason, where the judge ends the run
 
     @property
     def error(self) -> dict[str, Any] | None:
@@ -53,6 +56,8 @@ class Outcome:
 
     def take(self, event: dict[str, Any]) -> None:
         """Take in one event of the worker."""
+        if self.judge and (reason := self.judge(event)):
+            self.verdict = ("pruned", reason)
         kind = event["event"]
         if kind == "phase_start":
             self.phase = event["name"]
@@ -99,7 +104,7 @@ def work(
                 while process.poll() is None:
                     follow(events, outcome, display, loggers)
                     resident = loggers.resident = monitor.sample(process.pid, outcome.phase)
-                    if over := exceeded(limits, time.monotonic() - start, resident):
+                    if over := outcome.verdict or exceeded(limits, time.monotonic() - start, resident):
                         outcome.end(*over)
                         return
                     with suppress(subprocess.TimeoutExpired):

@@ -3,16 +3,34 @@
 import functools
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
 from harness.monitor import Gpu
 
+_bound: list[int] = []  # where the system cannot bind a process to processors
+
 
 def processors() -> int:
     """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(cores())
+
+
+def cores() -> list[int]:
+    """Return the numbers of the processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return _bound or list(range(os.cpu_count() or 1))
+
+
+def bind(numbers: Sequence[int]) -> None:
+    """Let this process, and those it starts from now on, use these processors alone."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, numbers)
+    else:
+        _bound[:] = numbers
 
 
 @functools.cache

@@ -1,11 +1,18 @@
 """Quality, computed here and nowhere else, with scikit-learn, from the logits a recipe returned."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn import metrics
 
 BINS = 15
+DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {  # of the figures: which way is better
+    "accuracy": "maximize",
+    "macro_f1": "maximize",
+    "weighted_f1": "maximize",
+    "log_loss": "minimize",
+    "calibration_error": "minimize",
+}
 
 
 def scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:

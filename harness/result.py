@@ -24,7 +24,8 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
     outcome, environment, working = done.outcome, done.environment, done.working
     if prepared.placed.first:
         check_reload(outcome)
-    figures = quality(prepared, working) if outcome.status == "finished" and prepared.placed.first else {}
+    scored = outcome.status == "finished" and prepared.placed.first
+    figures = quality(prepared, working, config["evaluate"]) if scored else {}
     return {
         "schema": SCHEMA,
         "status": outcome.status,
@@ -58,13 +59,13 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
     }
 
 
-def quality(prepared: "Prepared", working: Path) -> dict[str, float]:
-    """Score the predictions of valid and test; those whose text does not stand in train apart, where some do."""
+def quality(prepared: "Prepared", working: Path, splits: list[str]) -> dict[str, float]:
+    """Score the predictions of `splits`; those whose text does not stand in train apart, where some do."""
     from harness import metrics  # scikit-learn takes most of a second to import: not before it is needed
 
     figures: dict[str, float] = {}
     by_class = {}
-    for name in ("valid", "test"):
+    for name in splits:
         saved = np.load(working / f"predictions_{name}.npz")
         labels, logits = saved["labels"], saved["logits"]
         figures |= {f"{name}.{key}": value for key, value in metrics.scores(labels, logits).items()}

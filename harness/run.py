@@ -2,9 +2,10 @@
 
 import contextlib
 import copy
+import functools
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,42 +14,40 @@ import yaml
 
 from harness import controlled, data, environments, machine, models, placement, progress, result, store, summary
 from harness.errors import UserError, explain
-from harness.launch import Outcome, work
+from harness.launch import Judge, Outcome, work
 from harness.loggers import Loggers
 from harness.monitor import Monitor
 from recipes.job import Split
 
+Show = Callable[[dict[str, Any], Path], None]
 
-def run(config: dict[str, Any], command: str) -> dict[str, Any]:
-    """Do the run that `config` describes, unless it is finished already; return its row."""
-    placed = placement.of(config)
-    if config["protocol"]["name"] == "controlled":
-        controlled.check(config)
-    elif config["precision"] == "auto":
-        config["precision"] = "bf16" if machine.computes_bf16(placed.gpu) else "fp32"
-    placed.accelerate["mixed_precision"] = "bf16" if config["precision"] == "bf16" else "no"
-    prepared = prepare(config, placed)
+
+def run(config: dict[str, Any], command: str, show: Show = summary.show, judge: Judge | None = None) -> dict[str, Any]:
+    """Do the run that `config` describes, unless it is finished already; show its row and folder, return the row."""
+    prepared = prepare(config)
     folder = store.directory(Path(config["outputs"]), prepared.identity)
     with store.claimed(folder):
         row = store.finished(folder)
         if row and not config["rerun"]:
             progress.say("finished already; rerun=true runs it again")
         else:
-            row, folder = worked(config, prepared, folder, command)
-    summary.show(row, folder)
+            row, folder = worked(config, prepared, folder, command, judge)
+    show(row, folder)
     if row["status"] == "interrupted":
         raise KeyboardInterrupt  # a sweep ends with it
     return row
 
 
-def worked(config: dict[str, Any], prepared: "Prepared", folder: Path, command: str) -> tuple[dict[str, Any], Path]:
+def worked(
+    config: dict[str, Any], prepared: "Prepared", folder: Path, command: str, judge: Judge | None
+) -> tuple[dict[str, Any], Path]:
     """Do the run, again where that may help; return its row and where that is."""
     number, config, anew = 1, copy.deepcopy(config), config["rerun"]
     while True:
-        attempted = attempt(config, prepared, store.working(folder, anew), number)
-        if number > config["retries"] or not changed(config, attempted.outcome):
+        attempted = attempt(config, prepared, store.working(folder, anew), number, copy.deepcopy(judge))
+        if number > config["retries"] or not (how := changed(config, attempted.outcome)):
             break
-        progress.say(f"{attempted.outcome.reason}; trying again")
+        progress.say(f"{attempted.outcome.reason}; trying again{how}")
         number, anew = number + 1, False
         if attempted.loggers:
             attempted.loggers.close({"status": attempted.outcome.status})
@@ -59,13 +58,13 @@ def worked(config: dict[str, Any], prepared: "Prepared", folder: Path, command: 
         return row, store.settle(folder, row)
 
 
-def changed(config: dict[str, Any], outcome: Outcome) -> bool:
-    """Tell whether another attempt may end otherwise; out of memory, the batch is halved for it if that is wanted."""
-    train = config["train"]
-    if outcome.status == "out_of_memory" and config["on_oom"] == "halve_batch" and train["batch_size"] % 2 == 0:
+def changed(config: dict[str, Any], outcome: Outcome) -> str | None:
+    """Say how another attempt, which may end otherwise, is to be done; None where there is no hope in one."""
+    train, halves = config["train"], config["recipe"]["pretrained"] and config["on_oom"] == "halve_batch"
+    if outcome.status == "out_of_memory" and halves and train["batch_size"] % 2 == 0:
         train["batch_size"], train["accumulate"] = train["batch_size"] // 2, train["accumulate"] * 2
-        return True
-    return outcome.transient
+        return " with half the batch"
+    return ", once more" if outcome.transient else None
 
 
 @dataclass(frozen=True)
@@ -79,18 +78,19 @@ class Prepared:
     identity: dict[str, Any]
 
 
-def prepare(config: dict[str, Any], placed: placement.Placement) -> Prepared:
-    """Find weights and data, tokenise, and say what the run is.
+def prepare(config: dict[str, Any]) -> Prepared:
+    """Settle placement and precision, find weights and data, tokenise, and say what the run is.
 
     Weights and data count by their content: a file that moved is the same run, one whose bytes changed is another.
     """
+    placed = placement.of(config)
+    if config["protocol"]["name"] == "controlled":
+        controlled.check(config)
+    elif config["precision"] == "auto":
+        config["precision"] = "bf16" if machine.computes_bf16(placed.gpu) else "fp32"
+    placed.accelerate["mixed_precision"] = "bf16" if config["precision"] == "bf16" else "no"
     recipe = config["recipe"]
-    dataset = data.prepare(config["data"])
-    model = models.find(config["model"]) if recipe["pretrained"] else None
-    length = config["data"]["max_length"] or (model.longest if model else 0)
-    if model and length > model.longest:
-        raise UserError(f"data.max_length={length}: {model.name} takes at most {model.longest} tokens.", code=2)
-    tokens = data.tokenise(dataset, model.tokenizer, length) if model else None
+    dataset, model, tokens = found(json.dumps([config["data"], config["model"] if recipe["pretrained"] else None]))
     identity = {
         "schema": result.SCHEMA,
         "recipe": {key: value for key, value in recipe.items() if key not in placement.KEYS},
@@ -103,12 +103,33 @@ def prepare(config: dict[str, Any], placed: placement.Placement) -> Prepared:
         "env": environments.identity(recipe["environment"], config["env"]),
         **placed.identity(),
     }
+    if "test" not in config["evaluate"]:
+        identity["evaluate"] = config["evaluate"]
     if model and tokens:
         chosen = {key: config["model"][key] for key in ("pooling", "dropout")}
         identity["model"] = {"name": model.name, "digest": model.digest, "config": model.config, **chosen}
         train = {key: value for key, value in config["train"].items() if (key, value) != ("accumulate", 1)}
         identity |= {"tokens": tokens.folder.name, "precision": config["precision"], "train": train}
     return Prepared(dataset, model, tokens, placed, identity)
+
+
+@functools.cache
+def found(sections: str) -> tuple[data.Dataset, models.Model | None, data.Tokens | None]:
+    """Return what `data` and `model` (JSON; no model: null) describe; made and checked once for all runs of a sweep."""
+    described, wanted = json.loads(sections)
+    dataset = data.prepare(described)
+    if not wanted:
+        return dataset, None, None
+    model = models.find(wanted)
+    length = described["max_length"] or model.longest
+    if length > model.longest:
+        raise UserError(f"data.max_length={length}: {model.name} takes at most {model.longest} tokens.", code=2)
+    return dataset, model, data.tokenise(dataset, model.tokenizer, length)
+
+
+def directory(config: dict[str, Any]) -> Path:
+    """Return where the run that `config` describes is, or will be."""
+    return store.directory(Path(config["outputs"]), prepare(config).identity)
 
 
 @dataclass
@@ -123,9 +144,11 @@ class Attempt:
     loggers: Loggers | None = None
 
 
-def attempt(config: dict[str, Any], prepared: Prepared, working: Path, number: int) -> Attempt:
+def attempt(
+    config: dict[str, Any], prepared: Prepared, working: Path, number: int, judge: Judge | None = None
+) -> Attempt:
     """Do the run in its working folder; how it ends is told, not raised."""
-    done = Attempt(working, Outcome(), Monitor(), number)
+    done = Attempt(working, Outcome(judge=judge), Monitor(), number)
     try:
         write_job(config, prepared, working)
         done.environment = environments.of(config["recipe"]["environment"], config["env"])
@@ -173,7 +196,7 @@ def uninterrupted() -> Iterator[None]:
 def write_job(config: dict[str, Any], prepared: Prepared, working: Path) -> None:
     """Write what the worker reads (`job.json`) and what people read (`config.yaml`, `data_report.json`)."""
     splits = {}
-    for name in ("train", "valid", "test"):
+    for name in ("train", *config["evaluate"]):  # the worker does not know where the others lie
         splits[name] = {"data": str(prepared.dataset.folder / name)}
         if prepared.tokens:
             splits[name]["tokens"] = str(prepared.tokens.folder / name)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.home import locked
+from harness.home import held, locked
 
 
 def directory(outputs: Path, identity: Mapping[str, Any]) -> Path:
@@ -34,6 +34,24 @@ def claimed(folder: Path) -> Iterator[None]:
     with locked(_beside(folder, "lock"), f"this run ({folder.name})"):
         _recover(folder)
         yield
+
+
+def in_work(folder: Path) -> bool:
+    """Tell whether a process holds the run."""
+    return held(_beside(folder, "lock"))
+
+
+def in_progress(folder: Path) -> Path:
+    """Return the folder that the run works in, or broke off in."""
+    return _beside(folder, "working")
+
+
+def latest(folder: Path) -> tuple[dict[str, Any], float] | None:
+    """Return the row of the last attempt that ended, and when it did (seconds since the epoch)."""
+    for path in (in_progress(folder) / "result.json", folder / "result.json"):  # the first: a repetition that failed
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime
+    return None
 
 
 def finished(folder: Path) -> dict[str, Any] | None:

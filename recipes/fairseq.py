@@ -49,7 +49,7 @@ def finetune(job: Job) -> Predict:
         cfg.checkpoint.no_save_optimizer_state = True
         encoder, head = (arrays(part) for part in (model.encoder, model.classification_heads[HEAD].out_proj))
         weights.write(job, names.to_hugging_face(config, encoder), head)
-        (job.model / CHECKPOINT).parent.mkdir()
+        Path(cfg.checkpoint.save_dir).mkdir(parents=True, exist_ok=True)
         trainer.save_checkpoint(str(job.model / CHECKPOINT), {})
     return predictor(model, task, job)
 

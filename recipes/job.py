@@ -165,6 +165,11 @@ class Job:
         """
         return self.train["accumulate"] * int(os.environ.get("WORLD_SIZE", 1))
 
+    @property
+    def evaluated(self) -> list[str]:
+        """The splits that the run is measured on: valid and test, or valid alone, as in a search."""
+        return [name for name in self.splits if name != "train"]
+
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         """Controlled: return the head's first weight (labels, hidden) and bias (labels), float32."""
         with np.load(self.folder / "head.npz") as head:
@@ -199,7 +204,7 @@ class Job:
         return min(self.step_size, rows - step * self.step_size)
 
     def split(self, name: str) -> Split:
-        """Return the split `train`, `valid` or `test`."""
+        """Return the split `train`, `valid` or, where it is evaluated, `test`."""
         where = self.splits[name]
         return Split(name, Path(where["data"]), Path(where["tokens"]) if "tokens" in where else None)
 

@@ -13,8 +13,10 @@ from recipes.checkpoints import step_of
 from recipes.job import Job
 from recipes.weights.keras import FIRST_POSITION, architecture, to_keras
 
-WEIGHTS, SEEDS = "model.weights.h5", "seeds.npz"  # of a checkpoint
+WEIGHTS, RANDOM = "model.weights.h5", "random.npz"  # of a checkpoint
 BACKEND = keras.config.backend()
+if BACKEND == "torch":
+    import torch
 if BACKEND == "tensorflow":  # its threads and its determinism are settled before its first computation
     import tensorflow as tf
 
@@ -143,14 +145,16 @@ class Report(keras.callbacks.Callback):
     def __init__(self, job: Job, steps: int):
         super().__init__()
         self.job, self.steps, self.accumulate, self.batch = job, steps, job.train["accumulate"], 0
+        self.random_state = None
 
     def restore(self, model: keras.Model) -> int:
         """Load the newest checkpoint, if there is one; return how many batches the training has seen."""
         if folder := self.job.checkpoints.newest():
             model.load_weights(folder / WEIGHTS)  # the optimizer's too
-            with np.load(folder / SEEDS) as seeds:
-                for variable, number in zip(seeds_of(model), seeds, strict=True):
-                    variable.assign(seeds[number])
+            with np.load(folder / RANDOM) as states:
+                self.random_state = states.get("torch")
+                for number, variable in enumerate(seeds_of(model)):
+                    variable.assign(states[str(number)])
             self.batch = step_of(folder) * self.accumulate
         return self.batch
 
@@ -159,6 +163,9 @@ class Report(keras.callbacks.Callback):
             self.data.set_epoch(epoch)
 
     def on_train_batch_begin(self, batch, logs=None):
+        if self.random_state is not None:  # here, since PyTorch's loader has drawn a number by now
+            torch.set_rng_state(torch.from_numpy(self.random_state))
+            self.random_state = None
         step, part = divmod(self.batch, self.accumulate)
         self.batch += 1
         if part == 0:
@@ -177,7 +184,11 @@ class Report(keras.callbacks.Callback):
         if self.job.checkpoints.due(step):
             with self.job.checkpoints.writing(step) as folder:
                 self.model.save_weights(folder / WEIGHTS)
-                np.savez(folder / SEEDS, *map(ops.convert_to_numpy, seeds_of(self.model)))
+                states = {str(number): variable for number, variable in enumerate(seeds_of(self.model))}
+                states = {name: ops.convert_to_numpy(variable) for name, variable in states.items()}
+                if BACKEND == "torch":  # its dropout draws from PyTorch's own generator
+                    states["torch"] = torch.get_rng_state().numpy()
+                np.savez(folder / RANDOM, **states)
 
 
 def seeds_of(model: keras.Model) -> list:

@@ -1,8 +1,9 @@
 """Run one recipe in its library's environment: `python -m recipes.worker JOB.json finetune|reload|hidden`.
 
-`finetune` trains, predicts the valid and test rows and saves; `reload`, in a process of its own, predicts the test
-rows from the saved model alone and says how far the logits are from those before saving. The phases are timed here,
-at the same marks for every library. `hidden` writes the encoder's hidden states before training, for scripts/parity.py.
+`finetune` trains, predicts the valid and test rows and saves; `reload`, in a process of its own, predicts the test rows
+(in a search, which has none, valid's) from the saved model alone and says how far the logits are from those before
+saving. The phases are timed here, at the same marks for every library. `hidden` writes the encoder's hidden states
+before training, for scripts/parity.py.
 """
 
 import importlib
@@ -45,11 +46,11 @@ def told(job: Job, action: Callable[[], None]) -> int:
 
 
 def finetune(job: Job) -> None:
-    """Train, predict valid and test, save the predictions."""
+    """Train, predict the splits that are evaluated, save the predictions."""
     with job.phase("import"):
         recipe = importlib.import_module(f"recipes.{job.recipe}")
     predict = recipe.finetune(job)
-    for name in ("valid", "test"):
+    for name in job.evaluated:
         split = job.split(name)
         with job.phase(f"evaluate_{name}"):
             logits = predict_split(predict, split)
@@ -57,14 +58,15 @@ def finetune(job: Job) -> None:
 
 
 def reload(job: Job) -> None:
-    """Load the saved model, predict the test split again, and report the largest difference of a logit."""
+    """Load the saved model, predict the last split again, and report the largest difference of a logit."""
+    name = job.evaluated[-1]
     with job.phase("reload_import"):
         recipe = importlib.import_module(f"recipes.{job.recipe}")
     with job.phase("cold_load"):
         predict = recipe.load(job)
     with job.phase("inference"):
-        logits = predict_split(predict, job.split("test"))
-    before = np.load(job.folder / "predictions_test.npz")["logits"]
+        logits = predict_split(predict, job.split(name))
+    before = np.load(job.folder / f"predictions_{name}.npz")["logits"]
     job.event("reloaded", max_difference=float(np.abs(logits - before).max()))
 
 

@@ -3,6 +3,7 @@
 harness     what the harness costs: recipe=hf_trainer against the same training with nobody who watches
 loop        what a library costs: each recipe against a bare PyTorch loop
 tutorials   what care brings: each recipe against its library's own tutorial, with the tutorial's settings
+sweep       what a sweep costs beyond its workers, and two one-thread runs at once against one (recipe=hf_trainer)
 """
 
 import argparse
@@ -42,7 +43,7 @@ def main() -> int:
     from harness.config import variants
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("against", choices=["harness", "loop", "tutorials"])
+    parser.add_argument("against", choices=["harness", "loop", "tutorials", "sweep"])
     parser.add_argument("words", nargs="*", metavar="RECIPE | KEY=VALUE", help="recipes (default: all), and overrides")
     parser.add_argument("--pairs", type=int, default=1, help="how many times each runs (default 1)")
     arguments = parser.parse_intermixed_args()
@@ -53,6 +54,10 @@ def main() -> int:
         raise UserError(
             f"no recipe with an encoder is named {', '.join(unknown)}; there are {', '.join(sorted(known))}.", 2
         )
+    if arguments.against == "sweep":
+        for name in names or ["hf_trainer"]:
+            sweep([f"recipe={name}", *overrides], arguments.pairs)
+        return 0
     for words in variants():
         recipe = words[0].partition("=")[2]
         script, environment = beside(arguments.against, recipe)
@@ -88,15 +93,43 @@ def compare(name: str, words: list[str], script: Path, environment: str | None, 
     print(f"{name}: recipe / plain {spread}, outside the worker {statistics.median(outside):.2f} s", flush=True)
 
 
-def ours(words: list[str], outputs: str) -> Measured:
-    """Run train.py."""
+def sweep(words: list[str], pairs: int, runs: int = 4) -> None:
+    """Print what a sweep takes beyond its workers, and how much longer two one-thread runs at once take than one."""
+    seeds = ",".join(map(str, range(runs)))
+    with tempfile.TemporaryDirectory() as outputs:
+        train(["-m", *words, f"seed={runs}", f"outputs={outputs}/first"])  # makes what is missing
+        total, again = (train(["-m", *words, f"seed={seeds}", f"outputs={outputs}/sweep"]) for _ in range(2))
+        rows = [
+            json.loads(path.read_text(encoding="utf-8")) for path in Path(outputs).glob("sweep/*/[!.]*/result.json")
+        ]
+        workers = sum(row["worker.seconds"] for row in rows)
+        beyond = (total - workers) / runs
+        print(f"a sweep of {runs} runs: {total:.1f} s, its workers {workers:.1f} s, beyond them {beyond:.2f} s a run")
+        print(f"the same again: {again:.2f} s, {again / runs:.2f} s a finished run", flush=True)
+        ratios = []
+        for number in range(pairs):
+            one = train([*words, "threads=1", f"seed={number}", f"outputs={outputs}/one"])
+            at_once = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"seed={number},{number + pairs}"]
+            two = train(["-m", *words, "threads=1", *at_once, f"outputs={outputs}/two"])
+            ratios.append(two / one)
+            print(f"one run {one:.1f} s, two at once {two:.1f} s: {ratios[-1]:.3f}", flush=True)
+    print(f"two one-thread runs at once / one: median {statistics.median(ratios):.3f} "
+          f"({min(ratios):.3f} to {max(ratios):.3f})")  # fmt: skip
+
+
+def train(words: list[str]) -> float:
+    """Run train.py; return how many seconds it took."""
     start = time.monotonic()
     python = os.environ["FINETUNE_RECIPES_PYTHON"]
-    command = [python, str(ROOT / "train.py"), f"outputs={outputs}", "rerun=true", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    seconds = time.monotonic() - start
+    done = subprocess.run([python, str(ROOT / "train.py"), *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"train.py failed:\n{done.stderr[-2000:]}{done.stdout[-2000:]}")
+    return time.monotonic() - start
+
+
+def ours(words: list[str], outputs: str) -> Measured:
+    """Run train.py."""
+    seconds = train([f"outputs={outputs}", "rerun=true", *words])
     row = json.loads(result_of(outputs).read_text(encoding="utf-8"))
     figures = (row["train.samples_per_second"], row["test.macro_f1"], row["memory.peak_rss_mb"])
     return Measured(*figures, seconds - row["worker.seconds"])

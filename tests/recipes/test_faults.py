@@ -1,8 +1,10 @@
 """Bad luck: kills, Ctrl-C, limits, full disks. Nothing is lost, no process is left, and the row says what happened."""
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -31,18 +33,36 @@ def test_killed_in_any_phase_and_started_again(runs, recipe, tmp_path):
 
 def test_a_killed_worker_is_a_row_that_says_so(runs, tmp_path):
     process = runs.start("recipe=hf_trainer")
-    runs.wait_for("train", process).kill()
+    for _ in range(2):  # it is tried again once
+        worker = runs.wait_for("train", process)
+        worker.kill()
+        worker.wait()
     said = end(process)
     assert process.returncode == 1
     row = runs.row()
-    assert row["status"] == "failed"
+    assert (row["status"], row["attempts"]) == ("failed", 2)
+    assert "in the phase train" in said
     assert "SIGKILL" in row["reason"]
     assert "in the phase train" in row["reason"]
     assert row["reason"] in said
     assert Path(row["log"]).exists()
     assert gone(tmp_path)
     runs.run("recipe=hf_trainer")
-    assert runs.row()["status"] == "finished"
+    assert (runs.row()["status"], runs.row()["attempts"]) == ("finished", 1)
+
+
+def test_out_of_memory_half_the_batch_twice_as_often_does_the_same_steps(runs, tmp_path):
+    """The limit stands for the memory of a machine on which 64 long texts do not fit, and 32 do."""
+    with open(tmp_path / "long.csv", "w", encoding="utf-8") as handle:
+        handle.write("text,label\n")
+        for number in range(80):
+            handle.write(f"{'nurse on a ward ' * 40}{number},{'ab'[number % 2]}\n")
+    words = ["recipe=torch", "precision=fp32", "data=csv", f"data.train={tmp_path}/long.csv", "data.text=text"]
+    words += ["data.label=label", "data.train_size=64", "data.valid_size=8", "data.test_size=8"]
+    said = runs.run(*words, "train.batch_size=64", "limits.memory_gb=1.8", "on_oom=halve_batch")
+    assert "resident is more than limits.memory_gb=1.8; trying again with half the batch" in said
+    row = runs.row()
+    assert (row["attempts"], row["train.batch_size"], row["train.accumulate"], row["train.steps"]) == (2, 32, 2, 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
@@ -134,6 +154,38 @@ def test_a_full_disk_is_a_clear_row(small_disk, megabytes):
     if megabytes == 60:
         assert runs.row()["status"] == "failed"
         assert "no space left on the device" in runs.row()["reason"].lower()
+
+
+def test_a_disk_that_fills_during_a_checkpoint_costs_neither_those_before_nor_other_runs(small_disk):
+    """Two checkpoints, of about 180 MB each, and the third as it is written are more than the disk has."""
+    disk = small_disk(450)
+    runs, words = (
+        Runs(disk / "outputs"),
+        ["recipe=torch", "precision=fp32", "train.batch_size=16", "checkpoint.every=4"],
+    )
+    runs.run("recipe=tfidf")
+    said = runs.run(*words, code=1)
+    assert "reason    no space left on the device" in said
+    rows = {row["recipe"]: row for row in map(read_row, runs.folders())}
+    assert (rows["torch"]["status"], rows["tfidf"]["status"]) == ("failed", "finished")
+    (seals,) = {folder.name: sorted(folder.glob("checkpoints/*/checkpoint.json")) for folder in runs.folders()
+                if folder.name.startswith("torch")}.values()  # fmt: skip
+    assert [seal.parent.name for seal in seals] == ["checkpoint-4", "checkpoint-8"]
+    subprocess.run(["mount", "-o", "remount,size=1000m", str(disk)], check=True)
+    said = runs.run(*words)
+    assert "going on from the checkpoint of step 8" in said
+
+
+def read_row(folder: Path) -> dict:
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+
+def test_kills_at_random_lose_nothing(tmp_path):
+    """A short version of what `python scripts/faults.py` does with all recipes."""
+    command = [sys.executable, "scripts/faults.py", "recipe=torch,tfidf", "--kills", "8", "--place", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "| all |  |  | 8 | 8 | 0 |"
 
 
 def test_a_full_disk_under_the_caches_is_told(small_disk, runs):

@@ -76,6 +76,10 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
         (["seed"], ["seed"]),
         (["-m", "--cfg", "job"], ["Only one of"]),
         (["recipe=["], ["'['"]),
+        (["experiment=null"], ["experiment=null", "native_search"]),
+        (["evaluate=[test]"], ["evaluate=['test']", "[valid]"]),
+        (["hparams_search.trials=3"], ["hparams_search.trials belongs to hparams_search=tpe"]),
+        (["hparams_search=tpe", "recipe.lerning_rate=interval(1,2)"], ["'recipe.learning_rate'"]),
     ],
 )
 def test_a_wrong_command_line_is_told_in_words_with_exit_code_2(cli, tmp_path, words, said):

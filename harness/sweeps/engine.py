@@ -1,0 +1,84 @@
+"""The engine of a sweep, Hydra's launcher: what it may use of the machine, and how its processes do their runs.
+
+Hydra's own does the runs in our process, one after the other; those of joblib, Ray and submitit have other processes,
+which write what they say to the sweep's `log.txt`. We tell from the files what becomes of their runs.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness import machine, shares
+from harness.home import ROOT, home
+from harness.sweeps.record import Run
+
+
+def kind(launcher: Mapping[str, Any]) -> str:
+    """Return the name of the engine: Basic, Joblib, Ray, Local or Slurm."""
+    return str(launcher["_target_"]).rpartition(".")[2].removesuffix("Launcher")
+
+
+def cores(launcher: Mapping[str, Any]) -> int | None:
+    """Return how many cores of this machine one run may take; None: all that the engine lets it see."""
+    everything = machine.processors()
+    chosen: int | float | None = {
+        "Joblib": lambda: everything // jobs(launcher),
+        "Local": lambda: launcher["cpus_per_task"],
+        "Ray": lambda: launcher["ray"]["remote"].get("num_cpus", 1),
+    }.get(kind(launcher), lambda: None)()
+    return None if chosen is None else min(everything, max(1, int(chosen)))
+
+
+def jobs(launcher: Mapping[str, Any]) -> int:
+    """Return how many jobs joblib runs at once: -1 stands for as many as there are cores, -2 for one less, …"""
+    number = int(launcher["n_jobs"])
+    return number if number > 0 else max(1, machine.processors() + 1 + number)
+
+
+def at_once(launcher: Mapping[str, Any]) -> int | None:
+    """Return how many runs are done at once; None where others than this machine's cores decide it."""
+    if kind(launcher) in ("Ray", "Slurm"):
+        return None
+    fit = machine.processors() // (cores(launcher) or machine.processors())
+    return min(fit, jobs(launcher)) if kind(launcher) == "Joblib" else fit
+
+
+def words(run: Run, launcher: Mapping[str, Any]) -> list[str]:
+    """Return the words that start a run. Where it may come to another machine, `precision=auto` is decided here."""
+    if kind(launcher) not in ("Ray", "Slurm") or not run.like["precision"]:
+        return run.words
+    return [*(word for word in run.words if not word.startswith("precision=")), f"precision={run.like['precision']}"]
+
+
+def hand_on() -> None:
+    """Put into the environment what the processes of an engine need of ours."""
+    os.environ["FINETUNE_RECIPES_HOME"] = str(home())
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
+@contextlib.contextmanager
+def joined(launcher: Mapping[str, Any], sweep: Path, cwd: str) -> Iterator[None]:
+    """Do a run of a sweep in this process: quietly, on its share of the machine, if it is a process of the engine."""
+    if kind(launcher) == "Basic":
+        yield
+        return
+    os.chdir(cwd)
+    if kind(launcher) == "Joblib":
+        threading.Thread(target=end_with_parent, args=[os.getppid()], daemon=True).start()
+    with open(sweep / "log.txt", "a", encoding="utf-8", buffering=1) as log, contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(log))
+        stack.enter_context(contextlib.redirect_stderr(log))
+        if number := cores(launcher):
+            stack.enter_context(shares.hold(number))
+        yield
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process at once when its parent has gone; the worker goes with it."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -1,0 +1,118 @@
+"""The record of a sweep: which runs it has and where their results are, written before the first run starts.
+
+It lies in `OUTPUTS/.sweeps/NAME/sweep.json`; NAME follows from what the runs are, never from the clock, so that the
+same command finds it again.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from harness import config, home, machine, run, store
+from harness.errors import UserError, explain
+
+
+@dataclass
+class Run:
+    """One run of a sweep: the words that make it, its folder below the results', and what it is like (as in its row).
+
+    A run that cannot be started (no such data, a setting out of range) has no folder but a reason and an exit code.
+    """
+
+    words: list[str]
+    folder: str | None
+    like: dict[str, Any]
+    again: bool = False  # rerun=true: also where it is finished
+    reason: str | None = None
+    code: int = 0
+
+
+@dataclass
+class Record:
+    """The runs of a sweep, and the words that it was asked for with.
+
+    `at_once` is how many runs are done at once; None: as the engine sees fit.
+    """
+
+    words: list[str]
+    runs: list[Run]
+    at_once: int | None = 1
+
+    @property
+    def name(self) -> str:
+        """What is swept over, and a digest of what the runs are."""
+        what = sorted(run.folder or " ".join(run.words) for run in self.runs)
+        digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
+        keys = [word.partition("=")[0].rpartition(".")[2].strip("+~") for word in self.varying(self.runs[0])]
+        return "-".join([*keys[:4], digest])
+
+    def varying(self, run: Run) -> list[str]:
+        """Return the words of a run that not all runs have; all its words where there is one run."""
+        common = set.intersection(*(set(run.words) for run in self.runs)) if len(self.runs) > 1 else set()
+        return [word for word in run.words if word not in common]
+
+    def write(self, outputs: Path) -> Path:
+        """Write it below the folder of results; return its folder."""
+        folder = outputs / ".sweeps" / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        store.write_json(folder / "sweep.json", {"schema": 1, **asdict(self)})
+        return folder
+
+    @classmethod
+    def read(cls, folder: Path) -> "Record":
+        values = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
+        return cls(values["words"], [Run(**run) for run in values["runs"]], values["at_once"])
+
+
+def known(outputs: Path) -> list[Path]:
+    """Return the folders of the sweeps there are, the newest last."""
+    found = (outputs / ".sweeps").glob("*/sweep.json")
+    return [path.parent for path in sorted(found, key=lambda path: path.stat().st_mtime)]
+
+
+def described(words: Sequence[str], composed: DictConfig, outputs: Path, threads: int | None = None) -> Run:
+    """Prepare what a run needs, once for all runs that need it, and say where its result is or will be.
+
+    `threads` is how many it will have where it does not say so itself.
+    """
+    task = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    try:
+        values = config.plain(task)
+        prepared = run.prepare(values)
+    except (UserError, OSError) as error:
+        text, code = (str(error), error.code) if isinstance(error, UserError) else (explain(error), 1)
+        return Run(list(words), None, {}, reason=text, code=code)
+    folder = store.directory(Path(values["outputs"]), prepared.identity)
+    like = {
+        "recipe": values["recipe"]["name"],
+        "data": values["data"]["name"],
+        "model": prepared.model.name if prepared.model else None,
+        "precision": prepared.identity["precision"],
+        "protocol": values["protocol"]["name"],
+        "environment": values["recipe"]["environment"] if values["env"] == "managed" else values["env"],
+        "threads": values["threads"] or threads or machine.processors(),
+        "train.rows": prepared.dataset.report["splits"]["train"]["rows"],
+        "train.epochs": values["train"]["epochs"] if prepared.model else None,
+    }
+    return Run(list(words), os.path.relpath(folder, outputs), like, values["rerun"])
+
+
+@contextlib.contextmanager
+def at_work(folder: Path) -> Iterator[None]:
+    """Hold the sweep while its runs are done, for those who look; a second process may do the same sweep beside."""
+    with contextlib.ExitStack() as stack:
+        if not is_at_work(folder):
+            stack.enter_context(home.locked(folder / "lock", "this sweep"))
+        yield
+
+
+def is_at_work(folder: Path) -> bool:
+    """Tell whether a process does the runs of the sweep."""
+    return home.held(folder / "lock")

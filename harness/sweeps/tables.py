@@ -1,0 +1,119 @@
+"""The tables of a sweep: its plan, what runs now, and what has become of it. Plain where there is no terminal."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.sweeps.estimates import Estimate, estimate, finished_rows
+from harness.sweeps.look import Seen
+from harness.sweeps.record import Record
+
+COLOURS = {"finished": "green", "running": "cyan", "waiting": "dim", "not started": "dim"}
+AT_ONCE = {1: "one after the other", None: "as many at once as the engine has room for"}
+
+
+def show(table: Table, text: str) -> None:
+    """Print a table and what sums it up; elsewhere than on a terminal no line is broken or coloured."""
+    console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
+    console.print("", table, "", Text(text), sep="\n")
+
+
+def drawn(head: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in head:
+        table.add_column(name, justify="right" if name in ("macro-F1", "seconds", "time", "disk", "left") else "left",
+                         overflow="fold")  # fmt: skip
+    for row in rows:
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return table
+
+
+def outcome(record: Record, seen: list[Seen]) -> Table:
+    """Return the table at the end of a sweep."""
+    rows = []
+    for one in seen:
+        figures = ["", ""]
+        if one.row:
+            f1, seconds = one.row.get("test.macro_f1"), one.row["worker.seconds"]
+            figures = [f"{f1:.3f}" if f1 is not None else "", f"{seconds:.1f}" if seconds is not None else ""]
+        remark = "from an earlier start" if one.earlier else one.reason
+        rows.append([*label(record, one), *figures, remark])
+    return drawn(["run", "status", "macro-F1", "seconds", ""], rows)
+
+
+def label(record: Record, one: Seen) -> list[str | Text]:
+    return [" ".join(record.varying(one.run)) or "the run", Text(one.status, COLOURS.get(one.status, "red"))]
+
+
+def counts(seen: list[Seen]) -> str:
+    """Return how many runs have which status, in words."""
+    found: dict[str, int] = {}
+    for one in seen:
+        found[one.status] = found.get(one.status, 0) + 1
+    said = ", ".join(f"{number} {status}" for status, number in found.items())
+    return f"{len(seen)} {'run' if len(seen) == 1 else 'runs'}: {said}"
+
+
+def planned(record: Record, seen: list[Seen], outputs: Path) -> tuple[Table, str]:
+    """Return the table of a plan, and its sum in words."""
+    finished, rows, guesses = finished_rows(outputs), [], []
+    todo = [one for one in seen if one.todo]
+    for one in seen:
+        guess = estimate(one.run, finished) if one.todo else None
+        figures = ["unknown", "unknown", "no finished run is like it"] if one.todo else ["", "", one.reason]
+        if guess:
+            guesses.append(guess)
+            figures = [spelled(guess.seconds), f"{guess.megabytes:,.0f} MB", guess.source]
+        rows.append([*label(record, one), *figures])
+    text = f"{counts(seen)}; to do: {len(todo)}"
+    if guesses:
+        seconds = sum(guess.seconds for guess in guesses) / (record.at_once or 1)
+        how = AT_ONCE.get(record.at_once, f"{record.at_once} at once")
+        text += f", about {spelled(seconds)} ({how}) and {sum(guess.megabytes for guess in guesses):,.0f} MB"
+    if unknown := len(todo) - len(guesses):
+        text += f"{', and' if guesses else ','} {unknown} of unknown length"
+    return drawn(["run", "status", "time", "disk", "told from"], rows), text
+
+
+def now(record: Record, seen: list[Seen], outputs: Path) -> tuple[Table, str]:
+    """Return the table of what runs now, and how long the sweep will take, in words."""
+    finished, rows, lefts = finished_rows(outputs), [], []
+    for one in seen:
+        guess = estimate(one.run, finished) if one.status in ("running", "waiting") else None
+        left = time_left(one, guess)
+        if one.status in ("running", "waiting"):
+            lefts.append(left)
+        f1 = one.row.get("test.macro_f1") if one.row else None
+        progress = f"{one.step}/{one.steps} steps" if one.phase == "train" and one.steps else one.phase
+        what = progress if one.status == "running" else one.reason
+        shown = spelled(left) if one.status == "running" and left is not None else ""
+        rows.append([*label(record, one), f"{f1:.3f}" if f1 is not None else "", shown, what])
+    known = [left for left in lefts if left is not None]
+    text = counts(seen)
+    if lefts and record.at_once and len(known) == len(lefts):
+        text += f". About {spelled(max(sum(known) / record.at_once, max(known)))} left"
+    return drawn(["run", "status", "macro-F1", "left", ""], rows), text
+
+
+def time_left(one: Seen, guess: Estimate | None) -> float | None:
+    """Return the seconds that a run still takes: in training from its pace, else from runs like it."""
+    if one.status == "waiting":
+        return guess.seconds if guess else None
+    if one.status != "running":
+        return None
+    if one.phase == "train" and one.pace is not None:
+        return (one.steps - one.step) * one.pace + (guess.after if guess else 0)
+    return max(0.0, guess.seconds - one.seconds) if guess else None
+
+
+def spelled(seconds: float) -> str:
+    """Return a duration as people say it."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,197 @@
+"""Sweeps, as far as no library is needed: the plan, the record, what is seen of runs, estimates, a run's share."""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from dataclasses import fields
+
+import pytest
+import yaml
+from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
+from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
+from support import ROOT
+
+from harness import bootstrap, machine, store
+from harness.sweeps import engine, estimates, look, tables
+from harness.sweeps.record import Record, Run, at_work
+
+TFIDF = ["recipe=tfidf", "data=onet"]
+LIKE = {
+    "recipe": "torch", "model": "minilm", "precision": "fp32", "environment": "hf_trainer", "data": "onet",
+    "threads": 2, "protocol": "native", "train.rows": 1000, "train.epochs": 2,
+}  # fmt: skip
+
+
+def record(*folders):
+    return Record(["-m"], [Run(["recipe=torch", f"seed={n}"], folder, LIKE) for n, folder in enumerate(folders)])
+
+
+def test_a_plan_names_the_runs_and_runs_nothing(cli, tmp_path):
+    done = cli("-m", *TFIDF, "seed=0,1", "recipe.C=1,2", "plan=true")
+    assert done.returncode == 0, done.stderr
+    for words in ("seed=0 recipe.C=1", "seed=0 recipe.C=2", "seed=1 recipe.C=1", "seed=1 recipe.C=2"):
+        assert words in done.stdout
+    assert done.stdout.count("no finished run is like it") == 4
+    assert "4 of unknown length" in done.stdout
+    assert not (tmp_path / "outputs").exists()
+    assert "\x1b" not in done.stdout
+
+
+def test_a_plan_of_one_run(cli, tmp_path):
+    done = cli(*TFIDF, "plan=true")
+    assert "recipe=tfidf" in done.stdout
+    assert "to do: 1" in done.stdout
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_run_that_cannot_be_started_is_told_and_is_the_exit_code(cli):
+    done = cli("-m", *TFIDF, "seed=-1,0", "plan=true")
+    assert done.returncode == 2
+    assert "error: seed=-1: " in done.stderr
+    assert "to do: 1" in done.stdout
+
+
+def test_a_combination_that_does_not_compose_stops_all(cli):
+    done = cli("-m", *TFIDF, "seed=0,one")
+    assert done.returncode == 2
+    assert "seed=one" in done.stderr
+
+
+def test_a_sweep_s_name_follows_from_its_runs_alone(tmp_path):
+    one, other = record("onet/a", "onet/b"), record("onet/b", "onet/a")
+    assert one.name == other.name != record("onet/a", "onet/c").name
+    assert one.name.startswith("seed-")
+    folder = one.write(tmp_path)
+    assert folder == one.write(tmp_path)
+    assert Record.read(folder) == one
+
+
+def test_a_run_counts_as_running_only_while_its_lock_is_held(tmp_path):
+    done, going, dead, failed, left = (tmp_path / "onet" / name for name in ("done", "going", "dead", "failed", "left"))
+    sweep = record("onet/done", "onet/going", "onet/dead", "onet/failed", "onet/left")
+    for folder in (done, going, dead, failed):
+        events = [{"event": "phase_start", "name": "train", "time": time.time() - 10}]
+        events += [{"event": "step", "step": 5, "steps": 20, "time": time.time()}, {"event": "st"}]
+        text = "\n".join(map(json.dumps, events))[:-3]
+        (store.working(folder) / "events.jsonl").write_text(text, encoding="utf-8")
+    store.settle(done, {"status": "finished", "test.macro_f1": 0.5})
+    folder = sweep.write(tmp_path)
+    time.sleep(0.02)
+    store.settle(failed, {"status": "failed", "reason": "it broke\nfor a reason"})
+    with store.claimed(going):
+        with at_work(folder):
+            seen = look.look(folder)
+            assert [one.status for one in seen] == ["finished", "running", "waiting", "failed", "waiting"]
+        assert (seen[1].step, seen[1].steps, seen[1].phase) == (5, 20, "train")
+        assert tables.time_left(seen[1], None) == pytest.approx(30, abs=0.1)
+        assert seen[3].reason == "it broke"
+        assert seen[0].earlier and not seen[3].earlier
+    seen = look.look(folder)
+    assert [one.status for one in seen] == ["finished", "broken off", "broken off", "failed", "not started"]
+    sweep.write(tmp_path)
+    with at_work(folder):
+        assert look.look(folder)[3].status == "waiting", "what failed in an earlier start is to be done again"
+
+
+def row(folder, **changes):
+    values = LIKE | {"worker.seconds": 30.0, "train.seconds": 20.0, "folder": folder, "phase.save.seconds": 1.0}
+    return values | changes
+
+
+def test_an_estimate_is_taken_from_the_runs_most_alike_and_scaled_where_they_did_another_work(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_bytes(b"x" * 3_000_000)
+    run = Run(["recipe=torch"], "onet/a", LIKE)
+    assert estimates.estimate(run, []) is None
+    assert estimates.estimate(run, [row(tmp_path, recipe="fastai"), row(tmp_path, precision="bf16")]) is None
+    rows = [row(tmp_path), row(tmp_path, **{"worker.seconds": 40.0})]
+    others = [row(tmp_path, data="csv", **{"worker.seconds": 1000.0}), row(tmp_path, threads=8)]
+    found = estimates.estimate(run, [*others, *rows])
+    assert (found.seconds, found.runs, found.scaled, found.source) == (35, 2, False, "2 runs")
+    assert found.megabytes == pytest.approx(3)
+    longer = estimates.estimate(Run([], "", LIKE | {"train.epochs": 6}), rows)
+    assert longer.seconds == 35 + 20 * 2, "training alone is scaled"
+    assert longer.source == "2 runs, scaled"
+    assert estimates.estimate(Run([], "", LIKE | {"data": "hub", "train.rows": 500}), rows).seconds == 25
+
+
+def test_durations_are_spelled():
+    assert [tables.spelled(seconds) for seconds in (0, 59.4, 60, 3723)] == ["0 s", "59 s", "1 min 0 s", "1 h 2 min"]
+
+
+def test_the_status_script_tells_of_the_newest_sweep_or_of_the_one_named(tmp_path):
+    script = [sys.executable, str(ROOT / "scripts" / "status.py"), "--outputs", str(tmp_path)]
+    nothing = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert (nothing.returncode, nothing.stderr.startswith("error: there is no sweep in")) == (2, True)
+    old = record("onet/a").write(tmp_path)
+    record("onet/b", "onet/c").write(tmp_path)
+    said = subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    assert "2 runs: 2 not started" in said
+    assert "1 run: 1 not started" in subprocess.run([*script, old.name], capture_output=True, text=True).stdout
+    assert subprocess.run([*script, "nosuch"], capture_output=True, text=True).returncode == 2
+
+
+HOLD = """
+import os, sys
+from harness import machine, shares
+with shares.hold(int(sys.argv[1])):
+    print(*machine.cores(), os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
+    sys.stdin.read()
+"""
+
+
+def holder(tmp_path, cores, gpus):
+    variables = {**os.environ, "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": gpus}
+    command = [sys.executable, "-c", HOLD, str(cores)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=ROOT, env=variables, text=True, **pipes)
+
+
+@pytest.mark.skipif(machine.processors() < 2, reason="one core")
+@pytest.mark.parametrize("gpus", ["0,1,2,3", "7", ""])
+def test_runs_at_once_have_cores_and_gpus_of_their_own_and_what_is_more_waits(tmp_path, gpus):
+    cores = machine.processors() // 2
+    first, second = holder(tmp_path, cores, gpus), holder(tmp_path, cores, gpus)
+    held = [process.stdout.readline().split(" ") for process in (first, second)]
+    assert not set(held[0][:-1]) & set(held[1][:-1])
+    assert len(held[0]) == len(held[1]) == cores + 1
+    visible = sorted(device for words in held for device in words[-1].strip().split(","))
+    assert visible == {"0,1,2,3": ["0", "1", "2", "3"], "7": ["7", "7"], "": ["", ""]}[gpus]
+    third = holder(tmp_path, cores, gpus)
+    assert select.select([third.stdout], [], [], 1)[0] == [], "the third does not wait"
+    first.kill()  # its share is free at once
+    assert third.stdout.readline().split(" ") == held[0]
+    for process in (first, second, third):
+        process.communicate()
+
+
+def test_an_engine_with_an_environment_of_its_own_is_started_in_that():
+    assert bootstrap.environment_for(["-m", "hydra/launcher=ray", "seed=0,1"]) == "core_ray"
+    assert bootstrap.environment_for(["-m", "hydra/launcher=joblib"]) == bootstrap.environment_for([]) == "core"
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted", "cores", "at_once"),
+    [
+        ("joblib", JobLibLauncherConf, 2, 2),
+        ("submitit_local", LocalQueueConf, 2, 2),
+        ("submitit_slurm", SlurmQueueConf, None, None),
+        ("ray", None, 2, None),
+    ],
+)
+def test_an_engine_s_choice_has_keys_that_it_takes_and_a_part_of_the_machine(
+    name, accepted, cores, at_once, monkeypatch
+):
+    values = yaml.safe_load((ROOT / "conf" / "hydra" / "launcher" / f"{name}.yaml").read_text(encoding="utf-8"))
+    if accepted:
+        assert values.keys() <= {field.name for field in fields(accepted)}
+        assert values["_target_"] == accepted._target_
+    monkeypatch.setattr(machine, "processors", lambda: 4)
+    assert engine.cores(values) == cores
+    assert engine.at_once(values) == at_once
+    if name == "joblib":
+        assert (engine.cores(values | {"n_jobs": -1}), engine.at_once(values | {"n_jobs": -1})) == (1, 4)
+        assert (engine.cores(values | {"n_jobs": 9}), engine.at_once(values | {"n_jobs": 9})) == (1, 4)
