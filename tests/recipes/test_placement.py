@@ -34,9 +34,12 @@ SEVERAL = [words for words in VARIANTS if "multi_cpu" in takes(words)]
 
 
 @pytest.mark.parametrize("words", SEVERAL)
-def test_two_processes_with_half_the_batch_train_as_one_and_predict_each_row_once(words, tmp_path, references):
+def test_two_processes_with_half_the_batch_train_as_one_and_predict_each_row_once(
+    words, tmp_path, small_network, references
+):
     """The reference does the same steps in one process; 101 rows do not divide evenly."""
-    comparison = Comparison(tmp_path, [*TWO, "data.test_size=101"], references)
+    model = ["model=path", f"model.path={small_network('bert')}", "data.test_size=101"]
+    comparison = Comparison(tmp_path, [*TWO, *model], references)
     run = comparison.run([*words.split(), "model.dropout=0"], "two")
     row = read(run / "result.json")
     assert (row["placement"], row["processes"], row["train.steps"]) == ("multi_cpu", 2, STEPS)
