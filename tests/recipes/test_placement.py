@@ -85,7 +85,7 @@ def test_a_killed_process_takes_its_siblings_along_and_no_other_run_and_the_row_
 def test_a_killed_launcher_or_parent_leaves_no_process(tmp_path):
     for victim in ("launcher", "parent"):
         runs = Runs(tmp_path / victim)
-        process = runs.start("recipe=torch", "placement=multi_cpu", "train.epochs=50")
+        process = runs.start("recipe=torch", "placement=multi_cpu", "train.epochs=50", "retries=0")
         runs.wait_for("train", process)
         first = rank(0, runs.outputs)
         (first.parent() if victim == "launcher" else process).kill()
