@@ -22,7 +22,10 @@ from harness.home import ROOT
 CONF = ROOT / "conf"
 POOLING = ("mean", "cls")
 EVALUATED = ("valid", "test")
-TEXTS = {"name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision"}
+TEXTS = {
+    "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision",
+    "main_process_ip",
+}  # fmt: skip
 
 
 class Precision(Enum):
@@ -83,6 +86,7 @@ class Config:
     data: Any = MISSING
     model: Any = MISSING
     protocol: Any = MISSING
+    placement: Any = MISSING
     seed: int = 0
     precision: Precision = Precision.auto
     train: Train = field(default_factory=Train)
@@ -121,6 +125,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     values["logger"] = loggers_of(values["logger"])
     whole = {f"train.{name}": value for name, value in values["train"].items()}
     whole |= {"threads": values["threads"], "data.max_length": values["data"]["max_length"]}
+    whole |= {f"placement.{name}": values["placement"].get(name) for name in ("processes", "num_machines")}
     for key, value in whole.items():
         if value is not None and not (isinstance(value, int) and value > 0):
             raise UserError(f"{key}={value}: a whole number above 0 is needed.", code=2)
@@ -142,7 +147,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 def check_names(values: dict[str, Any]) -> None:
     """Make texts of what must be text (Hydra reads `5` as a number), and refuse lists and odd names there."""
-    for group in ("recipe", "data", "model", "protocol"):
+    for group in ("recipe", "data", "model", "protocol", "placement"):
         section = values[group]
         for key in TEXTS & section.keys():
             value = section[key]

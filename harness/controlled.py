@@ -21,10 +21,16 @@ def check(config: dict[str, Any]) -> None:
     config["precision"] = "fp32"
 
 
-def write(folder: Path, config: dict[str, Any], hidden: int, labels: int, lengths: np.ndarray) -> None:
-    """Write head.npz (weight (labels, hidden), bias (labels); float32) and order.npy (int64, (epochs, rows))."""
+def write(
+    folder: Path, config: dict[str, Any], rows_of_step: int, hidden: int, labels: int, lengths: np.ndarray
+) -> None:
+    """Write head.npz (weight (labels, hidden), bias (labels); float32) and order.npy (int64, (epochs, rows)).
+
+    `rows_of_step`: those of one step of the optimiser, in all processes, which have texts of like length.
+    """
     generator = np.random.default_rng(config["seed"])
     weight = generator.normal(0, HEAD_DEVIATION, (labels, hidden)).astype(np.float32)
     np.savez(folder / "head.npz", weight=weight, bias=np.zeros(labels, np.float32))
-    epochs, size = config["train"]["epochs"], config["train"]["batch_size"] * config["train"]["accumulate"]
-    np.save(folder / "order.npy", np.stack([order_of_like_length(lengths, size, generator) for _ in range(epochs)]))
+    epochs = range(config["train"]["epochs"])
+    orders = [order_of_like_length(lengths, rows_of_step, generator) for _ in epochs]
+    np.save(folder / "order.npy", np.stack(orders))

@@ -12,14 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from harness import progress
 from harness.display import Display
 from harness.home import ROOT
 from harness.loggers import Loggers
 from harness.monitor import Monitor
+from harness.placement import Placement
+from recipes.job import log_name
 
 INTERVAL = 0.2  # seconds between two looks at the worker
 GRACE = 5.0  # seconds between asking it to end and ending it
+OF_A_LAUNCHER = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}  # not of ours
 Judge = Callable[[dict[str, Any]], str | None]  # an event of the worker -> why the run is to end, if it is
 
 
@@ -36,11 +41,18 @@ class Outcome:
     parameters: int | None = None
     reload_max_difference: float | None = None
     phase: str | None = None
-    error: dict[str, Any] | None = None
+    errors: dict[int, dict[str, Any]] = field(default_factory=dict)  # by rank, as they came
+    ended: dict[int, int] = field(default_factory=dict)  # by rank: exit codes of several processes, if one ended badly
+    log_name: str = "log.txt"
     resumed: tuple[int, float] | None = None  # the step it went on from, and the seconds of training before
     transient: bool = False  # it may well end otherwise when tried again
     judge: Judge | None = None
     verdict: tuple[str, str] | None = None  # status and reason, where the judge ends the run
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """The first error: of several processes, the others fail for want of that one."""
+        return next(iter(self.errors.values()), None)
 
     def take(self, event: dict[str, Any]) -> None:
         """Take in one event of the worker."""
@@ -64,7 +76,9 @@ class Outcome:
             self.resumed = event["step"], event["seconds"]
             progress.say(f"going on from the checkpoint of step {event['step']}")
         elif kind == "error":
-            self.error = event
+            self.errors.setdefault(event.get("rank", 0), event)
+        elif kind == "ended":
+            self.ended[event["rank"]] = event["exit_code"]
 
     def end(self, status: str, reason: str) -> None:
         """Record that the run did not end well; the first reason stands."""
@@ -76,16 +90,17 @@ def work(
     folder: Path,
     python: Path,
     threads: int,
+    placed: Placement,
     limits: dict[str, float | None],
     outcome: Outcome,
     monitor: Monitor,
     loggers: Loggers,
 ) -> None:
-    """Run the job in `folder` with `python`: fine-tune, then reload the model in a new process."""
+    """Run the job in `folder` with `python`: fine-tune where it is placed, then reload the model in a new process."""
     start = time.monotonic()
     with Display() as display, open(folder / "events.jsonl", "a+", encoding="utf-8") as events:
-        for action in ("finetune", "reload"):
-            with worker(folder, python, action, threads) as process:
+        for action in ("finetune", "reload") if placed.first else ("finetune",):
+            with worker(folder, python, action, threads, placed) as process:
                 while process.poll() is None:
                     follow(events, outcome, display, loggers)
                     resident = loggers.resident = monitor.sample(process.pid, outcome.phase)
@@ -98,20 +113,26 @@ def work(
             outcome.worker_seconds = round(time.monotonic() - start, 3)
             if process.returncode:
                 outcome.end(*diagnose(process.returncode, outcome, folder))
-                said = outcome.error["message"].lower() if outcome.error else ""
-                outcome.transient = process.returncode < 0 or "address already in use" in said
                 return
 
 
 @contextmanager
-def worker(folder: Path, python: Path, action: str, threads: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the worker as the head of a process group of its own; end the group when the block ends.
+def worker(
+    folder: Path, python: Path, action: str, threads: int, placed: Placement | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the worker as the head of a process group of its own; end it and all it started when the block ends.
 
-    The worker holds the other end of a pipe from us, and ends itself when that closes: no worker outlives us.
+    The worker holds the other end of a pipe from us, and ends itself when that closes: no worker outlives us. Of
+    several processes each does.
     """
     command = [str(python), "-m", "recipes.worker", str(folder / "job.json"), action]
-    environment = {
-        **os.environ,
+    environment = {name: value for name, value in os.environ.items() if name not in OF_A_LAUNCHER}
+    if placed and placed.launched and action == "finetune":
+        command[2] = "recipes.ranks"
+        command += placed.arguments(folder)
+        threads = max(1, threads // placed.local_processes)
+    environment |= {
+        **(placed.variables() if placed else {}),
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
@@ -132,7 +153,11 @@ def worker(folder: Path, python: Path, action: str, threads: int) -> Iterator[su
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the worker's group to end, and end it when it does not in time or when we are interrupted again."""
+    """Ask the worker's group to end, and end it when it does not in time or when we are interrupted again.
+
+    The processes of a launcher have groups of their own.
+    """
+    below = children(process.pid)
     try:
         if process.poll() is None:
             _signal(process, signal.SIGTERM)
@@ -140,7 +165,20 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         pass
     _signal(process, signal.SIGKILL)
+    for child in below:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    if process.stdin:
+        process.stdin.close()  # where a launcher died before it could be asked
     process.wait()
+
+
+def children(pid: int) -> list[psutil.Process]:
+    """Return all processes below one."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
@@ -174,17 +212,33 @@ def exceeded(limits: dict[str, float | None], seconds: float, resident: int) -> 
 
 def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
     """Return status and reason for a worker that ended with exit code `code` (negative: by that signal)."""
-    message = outcome.error["message"] if outcome.error else ""
+    who, error = "the worker", outcome.error
+    if outcome.ended:
+        rank = culprit(outcome)
+        who, code, error = f"rank {rank}", outcome.ended[rank], outcome.errors.get(rank)
+        outcome.log_name = log_name(rank)
+    message = error["message"] if error else ""
+    outcome.transient = code < 0 or "address already in use" in message.lower()
     if "no space left" in message.lower() or shutil.disk_usage(folder).free < 1 << 20:
         return "failed", f"no space left on the device ({folder})"
-    if outcome.error:
-        kind = outcome.error["type"]
+    if error:
+        kind = error["type"]
         text = f"{kind}: {message.strip().splitlines()[0] if message.strip() else ''}".rstrip(": ")
         memory = kind in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in message
-        return ("out_of_memory" if memory else "failed"), text
+        return ("out_of_memory" if memory else "failed"), f"{who}: {text}" if outcome.ended else text
     where = f"in the phase {outcome.phase}" if outcome.phase else "between two phases"
     if code < 0:
         name = signal.Signals(-code).name
         hint = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
-        return "failed", f"the worker was killed {where} (by {name}{hint})"
-    return "failed", f"the worker ended {where} with exit code {code}"
+        return "failed", f"{who} was killed {where} (by {name}{hint})"
+    return "failed", f"{who} ended {where} with exit code {code}"
+
+
+def culprit(outcome: Outcome) -> int:
+    """Return the rank that brought down the others: one that ended without a word, or else the first with an error.
+
+    The launcher ends the others by SIGTERM.
+    """
+    silent = [rank for rank, code in outcome.ended.items() if rank not in outcome.errors and code != -signal.SIGTERM]
+    told = [rank for rank in outcome.errors if rank in outcome.ended]
+    return next(iter([*silent, *told, *outcome.ended]))

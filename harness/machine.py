@@ -39,19 +39,29 @@ def describe() -> str:
     gpu = Gpu.open()
     memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
     gpus = ", ".join(gpu.names()) if gpu and gpu.handles else "no GPU"
-    return f"{_processor()}, {processors()} processors, {memory}, {gpus}, {platform.system()} {platform.machine()}"
+    return f"{processor()}, {processors()} processors, {memory}, {gpus}, {platform.system()} {platform.machine()}"
 
 
-def computes_bf16() -> bool:
-    """Tell whether the GPUs, or without any the processor, have instructions for bf16 (elsewhere it is slower)."""
+def gpu_ids() -> list[str]:
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     gpu = Gpu.open()
-    if gpu and gpu.handles:
-        return all(capability >= (8, 0) for capability in gpu.capabilities())
+    every = [str(number) for number in range(len(gpu.handles))] if gpu else []
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None or not every:
+        return every
+    return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+
+
+def computes_bf16(on_gpu: bool) -> bool:
+    """Tell whether the GPUs, or the processor, have instructions for bf16 (elsewhere it is slower)."""
+    if on_gpu:
+        gpu = Gpu.open()
+        return all(capability >= (8, 0) for capability in gpu.capabilities()) if gpu else False
     flags = set(_cpuinfo("flags").split()) | set(_cpuinfo("Features").split())
     return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def _processor() -> str:
+def processor() -> str:
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from harness import bootstrap, config, run, sweeps
+from harness import bootstrap, config, info, run, sweeps
 from harness.errors import UserError, answered, guarded
 from harness.home import ROOT
 from harness.sweeps import engine
@@ -31,6 +31,8 @@ def main() -> int:
     traceback_wanted = os.environ.setdefault("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print its own words and exit; we want the exception
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's stop is as clean as Ctrl-C
+    if "--info" in sys.argv[1:]:  # Hydra's own is still there as --info=all
+        return guarded(info.show)
     words = sorted(sys.argv[1:], key=lambda word: word not in MULTIRUN)  # Hydra takes it before all words or after
     sweep = bool(words) and words[0] in MULTIRUN
     ranges = config.ranges(words, sweep) if bootstrap.searches(words) else {}

@@ -95,6 +95,10 @@ class Gpu:
     def names(self) -> list[str]:
         return [str(self.nvml.nvmlDeviceGetName(handle)) for handle in self.handles]
 
+    def memories(self) -> list[int]:
+        """Return the memory of each device, in bytes."""
+        return [self.nvml.nvmlDeviceGetMemoryInfo(handle).total for handle in self.handles]
+
     def capabilities(self) -> list[tuple[int, int]]:
         """Return the compute capability of each device; bf16 came with 8.0."""
         return [tuple(self.nvml.nvmlDeviceGetCudaComputeCapability(handle)) for handle in self.handles]

@@ -22,20 +22,24 @@ RELOAD_TOLERANCE = 1e-4  # of a logit; the same code on the same machine should 
 def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> dict[str, Any]:
     """Return the row of an attempt at the run of `folder`; metrics.json, with the figures by class, is written too."""
     outcome, environment, working = done.outcome, done.environment, done.working
-    check_reload(outcome)
-    figures = quality(prepared, working, config["evaluate"]) if outcome.status == "finished" else {}
+    if prepared.placed.first:
+        check_reload(outcome)
+    scored = outcome.status == "finished" and prepared.placed.first
+    figures = quality(prepared, working, config["evaluate"]) if scored else {}
     return {
         "schema": SCHEMA,
         "status": outcome.status,
         "reason": outcome.reason,
         "attempts": done.number,
-        "log": str(outcome.log or folder / "log.txt") if outcome.status != "finished" else None,
+        "log": str(outcome.log or folder / outcome.log_name) if outcome.status != "finished" else None,
         "recipe": config["recipe"]["name"],
         "data": config["data"]["name"],
         "model": prepared.model.name if prepared.model else None,
         "protocol": config["protocol"]["name"],
         "precision": prepared.identity["precision"],
         "seed": config["seed"],
+        "placement": prepared.placed.name,
+        "processes": prepared.placed.processes,
         **figures,
         **training(config, prepared, outcome),
         "worker.seconds": outcome.worker_seconds,

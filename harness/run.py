@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from harness import controlled, data, environments, machine, models, progress, result, store, summary
+from harness import controlled, data, environments, machine, models, placement, progress, result, store, summary
 from harness.errors import UserError, explain
 from harness.launch import Judge, Outcome, work
 from harness.loggers import Loggers
@@ -74,23 +74,26 @@ class Prepared:
     dataset: data.Dataset
     model: models.Model | None
     tokens: data.Tokens | None
+    placed: placement.Placement
     identity: dict[str, Any]
 
 
 def prepare(config: dict[str, Any]) -> Prepared:
-    """Settle the precision, find weights and data, tokenise, and say what the run is.
+    """Settle placement and precision, find weights and data, tokenise, and say what the run is.
 
     Weights and data count by their content: a file that moved is the same run, one whose bytes changed is another.
     """
+    placed = placement.of(config)
     if config["protocol"]["name"] == "controlled":
         controlled.check(config)
     elif config["precision"] == "auto":
-        config["precision"] = "bf16" if machine.computes_bf16() else "fp32"
+        config["precision"] = "bf16" if machine.computes_bf16(placed.gpu) else "fp32"
+    placed.accelerate["mixed_precision"] = "bf16" if config["precision"] == "bf16" else "no"
     recipe = config["recipe"]
     dataset, model, tokens = found(json.dumps([config["data"], config["model"] if recipe["pretrained"] else None]))
     identity = {
         "schema": result.SCHEMA,
-        "recipe": recipe,
+        "recipe": {key: value for key, value in recipe.items() if key not in placement.KEYS},
         "data": {"name": config["data"]["name"], "digest": dataset.digest},
         "model": None,
         "protocol": config["protocol"],
@@ -98,6 +101,7 @@ def prepare(config: dict[str, Any]) -> Prepared:
         "seed": config["seed"],
         "threads": config["threads"],
         "env": environments.identity(recipe["environment"], config["env"]),
+        **placed.identity(),
     }
     if "test" not in config["evaluate"]:
         identity["evaluate"] = config["evaluate"]
@@ -106,7 +110,7 @@ def prepare(config: dict[str, Any]) -> Prepared:
         identity["model"] = {"name": model.name, "digest": model.digest, "config": model.config, **chosen}
         train = {key: value for key, value in config["train"].items() if (key, value) != ("accumulate", 1)}
         identity |= {"tokens": tokens.folder.name, "precision": config["precision"], "train": train}
-    return Prepared(dataset, model, tokens, identity)
+    return Prepared(dataset, model, tokens, placed, identity)
 
 
 @functools.cache
@@ -152,7 +156,8 @@ def attempt(
         (working / "packages.txt").write_text(packages, encoding="utf-8")
         threads = config["threads"] or machine.processors()
         done.loggers = loggers(config, prepared, working)
-        work(working, done.environment.python, threads, config["limits"], done.outcome, done.monitor, done.loggers)
+        python, placed = done.environment.python, prepared.placed
+        work(working, python, threads, placed, config["limits"], done.outcome, done.monitor, done.loggers)
         if config["env"] != "managed" and (done.outcome.error or {}).get("type") == "ModuleNotFoundError":
             pins = f"configs/environments/{config['recipe']['environment']}.txt"
             done.outcome.reason = f"{done.outcome.reason} in {config['env']}: install {pins} there, or take env=managed"
@@ -204,6 +209,7 @@ def write_job(config: dict[str, Any], prepared: Prepared, working: Path) -> None
         "protocol": protocol["name"],
         "settings": config["recipe"] | {key: value for key, value in protocol.items() if key != "name"},
         "train": config["train"],
+        "placement": prepared.placed.accelerate,
         "checkpoint": config["checkpoint"],
         "weights": str(model.folder) if model else None,
         "pooling": config["model"]["pooling"] if model else None,
@@ -211,9 +217,12 @@ def write_job(config: dict[str, Any], prepared: Prepared, working: Path) -> None
         "splits": splits,
     }
     store.write_json(working / "job.json", job)
+    prepared.placed.write(working)
     if model and prepared.tokens and protocol["name"] == "controlled":
         train = Split("train", prepared.dataset.folder / "train", prepared.tokens.folder / "train")
-        controlled.write(working, config, model.hidden_size, len(prepared.dataset.labels), train.lengths)
+        train_keys = config["train"]
+        rows_of_step = train_keys["batch_size"] * train_keys["accumulate"] * prepared.placed.processes
+        controlled.write(working, config, rows_of_step, model.hidden_size, len(prepared.dataset.labels), train.lengths)
     report = {**prepared.dataset.report, "tokens": prepared.tokens.report if prepared.tokens else None}
     store.write_json(working / "data_report.json", report)
     text = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True)

@@ -22,6 +22,8 @@ def directory(outputs: Path, identity: Mapping[str, Any]) -> Path:
     model = identity["model"]["name"] if identity["model"] else None
     precision = identity["precision"]
     parts = [identity["recipe"]["name"], model, identity["protocol"]["name"], precision, f"seed{identity['seed']}"]
+    if placed := identity.get("placement"):  # not of one process on the processors
+        parts.append(f"{placed['processes']}{placed['device']}")
     name = "-".join([str(part) for part in parts if part] + [digest[:8]])
     return outputs.expanduser().absolute() / identity["data"]["name"] / name
 

@@ -8,6 +8,8 @@ from typing import Any
 def show(row: dict[str, Any], folder: Path) -> None:
     """Print the figures of a row, where the results are, and the command that repeats the run."""
     title = [row["recipe"], row["data"], row["model"], row["protocol"], row["precision"], f"seed {row['seed']}"]
+    if row.get("placement", "cpu") != "cpu":  # rows of older results have none
+        title.append(f"{row['placement']}, {row['processes']} processes" if row["processes"] > 1 else row["placement"])
     lines = [f"{', '.join(str(part) for part in title if part)}: {row['status']}"]
     if row["status"] == "finished":
         lines += figures(row)

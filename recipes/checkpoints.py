@@ -24,12 +24,20 @@ class Checkpoints:
     """The checkpoints in `folder`, one every so many `steps` or `seconds` (neither: none are made).
 
     `event` reports what becomes of them. A recipe asks `newest` where to go on, and then after each step `due`.
+    Of several processes (`rank` is one of `ranks`) each writes its part, into one folder.
     """
 
     def __init__(
-        self, folder: Path, event: Callable[..., None], steps: int | None = None, seconds: float | None = None
+        self,
+        folder: Path,
+        event: Callable[..., None],
+        steps: int | None = None,
+        seconds: float | None = None,
+        rank: int = 0,
+        ranks: int = 1,
     ):
         self.folder, self.event, self.steps, self.seconds = folder, event, steps, seconds
+        self.rank, self.ranks = rank, ranks
         self.began = self.last = time.monotonic()
 
     def newest(self) -> Path | None:
@@ -43,21 +51,36 @@ class Checkpoints:
                 self.event("resumed", step=step_of(folder), seconds=seconds)
                 return folder
             self.event("checkpoint_refused", step=step_of(folder), reason=problem)
-            shutil.rmtree(folder)
+            if not self.rank:
+                shutil.rmtree(folder)
         return None
 
     def due(self, step: int) -> bool:
         """Tell whether a checkpoint is to be made after optimiser step `step`, counted from 1."""
         if self.steps:
             return step % self.steps == 0
-        return bool(self.seconds) and time.monotonic() - self.last >= self.seconds
+        late = bool(self.seconds) and time.monotonic() - self.last >= self.seconds
+        return late if self.ranks == 1 else self.agreed(step, late)
+
+    def agreed(self, step: int, late: bool) -> bool:
+        """Go by the clock of the first process: it names the next step in a file, which no other has passed by then."""
+        named = self.folder.with_name("checkpoint.due")
+        due = named.exists() and named.read_text(encoding="utf-8") == str(step)
+        if late and not due and not self.rank:
+            part = named.with_suffix(".part")
+            part.write_text(str(step + 1), encoding="utf-8")
+            part.replace(named)
+        return due
 
     @contextlib.contextmanager
     def writing(self, step: int) -> Iterator[Path]:
         """Yield a new empty folder for the library to write into; it is sealed when the block ends well."""
         folder = self.folder / f"checkpoint-{step}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        if self.rank:
+            wait_for(folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
         try:
             yield folder
             self.seal(folder)
@@ -69,7 +92,15 @@ class Checkpoints:
             raise
 
     def seal(self, folder: Path) -> None:
-        """Declare the checkpoint in `folder` whole, and remove those that are older than the one before it."""
+        """Declare the checkpoint in `folder` whole, and remove those that are older than the one before it.
+
+        Of several processes the first does it, when all have come here.
+        """
+        if self.rank:
+            (folder / f"rank{self.rank}").touch()
+            return
+        for rank in range(1, self.ranks):
+            wait_for(folder / f"rank{rank}")
         seal = {"seconds": time.monotonic() - self.began, "files": contents(folder)}
         part = folder / f".{SEAL}.part"
         part.write_text(json.dumps(seal), encoding="utf-8")
@@ -79,6 +110,12 @@ class Checkpoints:
         for old in sorted(self.folder.glob("checkpoint-*"), key=step_of)[:-KEPT]:
             (old / SEAL).unlink(missing_ok=True)  # first: what is half removed is not whole
             shutil.rmtree(old)
+
+
+def wait_for(path: Path) -> None:
+    """Wait until another process has made `path`; when one dies, all are ended."""
+    while not path.exists():
+        time.sleep(0.01)
 
 
 def step_of(folder: Path) -> int:
@@ -104,10 +141,10 @@ def spoiled(folder: Path) -> str | None:
     """Say what is wrong with a checkpoint; None if it is whole."""
     try:
         files = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
+        found = contents(folder)
     except FileNotFoundError:
         return "it was not written to its end"
     except (ValueError, KeyError):
         return f"{SEAL} is not what was written"
-    found = contents(folder)
     wrong = [name for name in files if found.get(name) != files[name]]
     return f"{wrong[0]} is not what was written" if wrong else None

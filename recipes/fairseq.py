@@ -12,10 +12,11 @@ import torch
 from fairseq import checkpoint_utils, options, tasks, utils
 from fairseq.data import data_utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-from fairseq.trainer import Trainer
+from fairseq.distributed.utils import distributed_init
 from fairseq_cli.train import train
 
 from recipes import weights
+from recipes.fairseq_parts import Resumable, place
 from recipes.job import Batch, Hidden, Job, Predict
 from recipes.weights import Weights
 from recipes.weights import fairseq as names
@@ -31,6 +32,8 @@ def finetune(job: Job) -> Predict:
         cfg = configuration(job, config, encoder)
         np.random.seed(cfg.common.seed)
         utils.set_torch_seed(cfg.common.seed)
+        if job.processes > 1:
+            distributed_init(cfg)
         task = tasks.setup_task(cfg.task)
         model = build(task, cfg, names.to_fairseq(config, encoder), job)
         job.event("model", parameters=sum(p.numel() for p in model.parameters()) - names.unused_values(config))
@@ -62,7 +65,7 @@ def configuration(job: Job, config: dict, encoder: Weights):
     words += ["--freeze-word-embeddings"] if settings["freeze_word_embeddings"] else []
     values = {
         "user-dir": USER_DIR, "seed": job.seed % 2**31,  # it adds the epoch, and NumPy's seeds end at 2**32
-        "num-workers": 0, "data-buffer-size": 0, "distributed-world-size": 1,
+        "num-workers": 0, "data-buffer-size": 0, "distributed-world-size": job.processes,
         "log-format": "none", "log-interval": 1 if job.controlled else 10,
         "task": "text_classification", "num-classes": len(job.labels), "pad": pad,
         "vocabulary": len(encoder["embeddings.word_embeddings.weight"]),
@@ -81,31 +84,9 @@ def configuration(job: Job, config: dict, encoder: Weights):
     words += [f"--{name}={value}" for name, value in values.items()]
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
     cfg.common.bf16 = job.precision == "bf16"  # --bf16 would ask for a TPU
+    if job.processes > 1:
+        place(cfg.distributed_training, job)
     return cfg
-
-
-class Resumable(Trainer):
-    """fairseq's Trainer, which makes its checkpoints when the job asks for them, and goes on from one."""
-
-    def epochs(self):
-        """Yield the batches of each epoch there is to do, the first from where the checkpoint is."""
-        job, at = self.task.job, {"epoch": 1, "iterations_in_epoch": 0}
-        if checkpoint := job.checkpoints.newest():
-            at = self.load_checkpoint(str(checkpoint / "checkpoint.pt"), reset_meters=True)["train_iterator"]
-            self.task.updates = self.get_num_updates()
-        for epoch in range(at["epoch"], self.cfg.optimization.max_epoch + 1):
-            self.batches = self.get_train_iterator(epoch, load_dataset=False)
-            if epoch == at["epoch"]:
-                self.batches.load_state_dict(at)
-            yield self.batches
-
-    def train_step(self, samples, raise_oom=False):
-        output, checkpoints = super().train_step(samples, raise_oom), self.task.job.checkpoints
-        if checkpoints.due(self.get_num_updates()):
-            self.consolidate_optimizer()
-            with checkpoints.writing(self.get_num_updates()) as folder:
-                self.save_checkpoint(str(folder / "checkpoint.pt"), {"train_iterator": self.batches.state_dict()})
-        return output
 
 
 def optimizers(job: Job, updates: int) -> dict:

@@ -25,7 +25,7 @@ from fastai.text.data import SortedDL, pad_input
 from torch import nn
 from transformers import AutoConfig, AutoModel
 
-from recipes.fastai_parts import Accumulate, BFloat16, Checkpoint, Report
+from recipes.fastai_parts import Accumulate, BFloat16, Checkpoint, Report, Shared, in_turn
 from recipes.job import Job, Predict, Split
 from recipes.pytorch import Classifier, build, hidden_states, parameter_groups, predictor, save
 
@@ -33,7 +33,7 @@ __all__ = ["finetune", "hidden_states", "load"]
 
 
 def finetune(job: Job) -> Predict:
-    set_seed(job.seed, reproducible=True)
+    set_seed(job.seed + job.rank, reproducible=True)
     settings, epochs = job.settings, job.train["epochs"]
     with job.phase("load_weights"):
         model = build(job)
@@ -42,12 +42,14 @@ def finetune(job: Job) -> Predict:
         padding = model.encoder.config.pad_token_id
         train, valid = loader(job, "train", padding, shuffle=True), loader(job, "valid", padding)
         if job.controlled:
-            orders = [job.order(epoch).tolist() for epoch in range(epochs)]
+            orders = [in_turn(job, epoch) for epoch in range(epochs)]
             train.get_idxs = partial(next, iter(orders))  # asked for once an epoch, cut into batches of `bs`
+        if job.processes > 1:
+            train = Shared(train)
         dls = DataLoaders(train, valid, device=default_device())
     with job.phase("train"):
         checkpoints = Checkpoint(job, train)
-        cbs = [GradientClip(settings["max_grad_norm"]), Accumulate(job, train.n), checkpoints, Report(checkpoints)]
+        cbs = [GradientClip(settings["max_grad_norm"]), Accumulate(job), checkpoints, Report(checkpoints)]
         learn = Learner(
             dls,
             model,
@@ -59,7 +61,7 @@ def finetune(job: Job) -> Predict:
             path=job.model,
             model_dir="fastai",
         )
-        with learn.no_bar(), learn.no_logging():
+        with learn.no_bar(), learn.no_logging(), learn.distrib_ctx(sync_bn=False):  # no-op in one process
             if job.controlled:
                 learn.fit(epochs, cbs=linear_schedule(settings, checkpoints.steps))
             else:

@@ -1,11 +1,14 @@
-"""fastai callbacks beside the tutorial: accumulation, checkpoints, reports, and bf16 on any device."""
+"""fastai beside the tutorial: several processes, accumulation, checkpoints, reports, and bf16 on any device."""
 
 import math
 
+import numpy as np
 import torch
+from accelerate.utils import reduce
 from fastai.basics import Callback, CancelBatchException, CancelValidException, TrainEvalCallback
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.training import GradientAccumulation, GradientClip
+from fastai.distributed import DistributedDL
 from fastai.text.data import SortedDL
 from fastai.torch_core import get_random_states, set_random_states
 from torch import nn
@@ -14,15 +17,31 @@ from recipes.checkpoints import step_of
 from recipes.job import Job
 
 
+class Shared(DistributedDL):
+    """fastai's own, for several processes, on processors too: it sends the order of the rows through a GPU."""
+
+    def _broadcast(self, rows, rank):
+        sent = [rows]
+        torch.distributed.broadcast_object_list(sent, rank)
+        return sent[0]
+
+
+def in_turn(job: Job, epoch: int) -> list[int]:
+    """Controlled: return the rows of an epoch, those of each process together: fastai cuts it into such pieces."""
+    batches, processes = job.batches(epoch), job.processes
+    return np.concatenate([batch for rank in range(processes) for batch in batches[rank::processes]]).tolist()
+
+
 class Accumulate(GradientAccumulation):
     """fastai's, which counts rows, and does the step at the end of an epoch too, where there are fewer."""
 
-    def __init__(self, job: Job, rows: int):
+    def __init__(self, job: Job):
         super().__init__()
-        self.job, self.rows = job, rows
+        self.job, self.rows = job, len(job.split("train"))
 
     def before_batch(self):
-        self.n_acc = self.job.rows_of_step(self.iter // self.job.train["accumulate"], self.rows)
+        rows = self.job.rows_of_step(self.iter // self.job.train["accumulate"], self.rows)
+        self.n_acc = math.ceil(rows / self.job.processes)  # each has as many, one row twice if need be
 
 
 class Checkpoint(Callback):
@@ -36,6 +55,7 @@ class Checkpoint(Callback):
     def __init__(self, job: Job, train: SortedDL):
         epoch = math.ceil(len(train) / job.train["accumulate"])  # in steps
         self.job, self.newest, self.steps = job, job.checkpoints.newest(), epoch * job.train["epochs"]
+        self.random = f"random{job.rank}.pth"
         self.step = step_of(self.newest) if self.newest else 0
         epochs, steps = divmod(self.step, epoch)
         self.passing = epochs * len(train) + steps * job.train["accumulate"]  # batches
@@ -53,11 +73,11 @@ class Checkpoint(Callback):
             self.passing -= 1
             if not self.passing:
                 self.learn.load(self.newest / "learner")
-                set_random_states(**torch.load(self.newest / "random.pth", weights_only=False))  # this run wrote it
+                set_random_states(**torch.load(self.newest / self.random, weights_only=False))  # this run wrote it
         elif self.stepped and self.job.checkpoints.due(self.step):
             with self.job.checkpoints.writing(self.step) as folder:
                 self.learn.save(folder / "learner")
-                torch.save(get_random_states(), folder / "random.pth")
+                torch.save(get_random_states(), folder / self.random)
 
 
 class Report(Callback):
@@ -75,7 +95,7 @@ class Report(Callback):
     def before_step(self):
         step, steps = self.checkpoints.step, self.checkpoints.steps
         if self.job.controlled or step % 10 == 0 or step in (1, steps):
-            loss = sum(self.losses) / self.accumulate.n_acc
+            loss = reduce(sum(self.losses) / self.accumulate.n_acc, "mean")  # of all processes
             norm = nn.utils.get_total_norm([p.grad for p in self.learn.parameters() if p.grad is not None])
             rate = self.opt.hypers[0]["lr"]
             self.job.step(step, steps, loss=loss.item(), learning_rate=rate, grad_norm=norm.item())

@@ -15,12 +15,15 @@ from flair.trainers import ModelTrainer
 from flair.trainers.plugins import LinearSchedulerPlugin
 
 from recipes import weights
-from recipes.flair_parts import Checkpoint, Controlled, Report
+from recipes.flair_parts import Checkpoint, Controlled, Report, place
 from recipes.job import Batch, Hidden, Job, Predict
 from recipes.pytorch import pad
 
 
 def finetune(job: Job) -> Predict:
+    several = job.processes > 1
+    if several:
+        place(job)
     flair.set_seed(job.seed)
     settings = job.settings
     with job.phase("load_weights"):
@@ -49,7 +52,7 @@ def finetune(job: Job) -> Predict:
             job.model / "flair",
             learning_rate=settings["learning_rate"],
             decoder_learning_rate=settings["head_learning_rate"],
-            mini_batch_size=job.step_size,
+            mini_batch_size=job.step_size // job.processes,
             mini_batch_chunk_size=job.train["batch_size"],
             max_epochs=job.train["epochs"],
             epoch=checkpoints.epoch,
@@ -59,7 +62,8 @@ def finetune(job: Job) -> Predict:
             eps=settings["epsilon"],
             fused=True,
             use_amp=job.precision == "bf16",
-            sampler=checkpoints.sampler,
+            sampler=None if several else checkpoints.sampler,  # its own is DistributedSampler
+            multi_gpu=several,
             plugins=[Report(checkpoints), schedule, checkpoints],  # in the order they are called in
             attach_default_scheduler=False,
             create_file_logs=False,
@@ -67,7 +71,7 @@ def finetune(job: Job) -> Predict:
             save_final_model=False,  # below, in a phase of its own
         )
     with job.phase("save"):
-        del classifier.model_card["training_parameters"]["sampler"]  # or the file would hold the corpus too
+        classifier.model_card["training_parameters"].pop("sampler", None)  # or the file would hold the corpus too
         classifier.save(job.model / "flair" / "final-model.pt")
         parts = embeddings.model.state_dict(), classifier.decoder.state_dict()
         weights.write(job, *({name: values.cpu().numpy() for name, values in part.items()} for part in parts))

@@ -1,6 +1,7 @@
 """Flair's sampler and plugins for what the recipe asks beside the tutorial: order of batches, checkpoints, reports."""
 
 import math
+import os
 
 import flair
 import numpy as np
@@ -12,6 +13,19 @@ from flair.trainers.plugins import LinearSchedulerPlugin, TrainerPlugin
 from recipes.checkpoints import step_of
 from recipes.job import Job
 from recipes.pytorch import Batches
+
+
+def place(job: Job) -> None:
+    """Join the processes that accelerate has started, one a GPU, as Flair's launch_distributed does with its own.
+
+    Flair draws the batches itself then, so that nothing can go on within an epoch: no checkpoints are made.
+    """
+    if job.controlled:
+        raise ValueError("protocol=controlled: on several GPUs Flair draws its batches itself; take placement=gpu")
+    job.checkpoint = {}
+    flair.device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(flair.device)
+    torch.distributed.init_process_group("nccl")
 
 
 class InBatches(FlairSampler):

@@ -43,6 +43,7 @@ def finetune(job: Job) -> Predict:
             use_cpu=not torch.cuda.is_available(),
             dataloader_pin_memory=torch.cuda.is_available(),
             remove_unused_columns=False,
+            ddp_find_unused_parameters=False,
             logging_steps=1 if job.controlled else 10,
             logging_first_step=True,
             save_strategy="no",  # `Report` says when
@@ -102,4 +103,6 @@ class InGivenOrder(Trainer):
     def get_train_dataloader(self):
         batches = Batches(self.job, self.train_dataset.split.lengths)
         loader = torch.utils.data.DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
-        return self.accelerator.prepare(loader)
+        loader = self.accelerator.prepare(loader)
+        loader.batch_sampler.set_epoch = batches.set_epoch  # a shard, of several processes, does not hand it on
+        return loader

@@ -13,6 +13,7 @@ or scores itself. Standard library and numpy only: this runs in every library's 
 import contextlib
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,8 @@ class Job:
     labels: list[str]
     protocol: str  # native, or controlled: see `controlled`
     settings: dict[str, Any]  # conf/recipe/NAME.yaml, as resolved; controlled: with the protocol's keys over it
-    train: dict[str, Any]  # what all recipes share: epochs, batch_size, accumulate
+    train: dict[str, Any]  # what all recipes share: epochs, batch_size (of each process), accumulate
+    placement: dict[str, Any]  # the values of an accelerate config file: num_processes, use_cpu, mixed_precision, …
     checkpoint: dict[str, Any]  # how often: {"steps": …}, {"seconds": …}, or nothing for never
     weights: Path | None  # a Hugging Face folder: config.json, model.safetensors, tokenizer.json
     pooling: str | None  # mean (over unpadded positions) or cls
@@ -123,6 +125,16 @@ class Job:
         values = json.loads(path.read_text(encoding="utf-8"))
         values["weights"] = Path(values["weights"]) if values["weights"] else None
         return cls(folder=path.resolve().parent, **values)
+
+    @property
+    def processes(self) -> int:
+        """How many processes share the training, or devices where one process drives them all."""
+        return self.placement["num_processes"]
+
+    @property
+    def rank(self) -> int:
+        """Which of the processes this is. The first one, 0, alone reports, saves and predicts."""
+        return int(os.environ.get("RANK", 0))
 
     @property
     def model(self) -> Path:
@@ -137,12 +149,21 @@ class Job:
     @cached_property
     def checkpoints(self) -> Checkpoints:
         """Where the run goes on after it was cut off."""
-        return Checkpoints(self.folder / "checkpoints", self.event, **self.checkpoint)
+        ranks = int(os.environ.get("WORLD_SIZE", 1))
+        return Checkpoints(self.folder / "checkpoints", self.event, **self.checkpoint, rank=self.rank, ranks=ranks)
 
     @property
     def step_size(self) -> int:
-        """Rows of an optimiser step: of `train.accumulate` batches."""
-        return self.train["batch_size"] * self.train["accumulate"]
+        """Rows of an optimiser step: of `train.accumulate` batches in each process."""
+        return self.train["batch_size"] * self.train["accumulate"] * self.processes
+
+    @property
+    def batches_of_step(self) -> int:
+        """Batches of an optimiser step: `train.accumulate` for each process there is.
+
+        One process that drives several devices has larger ones, for all of them.
+        """
+        return self.train["accumulate"] * int(os.environ.get("WORLD_SIZE", 1))
 
     @property
     def evaluated(self) -> list[str]:
@@ -161,16 +182,16 @@ class Job:
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Controlled: return the rows of train that make each batch of an epoch, counted from 0, in their order.
 
-        `train.accumulate` batches one after the other make an optimiser step.
+        `batches_of_step` one after the other make an optimiser step. Of several processes each takes one in turn.
         """
         return self.cut(self.order(epoch))
 
     def cut(self, order: np.ndarray) -> list[np.ndarray]:
-        """Cut an order of rows into batches: for each optimiser step `train.accumulate` of like size.
+        """Cut an order of rows into batches: for each optimiser step `batches_of_step` of like size.
 
         Where the last step has fewer rows than that, they are repeated, so that it has its batches too.
         """
-        parts = self.train["accumulate"]
+        parts = self.batches_of_step
         steps = [np.resize(rows, max(len(rows), parts)) for rows in self.steps(order)]
         return [part for rows in steps for part in np.array_split(rows, parts)]
 
@@ -188,7 +209,12 @@ class Job:
         return Split(name, Path(where["data"]), Path(where["tokens"]) if "tokens" in where else None)
 
     def event(self, kind: str, **values: Any) -> None:
-        """Append one line to `events.jsonl`: its kind, the time (seconds since the epoch) and `values`."""
+        """Append one line to `events.jsonl`: its kind, the time (seconds since the epoch) and `values`.
+
+        Of several processes the first one does; an error any of them tells.
+        """
+        if self.rank and kind != "error":
+            return
         line = json.dumps({"event": kind, "time": time.time(), **values}) + "\n"
         with open(self.folder / "events.jsonl", "a", encoding="utf-8") as events:
             events.write(line)
@@ -199,7 +225,12 @@ class Job:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Mark a phase: load_weights, build_data, train, save. Its wall and CPU seconds are reported."""
+        """Mark a phase: load_weights, build_data, train, save. Its wall and CPU seconds are reported.
+
+        Of several processes the first one alone goes on from `save`: the others have ended well when they come to it.
+        """
+        if name == "save" and self.rank:
+            sys.exit()
         wall, cpu = time.perf_counter(), _cpu_seconds()
         self.event("phase_start", name=name)
         yield
@@ -220,6 +251,11 @@ def order_of_like_length(lengths: np.ndarray, batch_size: int, generator: np.ran
     full = len(order) // batch_size * batch_size
     batches = generator.permutation(order[:full].reshape(-1, batch_size))
     return np.concatenate([batches.reshape(-1), order[full:]])
+
+
+def log_name(rank: int) -> str:
+    """Return the name of the file with what a process printed."""
+    return f"log.rank{rank}.txt" if rank else "log.txt"
 
 
 def _cpu_seconds() -> float:

@@ -23,13 +23,14 @@ os.environ.setdefault("PJRT_NPROC", os.environ.get("OMP_NUM_THREADS", ""))
 import keras  # noqa: E402
 from keras import ops  # noqa: E402
 
-from recipes.keras_parts import BACKEND, AdamW, Report, WarmupThenLinear, encoder_of, prepare  # noqa: E402
+from recipes.keras_parts import BACKEND, AdamW, Report, WarmupThenLinear, encoder_of, prepare, scope_of  # noqa: E402
 
 
 def finetune(job: Job) -> Predict:
     settings, epochs = job.settings, job.train["epochs"]
     prepare(job)
-    with job.phase("load_weights"):
+    scope = scope_of(job)
+    with job.phase("load_weights"), scope():
         encoder, config = encoder_of(job)
         inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
         hidden = encoder({**inputs, "segment_ids": ops.zeros_like(inputs["token_ids"])})
@@ -46,11 +47,11 @@ def finetune(job: Job) -> Predict:
         job.event("model", parameters=model.count_params())
     with job.phase("build_data"):
         padding = config["pad_token_id"]
-        native = BACKEND == "tensorflow" and not job.controlled
+        native = BACKEND == "tensorflow" and not job.controlled and job.processes == 1
         data = buckets(job, padding) if native else Batches(job, padding)
         accumulate = job.train["accumulate"]
         steps = epochs * len(data) // accumulate
-    with job.phase("train"):
+    with job.phase("train"), scope():
         rising = math.ceil(settings["warmup"] * steps)
         optimizer = AdamW(WarmupThenLinear(settings["learning_rate"], rising, steps, accumulate), job)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -76,7 +77,7 @@ def finetune(job: Job) -> Predict:
         trained = {weight.path: ops.convert_to_numpy(weight) for weight in encoder.weights}
         kernel, bias = head.get_weights()
         weights.write(job, from_keras(config, trained), {"weight": kernel.T, "bias": bias})
-    return predictor(model, padding)
+    return load(job) if job.processes > 1 else predictor(model, padding)  # one device predicts
 
 
 def buckets(job: Job, padding: int):
@@ -98,7 +99,10 @@ def buckets(job: Job, padding: int):
 
 
 class Batches(keras.utils.PyDataset):
-    """The same for JAX and PyTorch; controlled, on all backends: the batches of the job."""
+    """The same for JAX, PyTorch and several devices; controlled, on all backends: the batches of the job.
+
+    Each is for all devices: one that cannot be divided is filled up with rows of no weight.
+    """
 
     def __init__(self, job: Job, padding: int):
         super().__init__()
@@ -124,13 +128,15 @@ class Batches(keras.utils.PyDataset):
         return len(self.rows)
 
     def __getitem__(self, index):
-        rows, accumulate = self.rows[index], self.job.train["accumulate"]
-        inputs = pad([self.split.token_ids[row] for row in rows], self.padding)
-        if accumulate == 1:
+        rows, accumulate, devices = self.rows[index], self.job.train["accumulate"], self.job.processes
+        missing = -len(rows) % devices
+        filled = np.append(rows, rows[:1].repeat(missing))
+        inputs = pad([self.split.token_ids[row] for row in filled], self.padding)
+        if accumulate == devices == 1:
             return inputs, self.split.labels[rows]
         step = self.job.rows_of_step((self.first + index) // accumulate, len(self.split))
-        share = np.full(len(rows), accumulate * len(rows) / max(step, accumulate), np.float32)
-        return inputs, self.split.labels[rows], share  # for the optimizer, which takes the plain mean over batches
+        share = (np.arange(len(filled)) < len(rows)) * np.float32(accumulate * len(filled) / max(step, accumulate))
+        return inputs, self.split.labels[filled], share  # for the optimizer, which takes the plain mean over batches
 
 
 def pad(rows: list[np.ndarray], value: int) -> dict[str, np.ndarray]:

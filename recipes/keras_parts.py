@@ -1,5 +1,6 @@
 """What the Keras recipe needs beside the tutorial: the encoder as Hugging Face has it, optimizer, schedule, reports."""
 
+import contextlib
 import os
 
 import keras
@@ -22,14 +23,33 @@ if BACKEND == "tensorflow":  # its threads and its determinism are settled befor
     tf.config.threading.set_intra_op_parallelism_threads(int(os.environ.get("OMP_NUM_THREADS", 0)))
     tf.config.threading.set_inter_op_parallelism_threads(int(os.environ.get("OMP_NUM_THREADS", 0)))
     tf.config.experimental.enable_op_determinism()
+elif BACKEND == "jax":
+    import jax
 
 
 def prepare(job: Job) -> None:
     """Settle seed, precision, threads and determinism."""
     if job.settings["backend"] != BACKEND:
         raise ValueError(f"recipe.backend={job.settings['backend']}, but in this environment Keras runs on {BACKEND}.")
+    if job.processes > 1 and job.placement["use_cpu"]:  # as many devices, before the first computation
+        if BACKEND == "tensorflow":
+            logical = [tf.config.LogicalDeviceConfiguration()] * job.processes
+            tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
+        else:
+            jax.config.update("jax_num_cpu_devices", job.processes)
     keras.utils.set_random_seed(job.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if job.precision == "bf16" else "float32")
+
+
+def scope_of(job: Job):
+    """Return the scope within which a model is built and trained on all of the job's devices."""
+    if job.processes == 1:
+        return contextlib.nullcontext
+    kind = "cpu" if job.placement["use_cpu"] else "gpu"
+    devices = [f"{kind}:{number}" for number in range(job.processes)]
+    if BACKEND == "tensorflow":
+        return tf.distribute.MirroredStrategy(devices).scope
+    return keras.distribution.DataParallel(devices=devices).scope
 
 
 def encoder_of(job: Job) -> tuple[keras.Model, dict]:
@@ -88,11 +108,16 @@ class AdamW(keras.optimizers.AdamW):
             self.epsilon = self.plain_epsilon * ops.sqrt(unbiased)
         if BACKEND == "tensorflow":  # lists an embedding's gradient token by token, which Keras squares unsummed
             grads = [tf.convert_to_tensor(grad) for grad in grads]
+            # Of several devices the sum, before it is clipped; Keras clips the gradient of each.
+            grads = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads)
         super().apply(grads, trainable_variables)
 
     def _clip_gradients(self, grads):  # those of a whole step come by here alone
         self.norm.assign(ops.sqrt(sum(ops.sum(ops.square(grad)) for grad in grads)))
         return super()._clip_gradients(grads)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):  # TensorFlow's: it is done above
+        return grads_and_vars
 
     def update_step(self, gradient, variable, learning_rate):
         of_head = self._trainable_variables[self._get_variable_index(variable)].path.startswith("head/")

@@ -82,14 +82,17 @@ class TokenIds(torch.utils.data.Dataset):
 
 
 class Batches(torch.utils.data.Sampler):
-    """The rows of each batch: of like length, in another order each epoch (controlled: in the job's order)."""
+    """The rows of each batch: of like length, in another order each epoch (controlled: in the job's order).
+
+    Of several processes each takes one batch in turn; those of one step are of like length too.
+    """
 
     def __init__(self, job: Job, lengths: np.ndarray):
-        self.job, self.lengths, self.batch_size, self.epoch = job, lengths, job.train["batch_size"], 0
-        self.drop_last = False
+        self.job, self.lengths, self.epoch = job, lengths, 0
+        self.drop_last, self.batch_size = False, None  # for accelerate: they differ in size, and none is filled up
 
     def __len__(self):
-        return -(-len(self.lengths) // self.job.step_size) * self.job.train["accumulate"]
+        return -(-len(self.lengths) // self.job.step_size) * self.job.batches_of_step
 
     def __iter__(self):
         yield from (batch.tolist() for batch in self.job.cut(self.order()))
@@ -105,9 +108,9 @@ class Batches(torch.utils.data.Sampler):
         self.epoch = epoch
 
     def rows_of_step(self, batch: int) -> int:
-        """Return the rows of the optimiser step that a batch, counted from 0 in its epoch, is a part of."""
-        accumulate = self.job.train["accumulate"]
-        return max(accumulate, self.job.rows_of_step(batch // accumulate, len(self.lengths)))
+        """Return the rows of the optimiser step that a process's batch, counted from 0 in its epoch, is a part of."""
+        rows = self.job.rows_of_step(batch // self.job.train["accumulate"], len(self.lengths))
+        return max(self.job.batches_of_step, rows)
 
 
 def pad(rows: list[np.ndarray], value: int) -> dict[str, torch.Tensor]:

@@ -18,13 +18,13 @@ __all__ = ["finetune", "hidden_states", "load"]
 
 
 def finetune(job: Job) -> Predict:
-    set_seed(job.seed)
     settings, epochs, accumulate = job.settings, job.train["epochs"], job.train["accumulate"]
     accelerator = Accelerator(
         mixed_precision="bf16" if job.precision == "bf16" else "no",
         gradient_accumulation_steps=accumulate,
         cpu=not torch.cuda.is_available(),
     )
+    set_seed(job.seed, device_specific=True)  # of several processes each has its own dropout
     with job.phase("load_weights"):
         model = build(job)
         model.encoder.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])
@@ -52,12 +52,13 @@ def finetune(job: Job) -> Predict:
         model.train()
         while step < steps:
             epoch, done = divmod(step * accumulate, len(loader))
-            loader.set_epoch(epoch)
+            batches.set_epoch(epoch)
             for number, (inputs, labels) in enumerate(accelerator.skip_first_batches(loader, done), done):
                 with accelerator.accumulate(model):
                     losses = cross_entropy(model(**inputs), labels, reduction="none")
-                    # The batch's part of the mean over its step's rows; backward divides by the number of batches.
-                    accelerator.backward(losses.sum() * accumulate / batches.rows_of_step(number))
+                    # The batch's part of the mean over its step's rows: backward and DDP divide by its batches.
+                    rows = batches.rows_of_step(number)
+                    accelerator.backward(losses.sum() * job.batches_of_step / rows)
                     if accelerator.sync_gradients:
                         norm = accelerator.clip_grad_norm_(model.parameters(), settings["max_grad_norm"])
                     optimizer.step()
@@ -68,7 +69,7 @@ def finetune(job: Job) -> Predict:
                 step, rate = step + 1, schedule.get_last_lr()[0]
                 schedule.step()
                 if step % every == 0 or step in (1, steps):
-                    loss = accelerator.gather_for_metrics(torch.cat(seen)).mean().item()
+                    loss = accelerator.reduce(torch.cat(seen).sum()).item() / rows
                     job.step(step, steps, loss=loss, learning_rate=rate, grad_norm=norm.item())
                 seen.clear()
                 if job.checkpoints.due(step):

@@ -12,25 +12,35 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from recipes.job import Job, Predict, Split
+from recipes.job import Job, Predict, Split, log_name
 
 PREDICT_BATCH = 64
 HIDDEN_ROWS = 32
 
 
 def main(path: str, action: str) -> int:
-    """Run the action; report a failure as an event (and its traceback in the log), and return the exit code."""
+    """Run the action; return the exit code."""
     threading.Thread(target=die_with_parent, daemon=True).start()
     job = Job.read(Path(path))
+    if job.rank:
+        log = os.open(job.folder / log_name(job.rank), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+    return told(job, lambda: {"finetune": finetune, "reload": reload, "hidden": hidden}[action](job))
+
+
+def told(job: Job, action: Callable[[], None]) -> int:
+    """Run `action`; report a failure as an event (and its traceback in the log), and return the exit code."""
     try:
-        {"finetune": finetune, "reload": reload, "hidden": hidden}[action](job)
+        action()
     except Exception as error:
         traceback.print_exc()
-        job.event("error", type=type(error).__name__, message=str(error))
+        job.event("error", rank=job.rank, type=type(error).__name__, message=str(error))
         return 1
     return 0
 

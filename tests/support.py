@@ -5,14 +5,16 @@ import os
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import yaml
 
-from harness import packages
+from harness import monitor, packages
 from harness.config import variants
+from harness.parity import Line
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path.stem for path in (ROOT / "conf" / "recipe").glob("*.yaml"))
@@ -122,3 +124,22 @@ def minilm() -> Path:
     """Return the file of MiniLM's weights."""
     config = yaml.safe_load((ROOT / "conf" / "model" / "minilm.yaml").read_text(encoding="utf-8"))
     return packages.carried(config["package"], f"{config['package_folder']}/model.safetensors", config["sha256"])
+
+
+def devices(monkeypatch, *capabilities):
+    nvml = types.SimpleNamespace(
+        NVMLError=RuntimeError,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: len(capabilities),
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetCudaComputeCapability=lambda handle: capabilities[handle],
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    assert len(monitor.Gpu.open().handles) == len(capabilities)
+
+
+def hold(lines: Sequence[Line], at_least: int = 9) -> None:
+    """See that what was compared is as near as it must be."""
+    assert len(lines) >= at_least
+    failed = [f"{line.what}: {line.found:.2g} is above {line.allowed:g}" for line in lines if not line.holds]
+    assert not failed, "\n".join(failed)

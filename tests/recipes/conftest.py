@@ -1,4 +1,4 @@
-"""Fixtures: small encoders with random weights."""
+"""Fixtures: small encoders with random weights; where runs of the reference are."""
 
 import shutil
 import subprocess
@@ -24,3 +24,11 @@ def small_network(tmp_path):
         return folder
 
     return make
+
+
+@pytest.fixture
+def references(tmp_path_factory):
+    """Where the runs of parity's reference are kept, for all tests and all their processes."""
+    folder = tmp_path_factory.getbasetemp().parent / "references"
+    folder.mkdir(exist_ok=True)
+    return folder

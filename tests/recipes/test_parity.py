@@ -4,23 +4,9 @@ That the same seed gives the same predictions to the bit, test_runs.py holds for
 """
 
 import pytest
-from support import VARIANTS
+from support import VARIANTS, hold
 
 from harness.parity import ROWS, Comparison
-
-
-@pytest.fixture
-def references(tmp_path_factory):
-    """Where the reference's runs are kept, for all tests and all their processes."""
-    folder = tmp_path_factory.getbasetemp().parent / "references"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-def hold(lines):
-    assert len(lines) >= 9
-    failed = [f"{line.what}: {line.found:.2g} is above {line.allowed:g}" for line in lines if not line.holds]
-    assert not failed, "\n".join(failed)
 
 
 @pytest.mark.parametrize("words", VARIANTS)

@@ -1,8 +1,11 @@
 """Checkpoints: whole or not there, two kept, the newest that is whole taken; and what a run's folder keeps of them."""
 
 import errno
+import json
 import os
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -164,3 +167,34 @@ def test_a_finished_run_has_none_and_another_is_done_anew(tmp_path):
 def test_anew_means_without_them(tmp_path):
     attempted(tmp_path / "run", None)
     assert list(store.working(tmp_path / "run", anew=True).iterdir()) == []
+
+
+def two(folder, event, **every):
+    """Return the checkpoints of two processes, as each of them has them."""
+    return [Checkpoints(folder, event, rank=rank, ranks=2, **every) for rank in range(2)]
+
+
+def test_of_two_processes_each_writes_its_part_and_the_first_seals(tmp_path):
+    first, second = two(tmp_path / "checkpoints", Events(), steps=1)
+
+    def write(checkpoints):
+        with checkpoints.writing(1) as folder:
+            time.sleep(0.05 * checkpoints.rank)
+            (folder / f"part{checkpoints.rank}").write_text("x", encoding="utf-8")
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(write, (second, first)))
+    sealed = json.loads((first.newest() / "checkpoint.json").read_text(encoding="utf-8"))
+    assert {"part0", "part1"} <= sealed["files"].keys()
+    assert second.newest() == first.newest()
+
+
+def test_two_processes_go_by_the_clock_of_the_first(tmp_path):
+    first, second = two(tmp_path / "checkpoints", Events(), seconds=60)
+    second.last -= 100
+    assert [one.due(1) for one in (first, second)] == [False, False]
+    first.last -= 100
+    assert [one.due(2) for one in (first, second)] == [False, False]
+    assert [one.due(3) for one in (second, first)] == [True, True]
+    first.last = time.monotonic()
+    assert [one.due(4) for one in (first, second)] == [False, False]

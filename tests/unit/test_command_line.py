@@ -1,10 +1,13 @@
 """The command line: help, every shipped choice, and what is said of a wrong one. All through train.py itself."""
 
+import socket
 import subprocess
 import sys
 
 import pytest
 from support import ROOT
+
+from harness import machine
 
 CHOICES = [
     (group.name, choice.stem)
@@ -35,6 +38,20 @@ def test_help_lists_groups_choices_and_five_examples(cli):
     assert examples.count("python train.py") == 5
 
 
+def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        said = cli("--info", CUDA_VISIBLE_DEVICES="").stdout
+        assert str(listening.getsockname()[1]) in said.split("in use:")[1].splitlines()[0]
+    told = {line[:12].strip(): line[12:] for line in said.splitlines()}
+    assert told["processors"].startswith(f"{machine.processors()} for us")
+    assert "placement=cpu" in told["auto"]
+    assert ("precision=bf16" in told["auto"]) == machine.computes_bf16(on_gpu=False)
+    for name in ("memory", "GPU", "precision", "ports"):
+        assert told[name]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -54,6 +71,8 @@ def test_help_lists_groups_choices_and_five_examples(cli):
         (["protocol=controlled", "recipe=tfidf"], ["recipe=tfidf", "protocol=native"]),
         (["protocol=controlled", "precision=bf16"], ["fp32", "protocol=native"]),
         (["model=path"], ["model.path"]),
+        (["recipe=tfidf", "placement=multi_cpu"], ["placement=multi_cpu", "recipe=tfidf takes cpu"]),
+        (["placement=cpu", "placement.processes=2"], ["placement=multi_cpu"]),
         (["seed"], ["seed"]),
         (["-m", "--cfg", "job"], ["Only one of"]),
         (["recipe=["], ["'['"]),

@@ -1,13 +1,12 @@
 """Words of the command line as people type them, and precision as the machine has it."""
 
 import subprocess
-import sys
-import types
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from support import devices
 
-from harness import config, machine, monitor
+from harness import config, machine
 
 
 @pytest.mark.parametrize(
@@ -36,29 +35,17 @@ def test_other_words_stay(word):
     assert config.quoted(word, sweep=False) in (word, "+a='é'")
 
 
-def devices(monkeypatch, *capabilities):
-    nvml = types.SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlInit=lambda: None,
-        nvmlDeviceGetCount=lambda: len(capabilities),
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetCudaComputeCapability=lambda handle: capabilities[handle],
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    assert len(monitor.Gpu.open().handles) == len(capabilities)
-
-
 @pytest.mark.parametrize(("capabilities", "native"), [([(9, 0)], True), ([(7, 5)], False), ([(9, 0), (7, 0)], False)])
 def test_a_gpu_decides_on_bf16_where_there_is_one(monkeypatch, capabilities, native):
     devices(monkeypatch, *capabilities)
-    assert machine.computes_bf16() is native
+    assert machine.computes_bf16(on_gpu=True) is native
 
 
 @pytest.mark.parametrize(("flags", "native"), [("fma avx512_bf16", True), ("fma avx2", False), ("", False)])
 def test_the_processor_decides_on_bf16_else(monkeypatch, flags, native):
     devices(monkeypatch)
     monkeypatch.setattr(machine, "_cpuinfo", lambda field: flags if field == "flags" else "")
-    assert machine.computes_bf16() is native
+    assert machine.computes_bf16(on_gpu=False) is native
 
 
 def test_the_processor_is_named_as_the_system_names_it():

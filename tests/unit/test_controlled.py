@@ -15,12 +15,11 @@ LENGTHS = np.random.default_rng(1).integers(1, 100, 1003)
 def job(tmp_path):
     """A job of three classes and two epochs, with batches of ten."""
     config = {"seed": 7, "train": {"epochs": 2, "batch_size": 10, "accumulate": 1}}
-    controlled.write(tmp_path, config, hidden=16, labels=3, lengths=LENGTHS)
+    controlled.write(tmp_path, config, 10, hidden=16, labels=3, lengths=LENGTHS)
     values = {"recipe": "nothing", "seed": 7, "precision": "fp32", "labels": ["a", "b", "c"], "settings": {}}
     values |= {"protocol": "controlled", "train": config["train"], "weights": None, "pooling": "mean"}
-    (tmp_path / "job.json").write_text(
-        json.dumps(values | {"dropout": None, "splits": {}, "checkpoint": {}}), encoding="utf-8"
-    )
+    values |= {"placement": {"num_processes": 1}, "dropout": None, "splits": {}, "checkpoint": {}}
+    (tmp_path / "job.json").write_text(json.dumps(values), encoding="utf-8")
     return Job.read(tmp_path / "job.json")
 
 
@@ -73,6 +72,19 @@ def test_the_head_is_small_random_and_the_same_for_the_same_seed(job, tmp_path):
     for seed, same in ((7, True), (8, False)):
         (tmp_path / str(seed)).mkdir()
         config = {"seed": seed, "train": job.train}
-        controlled.write(tmp_path / str(seed), config, hidden=16, labels=3, lengths=LENGTHS)
+        controlled.write(tmp_path / str(seed), config, 10, hidden=16, labels=3, lengths=LENGTHS)
         for name in ("head.npz", "order.npy"):
             assert ((tmp_path / str(seed) / name).read_bytes() == (tmp_path / name).read_bytes()) == same
+
+
+@pytest.mark.parametrize(("processes", "size", "accumulate"), [(2, 5, 1), (5, 1, 2)])
+def test_several_processes_share_the_steps_of_one(job, monkeypatch, processes, size, accumulate):
+    """Each takes a batch in turn; the rows of a step are those that one process would have taken."""
+    steps = job.batches(0)
+    job.train, job.placement = {"epochs": 2, "batch_size": size, "accumulate": accumulate}, {"num_processes": processes}
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    shares, parts = job.batches(0), processes * accumulate
+    assert len(shares) == len(steps) * parts
+    for number, step in enumerate(steps[:-1]):
+        np.testing.assert_array_equal(np.concatenate(shares[parts * number : parts * (number + 1)]), step)
+    assert set(np.concatenate(shares[-parts:])) == set(steps[-1])

@@ -65,6 +65,7 @@ def test_predictions_come_in_the_order_of_the_rows_whatever_the_batches(split, m
 def job(tmp_path):
     values = {"recipe": "nothing", "seed": 0, "precision": "fp32", "labels": [], "settings": {}, "train": {}}
     values |= {"protocol": "native", "weights": None, "pooling": None, "dropout": None, "splits": {}, "checkpoint": {}}
+    values |= {"placement": {"num_processes": 1}}
     (tmp_path / "job.json").write_text(json.dumps(values), encoding="utf-8")
     return Job.read(tmp_path / "job.json")
 

@@ -69,8 +69,10 @@ class TextClassificationTask(SentencePredictionTask):
     def get_batch_iterator(self, dataset, *args, epoch=1, **kwargs):
         if not self.job.controlled:
             return super().get_batch_iterator(dataset, *args, epoch=epoch, **kwargs)
-        batches = self.job.batches(epoch - 1)
-        return iterators.EpochBatchIterator(dataset, dataset.collater, batches, epoch=epoch, disable_shuffling=True)
+        batches, shard = self.job.batches(epoch - 1), {name: kwargs[name] for name in ("num_shards", "shard_id")}
+        return iterators.EpochBatchIterator(
+            dataset, dataset.collater, batches, epoch=epoch, disable_shuffling=True, **shard
+        )
 
     def optimizer_step(self, optimizer, model, update_num):
         self.rate = optimizer.get_lr()  # of this step: the schedule has moved on when the metrics are reduced

@@ -1,0 +1,57 @@
+"""`python train.py --info`: what this machine has for a run, and what the automatic choices take here."""
+
+import contextlib
+
+import psutil
+
+from harness import config, machine, placement
+from harness.monitor import Gpu
+
+
+def show() -> int:
+    """Print processors, memory, GPUs, precisions, ports, and what `placement=auto` and `precision=auto` take."""
+    memory, on_gpu = psutil.virtual_memory(), bool(machine.gpu_ids())
+    native = machine.computes_bf16(on_gpu)
+    lines = [
+        ("processors", f"{machine.processors()} for us, of {psutil.cpu_count()}; {machine.processor()}"),
+        ("memory", f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it available"),
+        *(("GPU", text) for text in gpus()),
+        ("precision", f"fp32, and bf16 {'natively' if native else 'by emulation, which is slower'}"),
+        ("ports", f"{placement.free_port()} is free; in use: {', '.join(map(str, ports())) or 'none'}"),
+        ("auto", f"placement={'gpu' if on_gpu else 'cpu'}, precision={'bf16' if native else 'fp32'}"),
+    ]
+    if on_gpu:
+        others = [name for name in config.choices("recipe") if placement.auto(recipe(name), "managed") == "cpu"]
+        lines.append(("", f"placement=cpu for {', '.join(others)}"))
+    for name, text in lines:
+        print(f"{name:<10}  {text}")
+    return 0
+
+
+def gpus() -> list[str]:
+    """Return name, memory and compute capability of each GPU, and whether we may use it."""
+    gpu, usable = Gpu.open(), machine.gpu_ids()
+    if not gpu or not gpu.handles:
+        return ["none"]
+    told = [
+        f"{number}: {name}, {memory / 2**30:.0f} GiB, compute capability {'.'.join(map(str, capability))}"
+        for number, (name, memory, capability) in enumerate(
+            zip(gpu.names(), gpu.memories(), gpu.capabilities(), strict=True)
+        )
+    ]
+    return [*told, f"for us (CUDA_VISIBLE_DEVICES): {', '.join(usable) or 'none'}"]
+
+
+def recipe(name: str) -> dict:
+    """Return the file of a recipe, as it is resolved without other words."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(OmegaConf.create(config.source("recipe", name)), resolve=True)  # type: ignore
+
+
+def ports() -> list[int]:
+    """Return the ports that somebody listens on; those of other users where the system tells."""
+    with contextlib.suppress(psutil.AccessDenied):
+        found = psutil.net_connections("tcp")
+        return sorted({one.laddr.port for one in found if one.laddr and one.status == psutil.CONN_LISTEN})
+    return []

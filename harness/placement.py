@@ -1,0 +1,151 @@
+"""Where a run is placed: one process or several, on processors or on GPUs, on one machine or several.
+
+`placement=NAME` is a plain accelerate config file, configs/accelerate/NAME.yaml, with the run's own values over it.
+Every recipe goes by that: those that accelerate starts, and one whose library drives several devices from one process.
+"""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness import machine
+from harness.errors import UserError
+from harness.home import ROOT
+
+FILES = ROOT / "configs" / "accelerate"
+KEYS = {
+    "places",
+    "places_of",
+    "elsewhere",
+    "one_process",
+    "cpu_builds",
+}  # of conf/recipe/: what it can, not what a run is
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A placement as resolved. `accelerate`: the values of its accelerate config file."""
+
+    name: str
+    accelerate: dict[str, Any]
+    launched: bool  # by `accelerate launch`, in several processes
+
+    @property
+    def processes(self) -> int:
+        """Processes, or devices of the one process, on all machines together."""
+        return self.accelerate["num_processes"]
+
+    @property
+    def gpu(self) -> bool:
+        return not self.accelerate["use_cpu"]
+
+    @property
+    def machines(self) -> int:
+        return self.accelerate.get("num_machines", 1)
+
+    @property
+    def first(self) -> bool:
+        """Tell whether the first process, which predicts and saves, is on this machine."""
+        return not self.accelerate.get("machine_rank")
+
+    @property
+    def local_processes(self) -> int:
+        """Processes that are started on this machine."""
+        return self.processes // self.machines if self.launched else 1
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes another run of this one: nothing for one process on the processors."""
+        if not self.gpu and self.processes == 1:
+            return {}
+        what = {"device": "gpu" if self.gpu else "cpu", "processes": self.processes}
+        if self.machines > 1:
+            what |= {"machines": self.machines, "machine_rank": self.accelerate["machine_rank"]}
+        return {"placement": what}
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables that show the worker its devices."""
+        if not self.gpu:
+            return {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
+        devices = self.processes // self.machines
+        return {"CUDA_VISIBLE_DEVICES": ",".join(machine.gpu_ids()[:devices]), "ACCELERATE_USE_CPU": "false"}
+
+    def arguments(self, folder: Path) -> list[str]:
+        """Return the arguments of `accelerate launch`, with a port that is free now."""
+        port = [] if self.machines > 1 else ["--main_process_port", str(free_port())]
+        return ["--config_file", str(folder / "accelerate.yaml"), *port]
+
+    def write(self, folder: Path) -> None:
+        """Write the accelerate config file of the run."""
+        text = yaml.safe_dump(self.accelerate, sort_keys=False)
+        (folder / "accelerate.yaml").write_text(text, encoding="utf-8")
+
+
+def of(config: dict[str, Any]) -> Placement:
+    """Return the placement that the configuration asks for; what this machine or the recipe cannot is refused."""
+    chosen, recipe = config["placement"], config["recipe"]
+    name = auto(recipe, config["env"]) if chosen["name"] == "auto" else chosen["name"]
+    values = yaml.safe_load((FILES / f"{name}.yaml").read_text(encoding="utf-8"))
+    values |= {key: value for key, value in chosen.items() if key not in ("name", "processes")}
+    if name not in (takes := places(recipe)):
+        why = f": {recipe['elsewhere']}" if recipe.get("elsewhere") else ""
+        raise UserError(f"placement={name}: recipe={recipe['name']} takes {', '.join(takes)}{why}.", code=2)
+    gpus = len(machine.gpu_ids())
+    if not values["use_cpu"]:
+        check_gpus(config, name, gpus)
+    values["num_processes"] = chosen.get("processes") or (gpus if name == "multi_gpu" else values["num_processes"])
+    placed = Placement(name, values, values["num_processes"] > 1 and not recipe.get("one_process"))
+    check_counts(placed, gpus)
+    return placed
+
+
+def places(recipe: dict[str, Any]) -> list[str]:
+    """Return the placements that a recipe takes; its file in conf/recipe/ says them."""
+    return recipe.get("places", ["cpu"])
+
+
+def auto(recipe: dict[str, Any], env: str) -> str:
+    """Return what `placement=auto` takes here."""
+    able = "gpu" in places(recipe) and not (env == "managed" and of_cpu_build(recipe))
+    return "gpu" if able and machine.gpu_ids() else "cpu"
+
+
+def of_cpu_build(recipe: dict[str, Any]) -> bool:
+    """Tell whether the recipe's own environment has a library without GPU support."""
+    return recipe.get("backend") in recipe.get("cpu_builds", [])
+
+
+def check_gpus(config: dict[str, Any], name: str, gpus: int) -> None:
+    """Refuse a placement on GPUs where there is none, or where the recipe's environment cannot use one."""
+    if not gpus:
+        raise UserError(f"placement={name}: there is no GPU here. Take placement=cpu or multi_cpu.", code=2)
+    if config["env"] == "managed" and of_cpu_build(config["recipe"]):
+        backend = config["recipe"]["backend"]
+        raise UserError(
+            f"placement={name}: recipe.backend={backend} has the CPU build in its own environment.\n"
+            f"Take env=PYTHON of one where {backend} was installed for GPUs, or recipe.backend=torch.",
+            code=2,
+        )
+
+
+def check_counts(placed: Placement, gpus: int) -> None:
+    """Refuse numbers of processes and machines that do not go together, or more GPUs than there are."""
+    processes, machines = placed.processes, placed.machines
+    if processes % machines:
+        raise UserError(
+            f"placement.processes={processes}: not a multiple of placement.num_machines={machines}.", code=2
+        )
+    if placed.accelerate.get("machine_rank", 0) >= machines:
+        rank = placed.accelerate["machine_rank"]
+        raise UserError(f"placement.machine_rank={rank}: {machines} machines are counted from 0.", code=2)
+    if placed.gpu and processes // machines > gpus:
+        raise UserError(f"placement.processes={processes}: GPUs on this machine: {gpus}.", code=2)
+
+
+def free_port() -> int:
+    """Return a port that nobody uses; the system gives each that asks another."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,174 @@
+"""Two processes on the processors: they train as one does, each row is predicted once, and all end with one."""
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from hydra import compose, initialize_config_dir
+from support import ROOT, VARIANTS, Runs, gone, hold, workers
+
+from harness import config, environments, launch, placement
+from harness.parity import ROWS, STEPS, Comparison, read, training_lines
+from recipes.job import Job
+
+TWO = ["placement=multi_cpu", "placement.processes=2", f"train.batch_size={ROWS // 2}"]
+
+
+def composed(*words: str) -> dict:
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        return config.plain(compose("config", list(words)))
+
+
+def takes(words: str) -> list[str]:
+    return placement.places(composed(*words.split())["recipe"])
+
+
+SEVERAL = [words for words in VARIANTS if "multi_cpu" in takes(words)]
+
+
+@pytest.mark.parametrize("words", SEVERAL)
+def test_two_processes_with_half_the_batch_train_as_one_and_predict_each_row_once(
+    words, tmp_path, small_network, references
+):
+    """The reference does the same steps in one process; 101 rows do not divide evenly."""
+    model = ["model=path", f"model.path={small_network('bert')}", "data.test_size=101"]
+    comparison = Comparison(tmp_path, [*TWO, *model], references)
+    run = comparison.run([*words.split(), "model.dropout=0"], "two")
+    row = read(run / "result.json")
+    assert (row["placement"], row["processes"], row["train.steps"]) == ("multi_cpu", 2, STEPS)
+    hold(training_lines(run, comparison.reference(run)), at_least=5)
+    assert row["reload.max_difference"] == 0
+    for name in ("valid", "test"):
+        predicted, data = np.load(run / f"predictions_{name}.npz"), read(run / "job.json")["splits"][name]["data"]
+        np.testing.assert_array_equal(predicted["row_ids"], np.fromfile(f"{data}/row_ids.bin", np.int64))
+        assert predicted["logits"].shape == (len(predicted["labels"]), len(read(run / "job.json")["labels"]))
+        assert np.isfinite(predicted["logits"]).all()
+
+
+def rank(number: int, folder: Path) -> psutil.Process:
+    """Return one of several processes that train below a folder, when it is there."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for process in workers(folder):
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("RANK") == str(number):
+                    return process
+        time.sleep(0.05)
+    raise AssertionError(f"no process of rank {number} in {folder}")
+
+
+def test_a_killed_process_takes_its_siblings_along_and_no_other_run_and_the_row_says_which(tmp_path):
+    killed, other = Runs(tmp_path / "killed"), Runs(tmp_path / "other")
+    words = ["recipe=torch", "placement=multi_cpu", "retries=0"]
+    process, beside = killed.start(*words, "train.epochs=50"), other.start(*words)
+    killed.wait_for("train", process)
+    rank(1, killed.outputs).kill()
+    assert gone(killed.outputs, 10)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    row = killed.row()
+    assert row["reason"].startswith("rank 1 was killed in the phase train (by SIGKILL")
+    assert row["reason"] in said
+    assert Path(row["log"]).name == "log.rank1.txt"
+    assert Path(row["log"]).exists()
+    said, _ = beside.communicate(timeout=300)
+    assert other.row()["status"] == "finished", said
+
+
+def test_a_killed_launcher_or_parent_leaves_no_process(tmp_path):
+    for victim in ("launcher", "parent"):
+        runs = Runs(tmp_path / victim)
+        process = runs.start("recipe=torch", "placement=multi_cpu", "train.epochs=50", "retries=0")
+        runs.wait_for("train", process)
+        first = rank(0, runs.outputs)
+        (first.parent() if victim == "launcher" else process).kill()
+        assert gone(runs.outputs, 10), victim
+        process.communicate(timeout=30)
+
+
+def test_two_machines_share_a_run_and_the_first_leaves_the_result(tmp_path):
+    words = ["recipe=torch", "placement=multi_node", "placement.use_cpu=true", "placement.main_process_ip=127.0.0.1"]
+    words.append(f"placement.main_process_port={placement.free_port()}")
+    both = [Runs(tmp_path / str(number)) for number in range(2)]
+    started = [runs.start(*words, f"placement.machine_rank={number}") for number, runs in enumerate(both)]
+    for process in started:
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+    first, second = (runs.row() for runs in both)
+    assert (first["status"], second["status"]) == ("finished", "finished")
+    assert first["test.accuracy"] > 0.15
+    assert "test.accuracy" not in second
+    assert not (both[1].folders()[0] / "model").exists()
+
+
+SLEEPY = """
+import os, time
+
+def finetune(job):
+    with job.phase("train"):
+        if job.rank == 1:
+            {}
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("raise KeyError('x')", "rank 1: KeyError: 'x'"),
+        ("os._exit(3)", "rank 1 ended in the phase train with exit code 3"),
+        ("os.kill(os.getpid(), 9)", "rank 1 was killed in the phase train (by SIGKILL"),
+    ],
+)
+def test_the_end_of_one_process_is_the_end_of_all_within_10_s_and_told(tmp_path, monkeypatch, end, said):
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    (tmp_path / "recipes" / "sleepy.py").write_text(SLEEPY.format(end), encoding="utf-8")
+    placed = placement.of(composed("recipe=torch", *TWO))
+    job = dict.fromkeys(field.name for field in dataclasses.fields(Job) if field.name != "folder")
+    job |= {"recipe": "sleepy", "placement": placed.accelerate}
+    (tmp_path / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    placed.write(tmp_path)
+    monkeypatch.setattr(launch, "ROOT", tmp_path)
+    outcome, events = launch.Outcome(), tmp_path / "events.jsonl"
+    with launch.worker(tmp_path, environments.ensure("hf_trainer").python, "finetune", 2, placed) as process:
+        while not events.exists() or "train" not in events.read_text(encoding="utf-8"):
+            time.sleep(0.1)
+        began = time.monotonic()
+        process.wait(60)
+        assert gone(tmp_path, 0)
+        assert time.monotonic() - began < 10
+    with open(events, encoding="utf-8") as handle:
+        launch.follow(handle, outcome)
+    _, reason = launch.diagnose(process.returncode, outcome, tmp_path)
+    assert reason.startswith(said)
+    assert ("KeyError" in (tmp_path / outcome.log_name).read_text(encoding="utf-8")) == ("KeyError" in said)
+
+
+COUNT = """
+from accelerate import PartialState
+state = PartialState(cpu=True)
+about = f"{state.process_index} of {state.num_processes}, {state.distributed_type.value}, {state.device.type}"
+print(about, flush=True)
+"""
+
+
+def test_accelerate_takes_the_files_as_they_are(tmp_path):
+    python = environments.ensure("hf_trainer").python
+    files = sorted(placement.FILES.glob("*.yaml"))
+    assert [file.stem for file in files] == sorted({*config.choices("placement")} - {"auto"})
+    load = "import sys; from accelerate.commands.config.config_args import load_config_from_file as load\n"
+    load += "for file in sys.argv[1:]: print(load(file).num_processes)"
+    done = subprocess.run([python, "-c", load, *files], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "1", "2", "2", "2"]
+    (tmp_path / "count.py").write_text(COUNT, encoding="utf-8")
+    for name, said in (("cpu", ["0 of 1, NO, cpu"]), ("multi_cpu", [f"{n} of 2, MULTI_CPU, cpu" for n in range(2)])):
+        command = [python, "-m", "accelerate.commands.launch", "--config_file", placement.FILES / f"{name}.yaml"]
+        done = subprocess.run([*command, tmp_path / "count.py"], capture_output=True, text=True, check=True)
+        assert sorted(done.stdout.splitlines()) == said

@@ -1,0 +1,150 @@
+"""Where a run is placed: the choice, what is refused, what a run is by it, and how a row tells which process failed."""
+
+import dataclasses
+import json
+import socket
+
+import pytest
+from hydra import compose, initialize_config_dir
+from support import RECIPES, devices
+
+from harness import config, launch, machine, placement
+from harness.errors import UserError
+from harness.launch import Outcome
+from recipes.job import Job
+
+
+def placed(*words):
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        return placement.of(config.plain(compose("config", list(words))))
+
+
+@pytest.fixture
+def four_gpus(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    devices(monkeypatch, *[(9, 0)] * 4)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_without_a_gpu_auto_is_one_process_on_the_processors_and_the_same_run_as_ever(monkeypatch, recipe):
+    devices(monkeypatch)
+    chosen = placed(f"recipe={recipe}")
+    assert (chosen.name, chosen.processes, chosen.launched) == ("cpu", 1, False)
+    assert chosen.identity() == {}
+    assert chosen.variables()["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_with_gpus_auto_takes_one_where_the_recipe_can(four_gpus):
+    chosen = placed("recipe=torch")
+    assert (chosen.name, chosen.processes) == ("gpu", 1)
+    assert chosen.variables()["CUDA_VISIBLE_DEVICES"] == "0"
+    assert chosen.identity() == {"placement": {"device": "gpu", "processes": 1}}
+    assert placed("recipe=tfidf").name == "cpu"
+    assert placed("recipe=keras").name == "cpu"  # its own environment has the CPU build
+    assert placed("recipe=keras", "recipe.backend=torch").name == "gpu"
+    assert placed("recipe=keras", "env=current").name == "gpu"
+
+
+def test_several_gpus_are_all_or_as_many_as_asked_for_and_those_that_one_may_use(four_gpus, monkeypatch):
+    assert placed("placement=multi_gpu").processes == 4
+    assert placed("placement=multi_gpu", "placement.processes=2").variables()["CUDA_VISIBLE_DEVICES"] == "0,1"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
+    assert machine.gpu_ids() == ["3", "1"]
+    assert placed("placement=multi_gpu").variables()["CUDA_VISIBLE_DEVICES"] == "3,1"
+    with pytest.raises(UserError, match="GPUs on this machine: 2"):
+        placed("placement=multi_gpu", "placement.processes=4")
+
+
+def test_processes_make_another_run_and_one_of_them_does_not():
+    assert placed("placement=multi_cpu", "placement.processes=3").identity()["placement"]["processes"] == 3
+    assert placed("placement=multi_cpu", "placement.processes=1").identity() == {}
+
+
+def test_machines_are_handed_on_to_accelerate():
+    words = ["placement.main_process_ip=10.0.0.1", "placement.processes=4", "placement.use_cpu=true"]
+    first, second = (placed("placement=multi_node", *words, f"placement.machine_rank={rank}") for rank in (0, 1))
+    assert (first.first, second.first) == (True, False)
+    assert second.accelerate["main_process_ip"] == "10.0.0.1"
+    assert (second.accelerate["machine_rank"], second.accelerate["num_machines"], second.local_processes) == (1, 2, 2)
+    assert first.identity() != second.identity()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["recipe=tfidf", "placement=multi_cpu"], "recipe=tfidf takes cpu"),
+        (["recipe=flair", "placement=multi_cpu"], "GPUs only"),
+        (["recipe=keras", "recipe.backend=torch", "placement=multi_cpu"], "TensorFlow and JAX only"),
+        (["placement=gpu"], "no GPU here"),
+        (["placement=multi_cpu", "placement.processes=0"], "above 0"),
+        (["placement=multi_node", "placement.main_process_ip=h", "placement.use_cpu=true", "placement.processes=3"],
+         "not a multiple"),
+        (["placement=multi_node", "placement.main_process_ip=h", "placement.use_cpu=true", "placement.machine_rank=2"],
+         "counted from 0"),
+        (["placement=multi_node"], "main_process_ip is needed"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_words(monkeypatch, words, said):
+    devices(monkeypatch)
+    with pytest.raises(UserError, match=said):
+        placed(*words)
+
+
+def test_a_gpu_is_refused_where_the_environment_has_the_cpu_build(four_gpus):
+    with pytest.raises(UserError, match="CPU build"):
+        placed("recipe=keras", "placement=gpu")
+
+
+def test_a_free_port_is_free_and_another_each_time():
+    ports = {placement.free_port() for _ in range(20)}
+    assert len(ports) > 10
+    for port in ports:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ([(1, "KeyError", "'x'"), (0, "RuntimeError", "closed by peer"), {0: 1, 1: 1}], "rank 1: KeyError: 'x'"),
+        ([(1, "KeyError", "'x'"), {1: 1, 0: -15}], "rank 1: KeyError: 'x'"),
+        ([(0, "RuntimeError", "closed by peer"), {0: 1, 1: -9}], "rank 1 was killed in the phase train (by SIGKILL"),
+        ([{1: -9, 0: -15}], "rank 1 was killed in the phase train (by SIGKILL"),
+        ([{1: -15, 0: -15}], "rank 1 was killed in the phase train (by SIGTERM"),
+        ([(0, "RuntimeError", "closed by peer"), {1: 3, 0: 1}], "rank 1 ended in the phase train with exit code 3"),
+    ],
+)
+def test_the_row_says_which_process_failed_first_and_why(tmp_path, events, said):
+    outcome = Outcome(phase="train")
+    *errors, ended = events
+    for rank, kind, message in errors:
+        outcome.take({"event": "error", "rank": rank, "type": kind, "message": message})
+    for rank, code in ended.items():
+        outcome.take({"event": "ended", "rank": rank, "exit_code": code})
+    status, reason = launch.diagnose(1, outcome, tmp_path)
+    assert status == "failed"
+    assert reason.startswith(said)
+    assert outcome.log_name == ("log.rank1.txt" if "rank 1" in said else "log.txt")
+
+
+def test_of_several_processes_the_first_alone_reports_and_saves_and_each_tells_an_error(tmp_path, monkeypatch):
+    none = dict.fromkeys(field.name for field in dataclasses.fields(Job))
+    job = Job(**none | {"folder": tmp_path, "placement": {"num_processes": 2}})
+    monkeypatch.setenv("RANK", "1")
+    with job.phase("train"):
+        job.step(1, 2, loss=1.0)
+    job.event("error", rank=1, type="KeyError", message="x")
+    with pytest.raises(SystemExit) as end, job.phase("save"):
+        raise AssertionError("a second process saves")
+    assert not end.value.code
+    (event,) = map(json.loads, (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines())
+    assert (event["event"], event["rank"]) == ("error", 1)
+
+
+def test_the_worker_s_environment_names_no_rank_of_a_launcher_around_us(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "3")
+    seen = {}
+    monkeypatch.setattr(launch.subprocess, "Popen", lambda *_, env, **__: seen.update(env) or 1 / 0)
+    with pytest.raises(ZeroDivisionError), launch.worker(tmp_path, tmp_path / "python", "finetune", 1):
+        pass
+    assert "RANK" not in seen
