@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -161,8 +162,10 @@ def test_two_engines_that_pick_the_same_runs_do_each_once(runs):
 
 
 @pytest.fixture
-def ray_cluster():
-    """Start a Ray cluster with a resource that no other has; give its address."""
+def ray_cluster(monkeypatch):
+    """Start a Ray cluster with a resource that no other has, and a token that it asks for; give its address."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
     ray = environments.ensure("core_ray").python.parent / "ray"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -194,7 +197,9 @@ def test_on_a_real_ray_cluster(runs, ray_cluster):
     assert statuses(said) == ["failed", "finished", "finished"], said
     assert "recipe.C=-1: failed: InvalidParameterError" in said
     assert {row["threads"] for row in rows(runs)} == {1}
-    assert statuses(runs.run(*TFIDF, f"{BAD},1", *there, "sweep.fail_fast=true", code=1)) == ["failed", "finished"]
+    one_by_one = [*there, "hydra.launcher.ray.remote.num_cpus=2", "sweep.fail_fast=true"]
+    said = runs.run(*TFIDF, f"{BAD},1,2,3", *one_by_one, code=1)
+    assert statuses(said) == ["failed", "finished", "finished", "not started"]
 
 
 SLURM = {  # what the real ones do, as far as a sweep sees it: the jobs of an array run, on this machine

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import select
 import subprocess
 import sys
@@ -132,6 +133,10 @@ def test_the_status_script_tells_of_the_newest_sweep_or_of_the_one_named(tmp_pat
     said = subprocess.run(script, capture_output=True, text=True, check=True).stdout
     assert "2 runs: 2 not started" in said
     assert "1 run: 1 not started" in subprocess.run([*script, old.name], capture_output=True, text=True).stdout
+    terminal, end = pty.openpty()
+    live = subprocess.run(script, stdout=end, check=False, timeout=30)
+    assert live.returncode == 0, "on a terminal it goes on after the sweep has ended"
+    assert "\x1b[" in os.read(terminal, 1 << 16).decode()
     assert subprocess.run([*script, "nosuch"], capture_output=True, text=True).returncode == 2
 
 
