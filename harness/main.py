@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from harness import bootstrap, config, info, run, sweeps
 from harness.errors import UserError, answered, guarded
 from harness.home import ROOT
+from harness.sweeps import engine
 from harness.sweeps.record import Record, described
 
 MULTIRUN = ("-m", "--multirun")
@@ -36,6 +37,8 @@ def main() -> int:
     sweep = bool(words) and words[0] in MULTIRUN
     ranges = config.ranges(words, sweep) if bootstrap.searches(words) else {}
     words = [word for word in words if word.partition("=")[0] not in ranges]
+    if sweep:
+        engine.hand_on()
     sys.argv[1:] = [config.quoted(word, sweep) for word in words]
     if sweep and bootstrap.searches(words):
         sys.argv.append("hydra/sweeper=basic")  # searches have studies; a sweep's record is of runs

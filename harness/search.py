@@ -32,6 +32,7 @@ from harness.summary import nearby
 FAILURES = 3  # in a row end the search
 PATIENCE = 60  # seconds to wait for another process that writes to the study
 SAMPLERS = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+STATES = {TrialState.RUNNING: "running", TrialState.FAIL: "failed", TrialState.PRUNED: "pruned"}
 VALID_ONLY = "evaluate=[valid]"
 Command = Callable[[list[str]], str]
 
@@ -162,7 +163,7 @@ class Study:
         """Record what became of a trial."""
         with locked(self.folder / "lock", "this search"):
             self.study.tell(trial.number, value, state)
-            self._lock_of(trial.number).unlink()
+            self._lock_of(trial.number).unlink(missing_ok=True)
 
     def ranked(self) -> list[FrozenTrial]:
         """Return the trials that have a figure, the best first."""
@@ -226,9 +227,6 @@ class Study:
 
     def _lock_of(self, number: int) -> Path:
         return self.folder / f"trial-{number}.lock"
-
-
-STATES = {TrialState.RUNNING: "running", TrialState.FAIL: "failed", TrialState.PRUNED: "pruned"}
 
 
 def check(settings: dict[str, Any]) -> None:

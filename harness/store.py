@@ -63,7 +63,7 @@ def finished(folder: Path) -> dict[str, Any] | None:
     return result if result.get("status") == "finished" else None
 
 
-KEPT = ("checkpoints", "events.jsonl", "log.txt")  # of an attempt that is gone on with
+KEPT = ("checkpoints", "events.jsonl", "log.txt", "log.csv", "tensorboard")  # of an attempt that is gone on with
 
 
 def working(folder: Path, anew: bool = False) -> Path:

@@ -31,13 +31,12 @@ def main() -> int:
     if arguments.once or not sys.stdout.isatty():
         tables.show(*tables.now(sweep, look.look(folder), outputs))
         return 0
-    from rich.console import Group
     from rich.live import Live
 
     with Live() as live:
         while True:
             seen = look.look(folder)
-            live.update(Group(*tables.now(sweep, seen, outputs)), refresh=True)
+            live.update(tables.together(*tables.now(sweep, seen, outputs)), refresh=True)
             if not any(one.status in ("running", "waiting") for one in seen):
                 return 0
             time.sleep(EVERY)

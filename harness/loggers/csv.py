@@ -7,9 +7,10 @@ from pathlib import Path
 
 
 def main(folder: Path) -> None:
-    with open(folder / "log.csv", "w", encoding="utf-8", newline="") as handle:
+    with open(folder / "log.csv", "a", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)
-        writer.writerow(["step", "time", "name", "value"])
+        if not handle.tell():  # a run that goes on from a checkpoint goes on in its file
+            writer.writerow(["step", "time", "name", "value"])
         for record in map(json.loads, sys.stdin):
             for name, value in record.get("values", {}).items():
                 writer.writerow([record["step"], f"{record['time']:.3f}", name, value])

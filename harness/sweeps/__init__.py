@@ -51,7 +51,7 @@ def sweep(words: Sequence[list[str]], composed: Sequence[DictConfig], master: Di
 
 def plan(record: Record, outputs: Path) -> int:
     """Print what would be run, and how long it would take; return the exit code."""
-    seen = [look.look_at(run, outputs, since=float("inf"), waiting=False) for run in record.runs]
+    seen = [look.look_at(run, outputs, since=0, waiting=False) for run in record.runs]
     tables.show(*tables.planned(record, seen, outputs))
     return max(run.code for run in record.runs)
 
@@ -67,7 +67,6 @@ def carry_out(folder: Path, launcher: DictConfig, fail_fast: bool, launch: Launc
         todo = [one.run for one in seen if one.todo]
         progress.say(f"sweep {folder.name}: {tables.counts(seen)}")
         if elsewhere:
-            engine.hand_on()
             build(todo)
         for _ in range(STARTS if todo else 0):
             try:

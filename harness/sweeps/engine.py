@@ -55,7 +55,7 @@ def words(run: Run, launcher: Mapping[str, Any]) -> list[str]:
 
 
 def hand_on() -> None:
-    """Put into the environment what the processes of an engine need of ours."""
+    """Put into the environment what the processes of an engine need of ours; conf/hydra/launcher/ray.yaml reads it."""
     os.environ["FINETUNE_RECIPES_HOME"] = str(home())
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 

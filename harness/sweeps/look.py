@@ -36,11 +36,7 @@ class Seen:
     @property
     def todo(self) -> bool:
         """Tell whether the sweep, started now, would do it."""
-        return self.status not in ("finished", "refused") or (self.run.again and self.earlier)
-
-    @property
-    def failed(self) -> bool:
-        return self.status not in ("finished", "running", "waiting", "not started")
+        return self.status not in ("finished", "refused") or (self.run.again and self.status == "finished")
 
     @property
     def reason(self) -> str:
@@ -71,7 +67,7 @@ def look_at(run: Run, outputs: Path, since: float, waiting: bool) -> Seen:
         return Seen(run, "broken off")
     if waiting:
         return Seen(run, "waiting")
-    return Seen(run, ended[0]["status"], ended[0], earlier=True) if ended else Seen(run, "not started")
+    return Seen(run, "not started")
 
 
 def running(run: Run, work: Path) -> Seen:

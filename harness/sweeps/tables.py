@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +19,11 @@ AT_ONCE = {1: "one after the other", None: "as many at once as the engine has ro
 def show(table: Table, text: str) -> None:
     """Print a table and what sums it up; elsewhere than on a terminal no line is broken or coloured."""
     console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
-    console.print("", table, "", Text(text), sep="\n")
+    console.print(together(table, text))
+
+
+def together(table: Table, text: str) -> Group:
+    return Group("", table, "", Text(text))
 
 
 def drawn(head: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:

@@ -58,29 +58,29 @@ def spans(runs: Runs) -> list[tuple[float, float]]:
 
 
 def test_a_failed_run_stops_no_other_and_a_sweep_started_again_does_only_what_is_missing(runs):
-    words = [*TFIDF, f"{BAD},1", "seed=0,1"]
-    said = runs.run(*words, code=1)
-    shown = table(said)
-    assert statuses(said) == ["failed", "failed", "finished", "finished"]
-    finished = next(row for row in rows(runs) if row["status"] == "finished" and row["seed"] == 0)
-    assert shown["recipe.C=1 seed=0"][1:] == [f"{finished['test.macro_f1']:.3f}", f"{finished['worker.seconds']:.1f}"]
-    assert "InvalidParameterError" in " ".join(shown["recipe.C=-1 seed=0"])
-    assert "2 failed, 2 finished" in said
-    before = {folder: (folder / "result.json").stat().st_mtime_ns for folder in runs.folders()}
-    again = table(runs.run(*words, code=1))
-    changed = [json.loads((f / "result.json").read_text())["status"] for f, t in before.items()
-               if (f / "result.json").stat().st_mtime_ns != t]  # fmt: skip
-    assert changed == ["failed", "failed"]
-    assert " ".join(again["recipe.C=1 seed=1"]).endswith("from an earlier start")
-    planned = runs.run(*TFIDF, "recipe.C=1,2", "seed=0,1", "plan=true")
-    assert planned.count("2 runs") == 2, "two finished runs are like each that is to be done"
-    assert "to do: 2, about" in planned
-
-
-def test_with_fail_fast_no_further_run_is_started(runs):
-    said = runs.run(*TFIDF, f"{BAD},1,2", "sweep.fail_fast=true", code=1)
-    assert statuses(said) == ["failed", "not started", "not started"]
+    said = runs.run(*TFIDF, f"{BAD},1", "sweep.fail_fast=true", code=1)
+    assert statuses(said) == ["failed", "not started"]
     assert len(runs.folders()) == 1
+    said = runs.run(*TFIDF, f"{BAD},1,2", code=1)
+    assert statuses(said) == ["failed", "finished", "finished"]
+    shown, before = table(said), {folder: changed(folder) for folder in runs.folders()}
+    finished = {f"recipe.C={number}": [f"{row['test.macro_f1']:.3f}", f"{row['worker.seconds']:.1f}"]
+                for row in rows(runs) if row["status"] == "finished"
+                for number in row["command"].split("recipe.C=")[1][:1]}  # fmt: skip
+    assert {words: line[1:] for words, line in shown.items() if line[0] == "finished"} == finished
+    assert "InvalidParameterError" in " ".join(shown[BAD])
+    again = table(runs.run(*TFIDF, f"{BAD},1,2", code=1))
+    (redone,) = [folder for folder, time in before.items() if changed(folder) != time]
+    assert json.loads((redone / "result.json").read_text(encoding="utf-8"))["status"] == "failed"
+    assert " ".join(again["recipe.C=1"]).endswith("from an earlier start")
+    planned = runs.run(*TFIDF, "recipe.C=1,2,3", "plan=true")
+    assert "2 runs" in planned.splitlines()[4], "two finished runs are like the one that is to be done"
+    assert "to do: 1, about" in planned
+    assert len(runs.folders()) == 3
+
+
+def changed(folder: Path) -> int:
+    return (folder / "result.json").stat().st_mtime_ns
 
 
 def test_what_runs_need_is_prepared_and_checked_once(runs, monkeypatch):

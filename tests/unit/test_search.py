@@ -175,16 +175,16 @@ class Searches:
 
 
 def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch, capsys):
-    """Twice in the part that is at random, and twice in that which follows from what was found."""
+    """Once in the part that is at random, and twice in that which follows from what was found."""
     whole = Searches(tmp_path / "whole", monkeypatch)
     assert whole.search() == 0
     said = capsys.readouterr().out
-    broken = Searches(tmp_path / "broken", monkeypatch, killed={1, 5, 12, 15})
-    for _ in range(4):
+    broken = Searches(tmp_path / "broken", monkeypatch, killed={5, 12, 14})
+    for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             broken.search()
     assert broken.search() == 0
-    assert len(broken.ran) == 12 + 4
+    assert len(broken.ran) == 12 + 3
     assert broken.trials() == whole.trials()
     assert {trial.state for trial in broken.study().trials} == {TrialState.COMPLETE}
     numbers, parameters, values = zip(*whole.trials(), strict=True)
