@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -231,7 +232,8 @@ def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
         return "failed", f"no space left on the device ({folder})"
     if error:
         kind = error["type"]
-        text = f"{kind}: {message.strip().splitlines()[0] if message.strip() else ''}".rstrip(": ")
+        plain = re.sub(r"\x1b\[[\d;]*m", "", message).strip()  # some libraries print theirs in bold
+        text = f"{kind}: {plain.splitlines()[0] if plain else ''}".rstrip(": ")
         memory = kind in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in message
         return ("out_of_memory" if memory else "failed"), f"{who}: {text}" if outcome.ended else text
     where = f"in the phase {outcome.phase}" if outcome.phase else "between two phases"

@@ -85,7 +85,7 @@ def configuration(job: Job, config: dict, encoder: Weights):
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
     cfg.common.bf16 = job.precision == "bf16"  # --bf16 would ask for a TPU
     if job.processes > 1:
-        place(cfg.distributed_training, job)
+        place(cfg, job)
     return cfg
 
 

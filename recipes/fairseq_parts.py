@@ -30,9 +30,10 @@ class Resumable(Trainer):
         return output
 
 
-def place(training, job: Job) -> None:
+def place(cfg, job: Job) -> None:
     """Fill in fairseq's dataclass of distributed training; rank and address are those that accelerate has given."""
-    on_cpu = job.placement["use_cpu"]
+    training, on_cpu = cfg.distributed_training, job.placement["use_cpu"]
+    cfg.checkpoint.load_checkpoint_on_all_dp_ranks = True  # it would send them as pickles that torch.load refuses
     training.distributed_rank, training.distributed_no_spawn = job.rank, True
     training.distributed_init_method = "env://"
     training.distributed_backend = "gloo" if on_cpu else "nccl"

@@ -23,7 +23,7 @@ os.environ.setdefault("PJRT_NPROC", os.environ.get("OMP_NUM_THREADS", ""))
 import keras  # noqa: E402
 from keras import ops  # noqa: E402
 
-from recipes.keras_parts import BACKEND, AdamW, Report, WarmupThenLinear, encoder_of, prepare, scope_of  # noqa: E402
+from recipes.keras_parts import BACKEND, AdamW, Report, WarmupThenLinear, encoder_of, feed, prepare, scope_of  # noqa: E402
 
 
 def finetune(job: Job) -> Predict:
@@ -65,7 +65,7 @@ def finetune(job: Job) -> Predict:
 
         def fit(data, first, last):
             report.data = data
-            model.fit(data, initial_epoch=first, epochs=last, shuffle=False, verbose=0, callbacks=[report])
+            model.fit(feed(data), initial_epoch=first, epochs=last, shuffle=False, verbose=0, callbacks=[report])
 
         if done:  # what is left of the epoch that was cut off
             fit(data.skip(done), epoch, epoch + 1)

@@ -52,6 +52,17 @@ def scope_of(job: Job):
     return keras.distribution.DataParallel(devices=devices).scope
 
 
+def feed(data):
+    """Return the data for `fit`: for a PyDataset TensorFlow would take the lengths of two batches for those of all."""
+    if BACKEND != "tensorflow" or not isinstance(data, keras.utils.PyDataset):
+        return data
+    inputs, _, *share = data[0]
+    tokens = {name: tf.TensorSpec((None, None), tf.int32) for name in inputs}
+    spec = tokens, tf.TensorSpec((None,), tf.int32), *(tf.TensorSpec((None,), tf.float32) for _ in share)
+    fed = tf.data.Dataset.from_generator(lambda: (data[i] for i in range(len(data))), output_signature=spec)
+    return fed.apply(tf.data.experimental.assert_cardinality(len(data)))
+
+
 def encoder_of(job: Job) -> tuple[keras.Model, dict]:
     """Return the job's encoder, a BertBackbone without its pooler, and its config.
 

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from hydra import compose, initialize_config_dir
-from support import ROOT, VARIANTS, Runs, gone, hold, workers
+from support import ROOT, VARIANTS, Runs, gone, hold, killed_at_checkpoint, workers
 
 from harness import config, environments, launch, placement
 from harness.parity import ROWS, STEPS, Comparison, read, training_lines
@@ -50,6 +50,19 @@ def test_two_processes_with_half_the_batch_train_as_one_and_predict_each_row_onc
         np.testing.assert_array_equal(predicted["row_ids"], np.fromfile(f"{data}/row_ids.bin", np.int64))
         assert predicted["logits"].shape == (len(predicted["labels"]), len(read(run / "job.json")["labels"]))
         assert np.isfinite(predicted["logits"]).all()
+
+
+@pytest.mark.parametrize("recipe", ["torch"])  # the others were tried once: fastai, fairseq, hf_trainer
+def test_two_processes_go_on_from_a_checkpoint_to_the_bit(recipe, tmp_path, small_network):
+    """With dropout: each process has random states of its own."""
+    words = [f"recipe={recipe}", *TWO, "protocol=controlled", "train.epochs=4", "checkpoint.every=10"]
+    words += ["model=path", f"model.path={small_network('bert')}"]
+    whole, cut = Runs(tmp_path / "whole"), Runs(tmp_path / "cut")
+    whole.run(*words)
+    killed_at_checkpoint(30, cut, words, cut.outputs)
+    assert "going on from the checkpoint" in cut.run(*words)
+    logits = [np.load(runs.folders()[0] / "predictions_test.npz")["logits"] for runs in (whole, cut)]
+    np.testing.assert_array_equal(*logits)
 
 
 def rank(number: int, folder: Path) -> psutil.Process:

@@ -107,7 +107,7 @@ def test_a_free_port_is_free_and_another_each_time():
     ("events", "said"),
     [
         ([(1, "KeyError", "'x'"), (0, "RuntimeError", "closed by peer"), {0: 1, 1: 1}], "rank 1: KeyError: 'x'"),
-        ([(1, "KeyError", "'x'"), {1: 1, 0: -15}], "rank 1: KeyError: 'x'"),
+        ([(1, "KeyError", "\x1b[1m'x'\x1b[0m"), {1: 1, 0: -15}], "rank 1: KeyError: 'x'"),
         ([(0, "RuntimeError", "closed by peer"), {0: 1, 1: -9}], "rank 1 was killed in the phase train (by SIGKILL"),
         ([{1: -9, 0: -15}], "rank 1 was killed in the phase train (by SIGKILL"),
         ([{1: -15, 0: -15}], "rank 1 was killed in the phase train (by SIGTERM"),
