@@ -5,6 +5,7 @@ which write what they say to the sweep's `log.txt`. We tell from the files what 
 """
 
 import contextlib
+import functools
 import os
 import threading
 import time
@@ -68,7 +69,7 @@ def joined(launcher: Mapping[str, Any], sweep: Path, cwd: str) -> Iterator[None]
         return
     os.chdir(cwd)
     if kind(launcher) == "Joblib":
-        threading.Thread(target=end_with_parent, args=[os.getppid()], daemon=True).start()
+        end_with_parent()
     with open(sweep / "log.txt", "a", encoding="utf-8", buffering=1) as log, contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(log))
         stack.enter_context(contextlib.redirect_stderr(log))
@@ -77,8 +78,14 @@ def joined(launcher: Mapping[str, Any], sweep: Path, cwd: str) -> Iterator[None]
         yield
 
 
-def end_with_parent(parent: int) -> None:
-    """End this process at once when its parent has gone; the worker goes with it."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+@functools.cache
+def end_with_parent() -> None:
+    """See to it that this process ends at once when its parent has gone; the worker goes with it."""
+    parent = os.getppid()
+
+    def wait() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
