@@ -17,7 +17,7 @@ from harness import bootstrap, config, info, run, sweeps
 from harness.errors import UserError, answered, guarded
 from harness.home import ROOT
 from harness.sweeps import engine
-from harness.sweeps.record import Record, described
+from harness.sweeps.record import Record, described, moved
 
 MULTIRUN = ("-m", "--multirun")
 ONCE = ("rerun", "plan", "sweep.fail_fast")  # keys that say nothing about what a run is
@@ -96,6 +96,8 @@ def asked(composed: DictConfig, words: list[str], sweep: bool, ranges: dict[str,
         outputs = Path(values["outputs"]).expanduser().absolute()
         run_of_it = described(lasting(words), composed, outputs)
         return {"code": sweeps.plan(Record(words, [run_of_it]), outputs)}
+    if sweep:
+        moved(values, read, Path(HydraConfig.get().sweep.dir).absolute())
     row = run.run(values, command(typed))
     return {**row, "code": 0 if row["status"] == "finished" else 1}
 

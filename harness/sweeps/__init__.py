@@ -29,7 +29,8 @@ def sweep(words: Sequence[list[str]], composed: Sequence[DictConfig], master: Di
     """Do the sweep, or print its plan; return the exit code, which is the highest of the runs."""
     launcher, outputs = master.hydra.launcher, Path(master.outputs).expanduser().absolute()
     threads = engine.cores(launcher)
-    runs = [described(*run, outputs, threads) for run in zip(words, composed, strict=True)]
+    far = engine.kind(launcher) in ("Ray", "Slurm")
+    runs = [described(*run, outputs, threads, far) for run in zip(words, composed, strict=True)]
     record = Record(list(master.hydra.overrides.task), runs, engine.at_once(launcher))
     for run in runs:
         if run.reason:
@@ -70,11 +71,12 @@ def carry_out(folder: Path, launcher: DictConfig, fail_fast: bool, launch: Launc
             build(todo)
         for _ in range(STARTS if todo else 0):
             try:
-                codes += [done["code"] for done in launch([engine.words(run, launcher) for run in todo], folder)]
+                codes += [done["code"] for done in launch([run.words for run in todo], folder)]
                 break
             except Exception as error:  # whatever an engine raises for a process that died
                 progress.say(f"the engine failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}")
-                left = [one for one in look.look(folder) if one.run in todo and not one.ended]
+                words = [run.words for run in todo]
+                left = [one for one in look.look(folder) if one.run.words in words and not one.ended]
                 todo = [one.run for one in left]
                 if fail_fast or not any(one.status == "broken off" for one in left):
                     break

@@ -15,7 +15,6 @@ from typing import Any
 
 from harness import machine, shares
 from harness.home import ROOT, home
-from harness.sweeps.record import Run
 
 
 def kind(launcher: Mapping[str, Any]) -> str:
@@ -46,13 +45,6 @@ def at_once(launcher: Mapping[str, Any]) -> int | None:
         return None
     fit = machine.processors() // (cores(launcher) or machine.processors())
     return min(fit, jobs(launcher)) if kind(launcher) == "Joblib" else fit
-
-
-def words(run: Run, launcher: Mapping[str, Any]) -> list[str]:
-    """Return the words that start a run. Where it may come to another machine, `precision=auto` is decided here."""
-    if kind(launcher) not in ("Ray", "Slurm") or not run.like["precision"]:
-        return run.words
-    return [*(word for word in run.words if not word.startswith("precision=")), f"precision={run.like['precision']}"]
 
 
 def hand_on() -> None:

@@ -9,13 +9,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from harness import config, home, machine, run, store
+from harness import config, home, machine, placement, run, store
 from harness.errors import UserError, explain
 
 
@@ -77,14 +77,19 @@ def known(outputs: Path) -> list[Path]:
     return [path.parent for path in sorted(found, key=lambda path: path.stat().st_mtime)]
 
 
-def described(words: Sequence[str], composed: DictConfig, outputs: Path, threads: int | None = None) -> Run:
+def described(
+    words: Sequence[str], composed: DictConfig, outputs: Path, threads: int | None = None, elsewhere: bool = False
+) -> Run:
     """Prepare what a run needs, once for all runs that need it, and say where its result is or will be.
 
-    `threads` is how many it will have where it does not say so itself.
+    `threads` is how many it will have where it does not say so itself. Done `elsewhere`, on another machine, it may be
+    placed as it cannot be here, and be another run than it would be here: it will tell (`moved`).
     """
     task = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     try:
         values = config.plain(task)
+        if elsewhere:
+            place_as_here(values)
         prepared = run.prepare(values)
     except (UserError, OSError) as error:
         text, code = (str(error), error.code) if isinstance(error, UserError) else (explain(error), 1)
@@ -103,6 +108,31 @@ def described(words: Sequence[str], composed: DictConfig, outputs: Path, threads
         "train.epochs": values["train"]["epochs"] if prepared.model else None,
     }
     return Run(list(words), os.path.relpath(folder, outputs), like, values["rerun"])
+
+
+def place_as_here(values: dict[str, Any]) -> None:
+    """Take the placement that this machine has, where it has not the one that is asked for."""
+    try:
+        placement.of(values)
+    except UserError:
+        values["placement"] = {"name": "auto"}
+
+
+def moved(values: dict[str, Any], words: list[str], sweep: Path) -> None:
+    """Tell the sweep where a run is, if not where its record says; the words are those that make it."""
+    if not (sweep / "sweep.json").exists():
+        return
+    folder = os.path.relpath(run.directory(values), sweep.parent.parent)
+    for one in Record.read(sweep).runs:
+        if one.words == words and one.folder and one.folder != folder:
+            (sweep / "moved").mkdir(exist_ok=True)
+            store.write_json(sweep / "moved" / f"{Path(one.folder).name}.json", folder)
+
+
+def where(one: Run, sweep: Path) -> Run:
+    """Return a run with its folder as the run itself told it."""
+    note = sweep / "moved" / f"{Path(one.folder or 'none').name}.json"
+    return replace(one, folder=json.loads(note.read_text(encoding="utf-8"))) if note.exists() else one
 
 
 @contextlib.contextmanager

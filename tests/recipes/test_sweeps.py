@@ -204,6 +204,7 @@ def test_on_a_real_ray_cluster(runs, ray_cluster):
 
 SLURM = {  # what the real ones do, as far as a sweep sees it: the jobs of an array run, on this machine
     "sbatch": '''cp "$1" "$KEPT"
+export FINETUNE_RECIPES_PYTHON="$OTHER"  # with env=current, there are other runs there than here
 export SLURM_ARRAY_JOB_ID=7 SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0
 for task in 0 1; do
   (sleep 1; SLURM_JOB_ID=7_$task SLURM_ARRAY_TASK_ID=$task bash "$1") > /dev/null 2>&1 < /dev/null &
@@ -222,8 +223,10 @@ def test_slurm_is_given_a_batch_file_with_our_settings(runs, tmp_path):
         (tools / name).chmod(0o755)
     there = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu", "hydra.launcher.gpus_per_node=1"]
     path = f"{tools}:{os.environ['PATH']}"
-    said = runs.run(*TFIDF, f"{BAD},1", *there, code=1, PATH=path, KEPT=str(kept))
+    other = str(environments.ensure("tfidf").python)
+    said = runs.run(*TFIDF, f"{BAD},1", "env=current", *there, code=1, PATH=path, KEPT=str(kept), OTHER=other)
     assert statuses(said) == ["failed", "finished"], said
+    assert len(list(sweep_folder(runs).glob("moved/*.json"))) == 2
     text = kept.read_text(encoding="utf-8")
     for line in ("partition=gpu", "gpus-per-node=1", "cpus-per-task=4", "array=0-1%2", "time=240", "mem=16GB"):
         assert f"#SBATCH --{line}\n" in text

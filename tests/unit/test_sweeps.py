@@ -55,6 +55,14 @@ def test_a_run_that_cannot_be_started_is_told_and_is_the_exit_code(cli):
     assert "to do: 1" in done.stdout
 
 
+def test_a_placement_that_this_machine_has_not_is_refused_but_for_runs_on_others(cli):
+    words = ["-m", "recipe=torch", "data=onet", "placement=multi_gpu", "placement.processes=64", "plan=true"]
+    assert cli(*words).returncode == 2
+    done = cli(*words, "hydra/launcher=submitit_slurm")
+    assert done.returncode == 0, done.stderr
+    assert "to do: 1" in done.stdout
+
+
 def test_a_combination_that_does_not_compose_stops_all(cli):
     done = cli("-m", *TFIDF, "seed=0,one")
     assert done.returncode == 2
