@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO
 
 from harness import machine
-from harness.monitor import Gpu
 
 POLL = 0.2  # seconds between two looks for a free share
 
@@ -26,7 +25,7 @@ def hold(cores: int) -> Iterator[None]:
     machine.describe()  # a row names the whole machine
     mine = machine.cores()
     at_once = max(1, len(mine) // cores)
-    devices = gpus()
+    devices = machine.gpu_ids()
     wanted = {"core": [str(core) for core in mine], "gpu": spread(devices, at_once)}
     counts = {"core": min(cores, len(mine)), "gpu": min(1, len(devices)) * max(1, len(devices) // at_once)}
     with contextlib.ExitStack() as held:
@@ -35,15 +34,6 @@ def hold(cores: int) -> Iterator[None]:
         visible = ",".join(unit.partition("@")[0] for unit in got["gpu"])
         with limited([int(core) for core in got["core"]], visible if devices else None):
             yield
-
-
-def gpus() -> list[str]:
-    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [device for device in chosen.split(",") if device.strip()]
-    gpu = Gpu.open()
-    return [str(number) for number in range(len(gpu.handles))] if gpu else []
 
 
 def spread(devices: Sequence[str], at_once: int) -> list[str]:

@@ -140,17 +140,18 @@ def plain(script: Path, environment: str | None, outputs: str) -> Measured:
     import numpy as np
 
     from harness import metrics
+    from harness.launch import of_threads
     from harness.monitor import Monitor
 
     result = result_of(outputs)
     row = json.loads(result.read_text(encoding="utf-8"))
     python = environments.ensure(environment or row["environment"]).python
     logits, log = Path(outputs) / "logits.npz", Path(outputs) / "plain.txt"
-    threads = {"OMP_NUM_THREADS": str(row["threads"]), "HF_HUB_OFFLINE": "1"}
+    variables = {**os.environ, **of_threads(row["threads"]), "HF_HUB_OFFLINE": "1"}
     command = [str(python), str(script), str(result.with_name("job.json")), str(logits)]
     monitor = Monitor()
     with open(log, "w", encoding="utf-8") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **threads})
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=variables)
         while process.poll() is None:
             monitor.sample(process.pid, None)
             time.sleep(0.2)

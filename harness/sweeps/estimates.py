@@ -9,7 +9,14 @@ from typing import Any
 from harness.sweeps.record import Run
 
 SAME = ("recipe", "model", "precision", "environment")  # what runs must share, to be compared at all
-NEARER = ("data", "threads", "protocol", "train.rows", "train.epochs")  # the more of these, in this order, the better
+NEARER = (
+    "data",
+    "threads",
+    "placement",
+    "protocol",
+    "train.rows",
+    "train.epochs",
+)  # the more of these, in this order, the better
 AFTER = ("save", "evaluate_valid", "evaluate_test", "reload_import", "cold_load", "inference")  # phases after training
 
 
@@ -43,9 +50,9 @@ def estimate(run: Run, rows: list[dict[str, Any]]) -> Estimate | None:
 
     Training is scaled by rows x epochs, the rest is taken as it was.
     """
-    rows = [row for row in rows if all(row[key] == run.like.get(key) for key in SAME)]
+    rows = [row for row in rows if all(row.get(key) == run.like[key] for key in SAME)]
     for key in NEARER:
-        rows = [row for row in rows if row[key] == run.like[key]] or rows
+        rows = [row for row in rows if row.get(key) == run.like[key]] or rows
     if not rows:
         return None
     outside = statistics.mean(row["worker.seconds"] - (row["train.seconds"] or 0) for row in rows)

@@ -97,6 +97,7 @@ def described(words: Sequence[str], composed: DictConfig, outputs: Path, threads
         "precision": prepared.identity["precision"],
         "protocol": values["protocol"]["name"],
         "environment": values["recipe"]["environment"] if values["env"] == "managed" else values["env"],
+        "placement": prepared.placed.name,
         "threads": values["threads"] or threads or machine.processors(),
         "train.rows": prepared.dataset.report["splits"]["train"]["rows"],
         "train.epochs": values["train"]["epochs"] if prepared.model else None,

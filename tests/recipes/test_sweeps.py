@@ -127,7 +127,8 @@ def test_joblib_does_two_at_once_each_on_its_half_of_the_machine_and_tells_of_a_
 def test_a_sweep_that_is_killed_leaves_no_process_is_seen_as_it_is_and_goes_on(runs, tmp_path):
     words = [*TFIDF, "seed=0,1,2", "hydra/launcher=joblib"]
     process = runs.start(*words)
-    runs.wait_for("train", process)
+    worker = runs.wait_for("train", process)
+    assert worker.environ()["GOMP_SPINCOUNT"] == "10000", "threads that wait burn the time of others"
     status = [sys.executable, str(ROOT / "scripts" / "status.py"), "--outputs", str(runs.outputs)]
     shown = subprocess.run(status, capture_output=True, text=True, check=True).stdout
     assert " running" in shown
