@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 from accelerate.utils import reduce
-from fastai.basics import Callback, CancelBatchException, CancelValidException, TrainEvalCallback
+from fastai.basics import Callback, CancelBatchException, CancelValidException
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.distributed import DistributedDL
@@ -50,7 +50,7 @@ class Checkpoint(Callback):
     The batches before it are passed by, not left out: so the orders and schedules of what follows are the same.
     """
 
-    order, run_valid = TrainEvalCallback.order + 1, False
+    order, run_valid = Accumulate.order + 0.5, False  # after it has called off what is no step
 
     def __init__(self, job: Job, train: SortedDL):
         epoch = math.ceil(len(train) / job.train["accumulate"])  # in steps

@@ -51,7 +51,9 @@ def test_what_is_written_is_read_again_with_labels_pooling_dropout_and_tokenizer
     values = {name: np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32) for name in NAMES}
     source = checkpoint(tmp_path / "model", "bert", values)
     (tmp_path / "run").mkdir()
-    job = Job(tmp_path / "run", "x", 0, "fp32", ["Santé, social", "b"], "native", {}, {}, {}, source, "cls", None, {})
+    job = Job(
+        tmp_path / "run", "x", 0, "fp32", ["Santé, social", "b"], "native", {}, {}, {}, {}, source, "cls", None, {}
+    )
     job.dropout = {"hidden": 0.2, "attention": 0.3}
     head = {"weight": values[NAMES[0]].T, "bias": np.zeros(2)}  # a transposed view: what is saved must be in order
     weights.write(job, values, head)
