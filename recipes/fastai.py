@@ -99,9 +99,10 @@ def optimizer(job: Job) -> partial:
 
 
 def linear_schedule(settings: dict, steps: int) -> ParamScheduler:
-    """Return the controlled protocol's rate: up from 0, then down, both linearly."""
+    """Return the controlled protocol's rate: up from 0, then down, both linearly, in steps; fastai counts batches."""
     rate, rising = settings["learning_rate"], math.ceil(settings["warmup"] * steps) / steps
-    return ParamScheduler({"lr": combine_scheds([rising, 1 - rising], [SchedLin(0, rate), SchedLin(rate, 0)])})
+    line = combine_scheds([rising, 1 - rising], [SchedLin(0, rate), SchedLin(rate, 0)])
+    return ParamScheduler({"lr": lambda share: line(math.floor(share * steps + 1e-6) / steps)})
 
 
 def layer_groups(model: Classifier) -> list[list[nn.Parameter]]:
