@@ -59,8 +59,8 @@ def test_out_of_memory_half_the_batch_twice_as_often_does_the_same_steps(runs, t
             handle.write(f"{'nurse on a ward ' * 40}{number},{'ab'[number % 2]}\n")
     words = ["recipe=torch", "precision=fp32", "data=csv", f"data.train={tmp_path}/long.csv", "data.text=text"]
     words += ["data.label=label", "data.train_size=64", "data.valid_size=8", "data.test_size=8"]
-    said = runs.run(*words, "train.batch_size=64", "limits.memory_gb=1.8", "on_oom=halve_batch")
-    assert "resident is more than limits.memory_gb=1.8; trying again with half the batch" in said
+    said = runs.run(*words, "train.batch_size=64", "limits.memory_gb=2.8", "on_oom=halve_batch")
+    assert "resident is more than limits.memory_gb=2.8; trying again with half the batch" in said
     row = runs.row()
     assert (row["attempts"], row["train.batch_size"], row["train.accumulate"], row["train.steps"]) == (2, 32, 2, 1)
 
