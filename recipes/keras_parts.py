@@ -31,6 +31,8 @@ def prepare(job: Job) -> None:
     """Settle seed, precision, threads and determinism."""
     if job.settings["backend"] != BACKEND:
         raise ValueError(f"recipe.backend={job.settings['backend']}, but in this environment Keras runs on {BACKEND}.")
+    if job.processes > 1 and job.train["accumulate"] > 1 and BACKEND == "tensorflow":
+        raise ValueError("train.accumulate: Keras' own does not go with MirroredStrategy; take recipe.backend=jax")
     if job.processes > 1 and job.placement["use_cpu"]:  # as many devices, before the first computation
         if BACKEND == "tensorflow":
             logical = [tf.config.LogicalDeviceConfiguration()] * job.processes
