@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness import environments
 from harness.errors import guarded
+from harness.home import ROOT
 
 SEARCH = "core_optuna"
 
@@ -19,8 +20,18 @@ def environment_for(words: list[str]) -> str:
     """Return the environment that train.py needs for its words: the core, or the core and what they ask for beside."""
     if searches(words):
         return SEARCH
-    engines = [f"core_{word.partition('=')[2]}" for word in words if word.startswith("hydra/launcher=")]
-    return next((name for name in engines if name in environments.names()), "core")
+    chosen = "\n".join([*map(experiment, words), *words])  # a word stands above what an experiment says
+    engines = re.findall(r"^(?:[ -]*override /)?hydra/launcher(?:=|: *)(\w+)", chosen, re.MULTILINE)
+    return next(
+        (name for name in (f"core_{engine}" for engine in engines[-1:]) if name in environments.names()), "core"
+    )
+
+
+def experiment(word: str) -> str:
+    """Return the text of the file that `experiment=NAME` names, else nothing."""
+    key, _, name = word.partition("=")
+    path = ROOT / "conf" / "experiment" / f"{name}.yaml"
+    return path.read_text(encoding="utf-8") if key == "experiment" and path.is_file() else ""
 
 
 def searches(words: list[str]) -> bool:

@@ -17,7 +17,7 @@ from harness import bootstrap, config, info, run, sweeps
 from harness.errors import UserError, answered, guarded
 from harness.home import ROOT
 from harness.sweeps import engine
-from harness.sweeps.record import Record, described, moved
+from harness.sweeps.record import Record, described, tell
 
 MULTIRUN = ("-m", "--multirun")
 ONCE = ("rerun", "plan", "sweep.fail_fast")  # keys that say nothing about what a run is
@@ -97,7 +97,7 @@ def asked(composed: DictConfig, words: list[str], sweep: bool, ranges: dict[str,
         run_of_it = described(lasting(words), composed, outputs)
         return {"code": sweeps.plan(Record(words, [run_of_it]), outputs)}
     if sweep:
-        moved(values, read, Path(HydraConfig.get().sweep.dir).absolute())
+        tell(values, read, Path(HydraConfig.get().sweep.dir).absolute())
     row = run.run(values, command(typed))
     return {**row, "code": 0 if row["status"] == "finished" else 1}
 

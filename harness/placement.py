@@ -16,13 +16,9 @@ from harness.errors import UserError
 from harness.home import ROOT
 
 FILES = ROOT / "configs" / "accelerate"
-KEYS = {
-    "places",
-    "places_of",
-    "elsewhere",
-    "one_process",
-    "cpu_builds",
-}  # of conf/recipe/: what it can, not what a run is
+KEYS = {  # of conf/recipe/: what it can, not what a run is
+    "places", "places_of", "elsewhere", "one_process", "cpu_builds", "one_device_only", "one_device_only_of",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,6 +94,8 @@ def of(config: dict[str, Any]) -> Placement:
     values["num_processes"] = chosen.get("processes") or (gpus if name == "multi_gpu" else values["num_processes"])
     placed = Placement(name, values, values["num_processes"] > 1 and not recipe.get("one_process"))
     check_counts(placed, gpus)
+    if placed.processes > 1:
+        check_one_device_only(config)
     return placed
 
 
@@ -128,6 +126,15 @@ def check_gpus(config: dict[str, Any], name: str, gpus: int) -> None:
             f"Take env=PYTHON of one where {backend} was installed for GPUs, or recipe.backend=torch.",
             code=2,
         )
+
+
+def check_one_device_only(config: dict[str, Any]) -> None:
+    """Refuse what a recipe does on one device only, by its file: {key: why}."""
+    recipe, protocol = config["recipe"], config["protocol"]["name"]
+    asked = {"train.accumulate": config["train"]["accumulate"] > 1, f"protocol={protocol}": True}
+    for key, why in recipe.get("one_device_only", {}).items():
+        if asked.get(key):
+            raise UserError(f"recipe={recipe['name']} has {key} on one device only: {why}.", code=2)
 
 
 def check_counts(placed: Placement, gpus: int) -> None:

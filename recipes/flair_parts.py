@@ -20,8 +20,6 @@ def place(job: Job) -> None:
 
     Flair draws the batches itself then, so that nothing can go on within an epoch: no checkpoints are made.
     """
-    if job.controlled:
-        raise ValueError("protocol=controlled: on several GPUs Flair draws its batches itself; take placement=gpu")
     job.checkpoint = {}
     flair.device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     torch.cuda.set_device(flair.device)

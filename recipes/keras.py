@@ -23,7 +23,8 @@ os.environ.setdefault("PJRT_NPROC", os.environ.get("OMP_NUM_THREADS", ""))
 import keras  # noqa: E402
 from keras import ops  # noqa: E402
 
-from recipes.keras_parts import BACKEND, AdamW, Report, WarmupThenLinear, encoder_of, feed, prepare, scope_of  # noqa: E402
+from recipes.keras_parts import BACKEND, AdamW, WarmupThenLinear, encoder_of, feed, prepare, scope_of  # noqa: E402
+from recipes.keras_report import Report  # noqa: E402
 
 
 def finetune(job: Job) -> Predict:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import store
-from harness.sweeps.record import Record, Run, is_at_work, where
+from harness.sweeps.record import Record, Run, as_told, is_at_work
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Seen:
 def look(folder: Path) -> list[Seen]:
     """Look at every run of the sweep in a folder."""
     record, since, waiting = Record.read(folder), (folder / "sweep.json").stat().st_mtime, is_at_work(folder)
-    return [look_at(where(run, folder), folder.parent.parent, since, waiting) for run in record.runs]
+    return [look_at(as_told(run, folder), folder.parent.parent, since, waiting) for run in record.runs]
 
 
 def look_at(run: Run, outputs: Path, since: float, waiting: bool) -> Seen:

@@ -59,9 +59,12 @@ class Record:
         return [word for word in run.words if word not in common]
 
     def write(self, outputs: Path) -> Path:
-        """Write it below the folder of results; return its folder."""
+        """Write it below the folder of results; return its folder. What was refused before may be done now."""
         folder = outputs / ".sweeps" / self.name
         folder.mkdir(parents=True, exist_ok=True)
+        for note in (folder / "told").glob("*.json"):
+            if "reason" in json.loads(note.read_text(encoding="utf-8")):
+                note.unlink(missing_ok=True)
         store.write_json(folder / "sweep.json", {"schema": 1, **asdict(self)})
         return folder
 
@@ -83,7 +86,7 @@ def described(
     """Prepare what a run needs, once for all runs that need it, and say where its result is or will be.
 
     `threads` is how many it will have where it does not say so itself. Done `elsewhere`, on another machine, it may be
-    placed as it cannot be here, and be another run than it would be here: it will tell (`moved`).
+    placed as it cannot be here, and be another run than it would be here: it will tell (`tell`).
     """
     task = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     try:
@@ -92,8 +95,7 @@ def described(
             place_as_here(values)
         prepared = run.prepare(values)
     except (UserError, OSError) as error:
-        text, code = (str(error), error.code) if isinstance(error, UserError) else (explain(error), 1)
-        return Run(list(words), None, {}, reason=text, code=code)
+        return Run(list(words), like={}, **refused(error))
     folder = store.directory(Path(values["outputs"]), prepared.identity)
     like = {
         "recipe": values["recipe"]["name"],
@@ -118,21 +120,33 @@ def place_as_here(values: dict[str, Any]) -> None:
         values["placement"] = {"name": "auto"}
 
 
-def moved(values: dict[str, Any], words: list[str], sweep: Path) -> None:
-    """Tell the sweep where a run is, if not where its record says; the words are those that make it."""
+def tell(values: dict[str, Any], words: list[str], sweep: Path) -> None:
+    """Tell the sweep where a run is, if not where its record says, or why it cannot be done on this machine.
+
+    The words are those that make it.
+    """
     if not (sweep / "sweep.json").exists():
         return
-    folder = os.path.relpath(run.directory(values), sweep.parent.parent)
+    try:
+        told: dict[str, Any] = {"folder": os.path.relpath(run.directory(values), sweep.parent.parent)}
+    except (UserError, OSError) as error:
+        told = refused(error)
     for one in Record.read(sweep).runs:
-        if one.words == words and one.folder and one.folder != folder:
-            (sweep / "moved").mkdir(exist_ok=True)
-            store.write_json(sweep / "moved" / f"{Path(one.folder).name}.json", folder)
+        if one.words == words and one.folder and one.folder != told["folder"]:
+            (sweep / "told").mkdir(exist_ok=True)
+            store.write_json(sweep / "told" / f"{Path(one.folder).name}.json", told)
 
 
-def where(one: Run, sweep: Path) -> Run:
-    """Return a run with its folder as the run itself told it."""
-    note = sweep / "moved" / f"{Path(one.folder or 'none').name}.json"
-    return replace(one, folder=json.loads(note.read_text(encoding="utf-8"))) if note.exists() else one
+def refused(error: UserError | OSError) -> dict[str, Any]:
+    """Return what a run is that cannot be started."""
+    text, code = (str(error), error.code) if isinstance(error, UserError) else (explain(error), 1)
+    return {"folder": None, "reason": text, "code": code}
+
+
+def as_told(one: Run, sweep: Path) -> Run:
+    """Return a run as its own process found it."""
+    note = sweep / "told" / f"{Path(one.folder or 'none').name}.json"
+    return replace(one, **json.loads(note.read_text(encoding="utf-8"))) if note.exists() else one
 
 
 @contextlib.contextmanager

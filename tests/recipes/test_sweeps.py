@@ -226,7 +226,7 @@ def test_slurm_is_given_a_batch_file_with_our_settings(runs, tmp_path):
     other = str(environments.ensure("tfidf").python)
     said = runs.run(*TFIDF, f"{BAD},1", "env=current", *there, code=1, PATH=path, KEPT=str(kept), OTHER=other)
     assert statuses(said) == ["failed", "finished"], said
-    assert len(list(sweep_folder(runs).glob("moved/*.json"))) == 2
+    assert len(list(sweep_folder(runs).glob("told/*.json"))) == 2
     text = kept.read_text(encoding="utf-8")
     for line in ("partition=gpu", "gpus-per-node=1", "cpus-per-task=4", "array=0-1%2", "time=240", "mem=16GB"):
         assert f"#SBATCH --{line}\n" in text

@@ -95,6 +95,23 @@ def test_a_gpu_is_refused_where_the_environment_has_the_cpu_build(four_gpus):
         placed("recipe=keras", "placement=gpu")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["recipe=flair", "placement=multi_gpu", "protocol=controlled"], "protocol=controlled on one device only"),
+        (["recipe=keras", "placement=multi_cpu", "train.accumulate=2"], "recipe.backend=jax has it"),
+    ],
+)
+def test_what_a_library_does_on_one_device_only_is_refused_on_several_and_there_alone(four_gpus, words, said):
+    with pytest.raises(UserError, match=said):
+        placed(*words)
+    recipe, _, *others = words
+    placed(recipe, "placement=cpu", *others)
+    placed(*words[:2])
+    if recipe == "recipe=keras":
+        placed(*words, "recipe.backend=jax")
+
+
 def test_a_free_port_is_free_and_another_each_time():
     ports = {placement.free_port() for _ in range(20)}
     assert len(ports) > 10

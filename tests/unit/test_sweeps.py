@@ -11,13 +11,14 @@ from dataclasses import fields
 
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
 from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
 from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
 from support import ROOT
 
-from harness import bootstrap, machine, store
+from harness import bootstrap, config, machine, store
 from harness.sweeps import engine, estimates, look, tables
-from harness.sweeps.record import Record, Run, at_work
+from harness.sweeps.record import Record, Run, at_work, tell
 
 TFIDF = ["recipe=tfidf", "data=onet"]
 LIKE = {
@@ -61,6 +62,19 @@ def test_a_placement_that_this_machine_has_not_is_refused_but_for_runs_on_others
     done = cli(*words, "hydra/launcher=submitit_slurm")
     assert done.returncode == 0, done.stderr
     assert "to do: 1" in done.stdout
+
+
+def test_a_run_refused_on_the_machine_it_was_sent_to_says_why_and_may_be_done_another_time(tmp_path):
+    sent = record("onet/a", "onet/b")
+    folder = sent.write(tmp_path)
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        values = config.plain(compose("config", [*TFIDF, "placement=gpu"]))
+    tell(values, sent.runs[0].words, folder)
+    seen = look.look(folder)
+    assert [one.status for one in seen] == ["refused", "not started"]
+    assert seen[0].reason.startswith("placement=gpu: recipe=tfidf takes cpu")
+    sent.write(tmp_path)
+    assert [one.status for one in look.look(folder)] == ["not started"] * 2
 
 
 def test_a_combination_that_does_not_compose_stops_all(cli):
@@ -184,8 +198,14 @@ def test_runs_at_once_have_cores_and_gpus_of_their_own_and_what_is_more_waits(tm
         process.communicate()
 
 
-def test_an_engine_with_an_environment_of_its_own_is_started_in_that():
+def test_an_engine_with_an_environment_of_its_own_is_started_in_that(tmp_path, monkeypatch):
     assert bootstrap.environment_for(["-m", "hydra/launcher=ray", "seed=0,1"]) == "core_ray"
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    text = "# @package _global_\ndefaults:\n  - override /recipe: torch\n  - override /hydra/launcher: ray\n"
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(text, encoding="utf-8")
+    assert bootstrap.environment_for(["-m", "experiment=mine"]) == "core_ray"
+    assert bootstrap.environment_for(["-m", "hydra/launcher=basic", "experiment=mine"]) == "core"
     assert bootstrap.environment_for(["-m", "hydra/launcher=joblib"]) == bootstrap.environment_for([]) == "core"
 
 
