@@ -28,7 +28,7 @@ from recipes.keras_report import Report  # noqa: E402
 
 
 def finetune(job: Job) -> Predict:
-    settings, epochs = job.settings, job.train["epochs"]
+    settings, epochs, accumulate = job.settings, job.train["epochs"], job.train["accumulate"]
     prepare(job)
     scope = scope_of(job)
     with job.phase("load_weights"), scope():
@@ -50,7 +50,6 @@ def finetune(job: Job) -> Predict:
         padding = config["pad_token_id"]
         native = BACKEND == "tensorflow" and not job.controlled and job.processes == 1
         data = buckets(job, padding) if native else Batches(job, padding)
-        accumulate = job.train["accumulate"]
         steps = epochs * len(data) // accumulate
     with job.phase("train"), scope():
         rising = math.ceil(settings["warmup"] * steps)
