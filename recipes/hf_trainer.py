@@ -78,7 +78,8 @@ class Report(TrainerCallback):
         self.job = job
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        torch.manual_seed(self.job.seed + round(state.epoch or 0))  # its order, in a run that was resumed too
+        epoch = state.global_step * state.num_train_epochs // state.max_steps  # state.epoch, resumed, is a fraction
+        torch.manual_seed(self.job.seed + epoch)  # its order, in a run that was resumed too
 
     def on_step_end(self, args, state, control, **kwargs):
         control.should_save = self.job.checkpoints.due(state.global_step)

@@ -111,7 +111,7 @@ def killed_in(phase: str, runs: Runs, words: Sequence[str], place: Path) -> None
 def killed_at_checkpoint(step: int, runs: Runs, words: Sequence[str], place: Path) -> None:
     """Start a run and kill its parent when it has made the checkpoint of a step."""
     process, end = runs.start(*words), time.monotonic() + 300
-    while f"checkpoint-{step}" not in {seal.parent.name for seal in runs.outputs.glob("*/.*/checkpoints/*/*.json")}:
+    while not list(runs.outputs.glob(f"*/.*/checkpoints/checkpoint-{step}/checkpoint.json")):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
         time.sleep(0.02)

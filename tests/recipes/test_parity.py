@@ -3,15 +3,27 @@
 That the same seed gives the same predictions to the bit, test_runs.py holds for each.
 """
 
+from pathlib import Path
+
 import pytest
-from support import VARIANTS, hold
+from support import VARIANTS, Runs, hold, killed_at_checkpoint
 
 from harness.parity import ROWS, Comparison
 
 
+class CutOff(Comparison):
+    """Its runs are killed after a checkpoint, and go on from there."""
+
+    def run(self, words, name) -> Path:
+        runs, words = Runs(self.place / name), [*self.words, *words, "checkpoint.every=8"]
+        killed_at_checkpoint(24, runs, words, self.place)
+        assert "going on from the checkpoint of step 24" in runs.run(*words)
+        return runs.folders()[0]
+
+
 @pytest.mark.parametrize("words", VARIANTS)
-def test_with_the_real_weights(words, tmp_path, references):
-    hold(Comparison(tmp_path, references=references).lines(words.split(), repeated=False))
+def test_with_the_real_weights_in_a_run_that_was_cut_off(words, tmp_path, references):
+    hold(CutOff(tmp_path, references=references).lines(words.split(), repeated=False))
 
 
 @pytest.mark.parametrize("words", VARIANTS)

@@ -35,18 +35,18 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
     runs, words, tmp_path
 ):
     deep, words = words in VARIANTS, words.split()
-    if deep:  # 19 steps an epoch; native checkpoints: test_checkpoints.py
-        words += ["protocol=controlled", "train.batch_size=16", "train.epochs=2", "checkpoint.every=8"]
-        killed_at_checkpoint(24, runs, words, tmp_path)
+    if deep:  # about 19 steps an epoch: it goes on late in the first; protocol=controlled: test_parity.py
+        words += ["precision=fp32", "train.batch_size=16", "train.epochs=2", "checkpoint.every=8"]
+        killed_at_checkpoint(16, runs, words, tmp_path)
     for phase in () if deep else ("train", "save"):
         killed_in(phase, runs, words, tmp_path)
     said = runs.run(*words)
     row = runs.row()
     assert row["status"] == "finished"
     if deep:
-        assert "going on from the checkpoint of step 24" in said
-        assert row["train.resumed_at_step"] == 24
-        assert reported_steps(runs.folders()[0]) == set(range(1, 39)), "the steps before are kept too"
+        assert "going on from the checkpoint of step 16" in said
+        assert row["train.resumed_at_step"] == 16
+        assert {1, 10, 20, 30, row["train.steps"]} <= reported_steps(runs.folders()[0]), "the steps before are kept too"
         assert not (runs.folders()[0] / "checkpoints").exists()
     assert f"recipe={row['recipe']}" == words[0]
     assert 0.15 < row["test.accuracy"] <= 1  # 25 classes; the largest is 0.31 of the rows
