@@ -4,20 +4,24 @@ Both forms are read: a run's whole folder, and the small one of `outputs/referen
 has). A row is read at once, everything else when it is asked for.
 """
 
+from __future__ import annotations
+
 import difflib
 import json
+import math
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.errors import UserError
 from harness.home import ROOT
+
+if TYPE_CHECKING:
+    import numpy as np
 
 REFERENCE = ROOT / "outputs" / "reference"
 
@@ -97,6 +101,8 @@ class Result:
 
     def predictions(self, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
         """Return labels and predicted classes of a split, in the order of its rows."""
+        import numpy as np  # a tenth of a second, which scripts/choose.py has no use for
+
         path = self.folder / f"predictions_{split}.npz"
         try:
             with np.load(path) as saved:
@@ -108,6 +114,8 @@ class Result:
     @cached_property
     def latencies(self) -> dict[int, np.ndarray]:
         """Return the seconds of each call, by batch size; empty where inference was not measured."""
+        import numpy as np
+
         try:
             with np.load(self.folder / "inference.npz") as saved:
                 sizes = sorted(int(name.partition("_")[2]) for name in saved if name.startswith("seconds_"))
@@ -243,13 +251,13 @@ def contestants(results: Iterable[Result]) -> dict[str, list[Result]]:
     return found
 
 
-def pareto_front(points: Sequence[Sequence[float]]) -> list[int]:
-    """Return the points that no other beats: none is as good in all respects and better in one. Less is better.
+def beats(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Tell whether a point is as good as another in all respects and better in one. Less is better."""
+    pairs = list(zip(one, other, strict=True))
+    return all(own <= its for own, its in pairs) and any(own < its for own, its in pairs)
 
-    Equal points are all on the front; a point with a NaN is never.
-    """
-    values = np.asarray(points, float).reshape(len(points), -1)
-    whole = ~np.isnan(values).any(1)
-    at_most = (values[:, None] <= values).all(2) & whole[:, None]
-    below = (values[:, None] < values).any(2)
-    return [int(i) for i in np.flatnonzero(whole & ~(at_most & below).any(0))]
+
+def pareto_front(points: Sequence[Sequence[float]]) -> list[int]:
+    """Return the points that no other beats. Equal points are all on the front; a point with a NaN is never."""
+    whole = [number for number, point in enumerate(points) if not any(map(math.isnan, point))]
+    return [one for one in whole if not any(beats(points[other], points[one]) for other in whole)]

@@ -6,7 +6,7 @@ A trait is no part of what a run is. Neither Hydra nor OmegaConf is imported her
 import ast
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import yaml
@@ -87,6 +87,7 @@ def libraries() -> list[Library]:
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML has it
 
 
+@cache
 def models() -> dict[str, list[str]]:
     """Return the choices of `model=` by the language that their files declare."""
     found: dict[str, list[str]] = {}
@@ -97,6 +98,7 @@ def models() -> dict[str, list[str]]:
     return found
 
 
+@cache
 def docstring(recipe: str) -> tuple[str, str, str]:
     """Return what a recipe's docstring says in its form: `WHAT: who owns the loop.` and `Pick it …`."""
     text = ast.get_docstring(ast.parse((ROOT / "recipes" / f"{recipe}.py").read_text(encoding="utf-8"))) or ""
