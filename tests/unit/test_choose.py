@@ -1,5 +1,6 @@
 """The choice of a library: properties of the order, over results made up at random; and the command line."""
 
+import datetime
 import json
 import os
 import pty
@@ -84,11 +85,12 @@ def value(one, name):
 def test_a_tighter_constraint_never_adds_a_library(tmp_path, number):
     folder, draw = write(tmp_path, world(number)), random.Random(number)
     for name in LIMITS:
-        found = [value(one, name) for one in asked(folder)["libraries"]]
-        loose, tight = sorted(draw.sample(found, 2), reverse=not MEASURES[name].more)
+        found = {value(one, name): one["name"] for one in asked(folder)["libraries"]}
+        loose, tight = sorted(draw.sample(sorted(found), 2), reverse=not MEASURES[name].more)
         kept = [left(asked(folder, choose.Question(limits={name: limit}))) for limit in (loose, tight)]
         assert kept[1] <= kept[0] <= set(NAMES)
-        assert kept[0], "a limit that a library just reaches must let it in"
+        assert found[loose] in kept[0] and found[tight] in kept[1], "who just reaches a limit holds it"
+        assert found[loose] not in kept[1]
     whole = choose.Question()
     for loose, tight in [
         (whole, replace(whole, where="both")),
@@ -125,7 +127,8 @@ def test_a_dominated_library_is_never_before_one_that_dominates_it(tmp_path, num
         assert ranked[place]["on_front"] == (not above)
         assert set(ranked[place]["beaten_by"]) == {ranked[at]["name"] for at in above}
     assert ranked[0]["rank"] == 1
-    assert [one["rank"] for one in ranked] == sorted(one["rank"] for one in ranked)
+    listed = [(one["rank"], -value(one, "quality")) for one in ranked]
+    assert listed == sorted(listed)
 
 
 def test_each_reason_has_runs_that_are_there_and_say_so_or_a_source_and_a_date(tmp_path):
@@ -171,6 +174,25 @@ def test_without_results_the_traits_answer_and_how_to_measure_is_told(tmp_path):
     assert "nothing is measured: no finished run of protocol=native data=onet on the gpu" in said
     assert "seed=0,1,2,3,4 data=onet placement=gpu" in said
     assert {one["rank"] for one in answer["libraries"]} == {1, None}
+
+
+def test_the_oldest_of_the_packages_decides_the_age_on_the_day_it_was_looked_up(tmp_path):
+    (fairseq,) = [library for library in LIBRARIES if library.name == "fairseq"]
+    declared = fairseq.traits["releases"]
+    oldest = min(datetime.date.fromisoformat(str(one["last"])) for one in declared.value.values())
+    months = (datetime.date.fromisoformat(declared.date) - oldest).days / 30.4375
+    assert "fairseq" in left(asked(tmp_path, choose.Question(age=months + 0.1)))
+    assert "fairseq" not in left(asked(tmp_path, choose.Question(age=months - 0.1)))
+
+
+def test_runs_of_another_protocol_device_or_data_and_failed_ones_do_not_count(tmp_path):
+    others = [{"protocol": "controlled"}, {"placement": "gpu"}, {"data": "onet"}, {"status": "failed"}]
+    for number, other in enumerate([*others, {"valid.macro_f1": None}]):
+        folder = write(tmp_path / str(number), [one | other for one in world(2, seeds=1)])
+        question = choose.Question(data="job_titles")
+        assert choose.gather(question, NAMES, [folder]).group is None
+    assert choose.gather(choose.Question(where="gpu"), NAMES, [tmp_path / "1"]).group.placement == "gpu"
+    assert choose.gather(choose.Question(), NAMES, [tmp_path / "2"]).group.data == "onet"
 
 
 def test_a_time_of_a_machine_that_was_not_quiet_is_no_time(tmp_path):
