@@ -14,11 +14,11 @@ import yaml
 from harness.errors import UserError
 from harness.home import ROOT
 
-OWN = {  # how much of the implementation is one's own, from least to most
-    "call": "calls one method",
-    "callbacks": "fills in callbacks",
-    "classes": "registers classes of its own",
-    "loop": "writes the loop",
+OWN = {  # how much of the implementation is yours, from least to most: you …
+    "call": "call one method",
+    "callbacks": "fill in callbacks",
+    "classes": "register classes of your own",
+    "loop": "write the loop",
 }
 WATCH = {  # what the library itself gives at each step
     "loss": "the loss",

@@ -122,7 +122,8 @@ def described(
     """Return what is said of a library."""
     fits = [other for other in entries if other.status == entry.status != "ruled out" and other is not entry]
     alone = [other for other in fits if other.figures and entry.figures]
-    what, owner, pick = docstring(entry.library.recipe)
+    equal = {other.library.name: alike for other in alone if (alike := equals(entry, other, front))}
+    what, _, pick = docstring(entry.library.recipe)
     stated = [check for check in entry.checks if check.holds or (not check.wanted and said(check))]
     return {
         "name": entry.library.name,
@@ -131,10 +132,12 @@ def described(
         "rank": ranks.index(entry.place()) + 1 if entry.status != "ruled out" else None,
         "status": entry.status,
         "on_front": entry.layer == 0 if entry.layer is not None and entry.status != "ruled out" else None,
+        "best_in": [MEASURES[name].title for name in front if best(entry, alone, name)],
         "beaten_by": [
             other.library.name for other in alone if front and results.beats(other.point(front), entry.point(front))
         ],
-        "equal": {other.library.name: equal for other in alone if (equal := equals(entry, other, front))},
+        "equal": equal,
+        "not_told_apart": [name for name, alike in equal.items() if len(alike) == len(front)],
         "reasons": [asdict(check) for check in stated],
         "broken": [asdict(check) for check in entry.checks if check.broken],
         "not_known": [asdict(check) for check in entry.checks if check.unknown],
@@ -146,6 +149,13 @@ def described(
 def said(check: Check) -> bool:
     """Tell whether a criterion that nothing is wanted of is told all the same: what was measured, and two traits."""
     return bool(check.runs) or (check.name in ("own", "age") and check.value is not None)
+
+
+def best(one: Entry, others: Sequence[Entry], name: str) -> bool:
+    """Tell whether none of the others has a better figure; alone, one is not the best of anything."""
+    if name not in one.figures or not others:
+        return False
+    return all(one.point([name]) <= other.point([name]) for other in others)
 
 
 def equals(one: Entry, other: Entry, front: Sequence[str]) -> list[str]:

@@ -76,7 +76,7 @@ def own(question: Question, library: Library) -> Check:
     check = declared(library, "own", "own", " or ".join(question.own) or None, lambda value: value in question.own)
     if check.value is None:
         return check
-    shown = f"one {OWN[check.value]} ({docstring(library.recipe)[1]})"
+    shown = f"you {OWN[check.value]}; {docstring(library.recipe)[1]}"
     return Check(**{**vars(check), "shown": shown})
 
 
@@ -99,7 +99,7 @@ def language(question: Question, library: Library) -> Check:
     )  # fmt: skip
     if not here:
         return check
-    return Check(**{**vars(check), "shown": f"model={here[0]}; of its own: {check.shown}", "holds": True})
+    return Check(**{**vars(check), "shown": f"model={' or '.join(here)}; its own: {check.shown}", "holds": True})
 
 
 def age(question: Question, library: Library) -> Check:
@@ -170,4 +170,4 @@ def shown_of(name: str, figure: Figure) -> str:
 
 def number(name: str, value: float) -> str:
     """Return a number with three digits that count."""
-    return f"{value:.3f}" if MEASURES[name].quality else f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:.3f}" if MEASURES[name].quality else f"{value:#.3g}" if abs(value) < 100 else f"{value:,.0f}"

@@ -133,6 +133,8 @@ def found(question: Question, names: Collection[str], places: list[Path], own: b
         evidence.figures[name] = figures(list({one.row["seed"]: one for one in runs}.values()))
     for other in others:
         evidence.notes.append(f"not looked at: {other.title} ({len(groups[other])} runs)")
+    if question.where == "both":
+        evidence.notes.append("the figures are those on processors; --where gpu goes by those on a GPU")
     noisy = sum(not one.timed for one in groups[group])
     if noisy:
         evidence.notes.append(

@@ -139,9 +139,7 @@ def interview(question: Question, libraries: Collection[Library], ask: Callable[
     print("Enter leaves a question open.\n")
     question.where = answered(ask, "Where must it run", WHERE, one_of("where", WHERE)) or "cpu"
     question.aim = answered(ask, "What is it for", AIMS, one_of("aim", AIMS))
-    question.own = (
-        answered(ask, "How much is to be yours (several with commas): one who", OWN, some_of("own", OWN)) or []
-    )
+    question.own = answered(ask, "How much is to be yours (several with commas): you …", OWN, some_of("own", OWN)) or []
     question.watch = (
         answered(ask, "What is to be seen at each step (several with commas)", WATCH, some_of("watch", WATCH)) or []
     )

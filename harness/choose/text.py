@@ -21,8 +21,8 @@ def told(answer: dict[str, Any]) -> str:
 
 
 def heading(answer: dict[str, Any]) -> Iterator[str]:
-    wanted = [f"{name.replace('_', ' ')} {text}" for name, text in answer["constraints"].items()]
-    yield f"wanted: {'; '.join(wanted)}"
+    titles = {check["name"]: check["title"] for check in answer["libraries"][0]["criteria"]}
+    yield "wanted: " + "; ".join(f"{titles[name]} {text}" for name, text in answer["constraints"].items())
     known = answer["measured"]
     if "group" in known:
         yield f"measured: {known['from']}, {', '.join(known['places'])}: {known['group']}"
@@ -49,7 +49,10 @@ def table(answer: dict[str, Any]) -> Iterator[str]:
         front = {True: "on it", False: "beaten", None: ""}[one["on_front"]]
         shown = {check["name"]: short(check["shown"]) for check in one["criteria"]}
         rows.append([rank, one["name"], front, *(shown[name] for name in COLUMNS)])
-    return aligned(rows)
+    yield from aligned(rows)
+    if answer["front"]:
+        on = [one["name"] for one in answer["libraries"] if one["on_front"] and one["status"] == "fits"]
+        yield f"the Pareto front of {', '.join(answer['front'])}: {', '.join(on) or 'nobody, by what is known'}"
 
 
 def short(shown: str) -> str:
@@ -77,10 +80,13 @@ def library(one: dict[str, Any]) -> Iterator[str]:
         yield f"  ?    {line(check)}"
     for check in one["reasons"]:
         yield f"  yes  {line(check)}" if check["holds"] else f"       {line(check)}"
+    if one["best_in"]:
+        yield f"       the best in {', '.join(one['best_in'])}"
     if one["beaten_by"]:
         yield f"       off the front: matched in all of it, beaten in some, by {', '.join(one['beaten_by'])}"
     for other, titles in one["equal"].items():
-        yield f"       equal within noise to {other}: {', '.join(titles)}"
+        alike = "not told apart from" if other in one["not_told_apart"] else "equal within noise to"
+        yield f"       {alike} {other}: {', '.join(titles)}"
     yield f"       {one['command']}"
     yield ""
 

@@ -127,6 +127,9 @@ def test_a_dominated_library_is_never_before_one_that_dominates_it(tmp_path, num
         assert ranked[place]["on_front"] == (not above)
         assert set(ranked[place]["beaten_by"]) == {ranked[at]["name"] for at in above}
     assert ranked[0]["rank"] == 1
+    for name, title in zip(front, answer["front"], strict=True):
+        values = [point[front.index(name)] for point in points]
+        assert [title in one["best_in"] for one in ranked] == [own == min(values) for own in values]
     listed = [(one["rank"], -value(one, "quality")) for one in ranked]
     assert listed == sorted(listed)
 
@@ -163,6 +166,7 @@ def test_what_seeds_scatter_is_equal_and_what_is_far_is_not(tmp_path):
     equal = ["valid macro-F1", "latency p95", "peak memory", "environment size"]
     assert flair_said["equal"] == {"torch": equal}
     assert torch_said["equal"] == {"flair": equal}
+    assert flair_said["not_told_apart"] == []
     assert (torch_said["rank"], flair_said["rank"]) == (1, 2)  # the mean is higher, and it trains in half the time
 
 
@@ -271,13 +275,16 @@ def test_the_command_line_says_the_same_as_json_and_in_words_within_a_second(tmp
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
     answer = json.loads(run(*words, "--json"))
-    table = text.partition("\nrank ")[2].partition("\n\n")[0].splitlines()[1:]
+    table = text.partition("\nrank ")[2].partition("\n\n")[0].splitlines()[1:-1]
     for one, line in zip(answer["libraries"], table, strict=True):
         assert line.split()[0].rstrip("=") == str(one["rank"] or "out")
         assert one["name"] in line
         assert text.count(one["command"]) >= (one["rank"] is not None)
         for check in [*one["criteria"]]:
             assert check["shown"] in text
+        assert not one["best_in"] or f"the best in {', '.join(one['best_in'])}\n" in text
+    on = [one["name"] for one in answer["libraries"] if one["status"] == "fits" and one["on_front"]]
+    assert f"the Pareto front of {', '.join(answer['front'])}: {', '.join(on)}\n" in text
     assert all(line in text for line in answer["rule"])
 
 
@@ -299,4 +306,4 @@ def test_without_options_a_terminal_is_asked(tmp_path):
             break
     assert process.wait() == 0
     assert b"Where must it run" in said
-    assert b"wanted: where cpu and gpu" in said
+    assert b"wanted: runs on cpu and gpu" in said
