@@ -9,11 +9,11 @@ from sklearn.metrics import f1_score
 from harness.compare import statistics as ours
 
 
-def simulated(draw, skills, seeds=5, rows=500, classes=4, spread=0.1):
+def simulated(draw, skills, seeds=5, rows=250, classes=4, spread=0.1):
     """Return the scores of runs of libraries with these skills, some hundred resamples of their rows."""
     labels, hard = draw.integers(0, classes, rows), draw.normal(0, 1, rows)
     predicted = np.concatenate([predictions(labels, skill, seeds, spread, draw, hard) for skill in skills])
-    return ours.scores(labels, predicted, resamples=300, seed=int(draw.integers(2**31)))
+    return ours.scores(labels, predicted, resamples=200, seed=int(draw.integers(2**31)))
 
 
 def test_the_interval_of_a_mean_is_scipys():
@@ -40,7 +40,7 @@ def test_the_standard_error_is_that_of_a_plain_bootstrap_over_seeds_and_rows():
     labels = draw.integers(0, 3, 150)
     predicted = np.concatenate([predictions(labels, skill, 4, 0.2, draw) for skill in (0.3, 0.5)])
     means = []
-    for _ in range(600):
+    for _ in range(500):
         rows, seeds = draw.integers(0, 150, 150), draw.integers(0, 4, 4)
         f1 = ours.macro_f1(labels[rows], predicted[:, rows], np.ones((1, 150), np.float32))[0]
         values = f1[:4] - f1[4:]
@@ -90,9 +90,9 @@ def test_the_ratio_of_medians_holds_what_it_should_and_is_wider_for_fewer_runs()
 @pytest.mark.parametrize("spread", [0.0, 0.3], ids=["rows scatter most", "seeds scatter most"])
 def test_libraries_that_are_the_same_are_called_different_no_more_often_than_said(spread):
     draw = np.random.default_rng(4)
-    found = [simulated(draw, [0.3], seeds=10, spread=spread) for _ in range(150)]
+    found = [simulated(draw, [0.3], seeds=10, spread=spread) for _ in range(100)]
     alarms = [ours.difference(one, list(range(5)), list(range(5, 10))).p < ours.LEVEL for one in found]
-    assert sum(alarms) <= stats.binom.ppf(0.95, 150, ours.LEVEL)  # percentiles of the bootstrap give twice as many
+    assert sum(alarms) <= stats.binom.ppf(0.95, 100, ours.LEVEL)  # percentiles of the bootstrap give twice as many
     resampled, half = ours.false_alarms(found[0])
     assert half == 5
     assert resampled <= 200 * ours.LEVEL
@@ -100,8 +100,8 @@ def test_libraries_that_are_the_same_are_called_different_no_more_often_than_sai
 
 def test_a_difference_of_the_smallest_size_that_is_told_is_shown_as_often_as_said():
     draw, runs = np.random.default_rng(5), (list(range(5)), list(range(5, 10)))
-    alike = [ours.difference(simulated(draw, [0.3, 0.3]), *runs) for _ in range(40)]
+    alike = [ours.difference(simulated(draw, [0.3, 0.3]), *runs) for _ in range(30)]
     smallest = np.median([one.smallest() for one in alike])
-    slope = np.mean([ours.difference(simulated(draw, [0.4, 0.3]), *runs).value for _ in range(40)]) / 0.1
+    slope = np.mean([ours.difference(simulated(draw, [0.4, 0.3]), *runs).value for _ in range(30)]) / 0.1
     shown = [ours.difference(simulated(draw, [0.3 + smallest / slope, 0.3]), *runs).p < 0.05 for _ in range(80)]
-    assert 0.7 < np.mean(shown) <= 1
+    assert 0.6 < np.mean(shown) < 0.95
