@@ -43,7 +43,15 @@ class Group(NamedTuple):
     def title(self) -> str:
         """Return what the group is, in a line."""
         train = f"{self.epochs} epochs, batches of {self.batch}" if self.epochs else None
-        parts = [self.data, self.model, self.protocol, self.precision, train, self.settings, f"{self.threads} threads"]
+        parts = [
+            self.data,
+            self.model,
+            self.protocol,
+            self.precision,
+            train,
+            self.settings,
+            f"{self.threads} thread{'s' * (self.threads > 1)}",
+        ]
         parts += [self.placement if self.placement != "cpu" else None, self.machine]
         return ", ".join(part for part in parts if part)
 
@@ -248,7 +256,9 @@ def pareto_front(points: Sequence[Sequence[float]]) -> list[int]:
 
     Equal points are all on the front; a point with a NaN is never.
     """
-    values = np.asarray(points, float).reshape(len(points), -1)
+    if not len(points):
+        return []
+    values = np.asarray(points, float)
     whole = ~np.isnan(values).any(1)
     at_most = (values[:, None] <= values).all(2) & whole[:, None]
     below = (values[:, None] < values).any(2)

@@ -4,6 +4,7 @@ analysis.py     what is computed for each group of results, and nothing about ho
 statistics.py   the statistics, from arrays alone
 rules.py        the rules that a table is held to, printed with it
 sections.py     the analysis in words and tables
+same.py         the A/A check: a recipe against itself
 against.py      the same results, now and then
 render.py       sections on the terminal, as Markdown, LaTeX and HTML; the analysis as CSV
 pictures.py     the pictures of a group, by matplotlib
