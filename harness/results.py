@@ -80,8 +80,9 @@ class Result:
     @cached_property
     def words(self) -> dict[str, str]:
         """Return the keys and values that its command gave."""
-        given = (word.partition("=") for word in shlex.split(self.row.get("command") or ""))
-        return {key: value for key, equals, value in given if equals}
+        command = self.row.get("command") or ""
+        split = shlex.split if "'" in command or '"' in command else str.split  # shlex takes 50 times as long
+        return {key: value for key, equals, value in (word.partition("=") for word in split(command)) if equals}
 
     @cached_property
     def name(self) -> str:

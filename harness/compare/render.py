@@ -19,12 +19,15 @@ LATEX = {
 }  # fmt: skip
 
 
+SHOWN = 20  # sections on the terminal; more are not read there, and take rich some 20 ms each
+
+
 def terminal(sections: Sequence[Section], opening: Sequence[str]) -> None:
-    """Print sections; elsewhere than on a terminal no line is broken or coloured."""
+    """Print the first sections; elsewhere than on a terminal no line is broken or coloured."""
     console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
     for line in opening:
         console.print(Text(line))
-    for section in sections:
+    for section in sections[:SHOWN]:
         console.print(Text(f"\n{section.title}", "bold"))
         for table in section.tables:
             drawn = RichTable(box=None, pad_edge=False, title_justify="left")
@@ -38,6 +41,9 @@ def terminal(sections: Sequence[Section], opening: Sequence[str]) -> None:
         for heading, lines in section.notes.items():
             console.print(Text(f"\n{heading}", "cyan"))
             console.print(Text("\n".join(f"- {line}" for line in lines)))
+    if len(sections) > SHOWN:
+        more = len(sections) - SHOWN
+        console.print(Text(f"\n{more} further groups: choose some with KEY=VALUE; --out writes them all."))
 
 
 def markdown(sections: Sequence[Section], opening: Sequence[str]) -> str:
