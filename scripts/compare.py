@@ -19,6 +19,8 @@ from harness import bootstrap
 from harness.errors import UserError, guarded
 
 if TYPE_CHECKING:
+    from harness.compare.analysis import Analysis
+    from harness.compare.sections import Section
     from harness.results import Result
 
 PAIRED_AT_MOST = 250  # runs whose predictions are read unasked
@@ -58,11 +60,32 @@ def main(arguments: argparse.Namespace) -> int:
         if not paired:
             opening.append("So many are not compared in pairs: choose some with KEY=VALUE, or give --pairs.")
     render.terminal(made, opening)
+    if pictured(arguments):
+        draw(arguments, analyses, made)
     for path in arguments.out:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = render.comma_separated(analyses) if path.suffix == ".csv" else render.TEXT[path.suffix](made, opening)
         path.write_text(text, encoding="utf-8")
     return 1 if arguments.aa and same.failed(made) else 0
+
+
+def pictured(arguments: argparse.Namespace) -> bool:
+    """Tell whether pictures are wanted, for which there is an environment of its own."""
+    return bool(arguments.pictures) or any(path.suffix == ".html" for path in arguments.out)
+
+
+def draw(arguments: argparse.Namespace, analyses: list["Analysis"], made: list["Section"]) -> None:
+    """Draw the pictures of each group into its section, and write them where they are wanted."""
+    from harness.compare import pictures
+
+    for number, (analysis, section) in enumerate(zip(analyses, made, strict=True), 1):
+        section.pictures = list(pictures.drawn(analysis))
+        if arguments.pictures:
+            arguments.pictures.mkdir(parents=True, exist_ok=True)
+            for one in section.pictures:
+                name = f"{number}-{analysis.group.data}-{analysis.group.protocol}-{one.name}"
+                (arguments.pictures / f"{name}.svg").write_bytes(one.svg)
+                (arguments.pictures / f"{name}.png").write_bytes(one.png)
 
 
 def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:
@@ -85,5 +108,5 @@ def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:
 
 if __name__ == "__main__":
     given = parsed()
-    bootstrap.enter()
+    bootstrap.enter("core_matplotlib" if pictured(given) else "core")
     sys.exit(guarded(lambda: main(given)))

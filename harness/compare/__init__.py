@@ -6,6 +6,8 @@ rules.py        the rules that a table is held to, printed with it
 sections.py     the analysis in words and tables
 same.py         the A/A check: a recipe against itself
 against.py      the same results, now and then
-render.py       sections on the terminal, as Markdown, LaTeX and HTML; the analysis as CSV
+render.py       sections on the terminal, as Markdown and LaTeX; the analysis as CSV
+page.py         sections as an HTML page
 pictures.py     the pictures of a group, by matplotlib
+classes.py      what the pictures show of each class
 """

@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from harness.compare.analysis import Analysis
+from harness.compare.page import html
 from harness.compare.sections import Section
 
 LATEX = {
@@ -138,4 +139,4 @@ def pairs(analysis: Analysis) -> Iterator[dict[str, object]]:
             yield {"what": "ratio", "figure": key, **about, **ratio._asdict()}
 
 
-TEXT: dict[str, Callable[[Sequence[Section], Sequence[str]], str]] = {".md": markdown, ".tex": latex}
+TEXT: dict[str, Callable[[Sequence[Section], Sequence[str]], str]] = {".md": markdown, ".tex": latex, ".html": html}
