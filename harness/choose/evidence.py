@@ -71,7 +71,7 @@ class Figure:
         degrees = len(self.values) - 1
         if not degrees:
             return None
-        t = T_95[degrees - 1] if degrees <= len(T_95) else 1.96
+        t = T_95[min(degrees, len(T_95)) - 1]
         squares = math.fsum((value - self.mean) ** 2 for value in self.values)
         half = t * (squares / degrees / len(self.values)) ** 0.5
         return self.mean - half, self.mean + half

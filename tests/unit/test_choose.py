@@ -13,12 +13,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from results_support import row
 from support import ROOT
 
 from harness import choose, results, traits
-from harness.choose.evidence import MEASURES
+from harness.choose.evidence import MEASURES, Figure
 from harness.choose.question import LIMITS, interview
+from harness.compare.statistics import mean_interval
 from harness.errors import UserError
 
 LIBRARIES = traits.libraries()
@@ -33,19 +36,6 @@ MEASURED = {
     "model.size_mb": (20, 100),
     "environment.size_mb": (280, 1800),
 }
-
-
-def row(library, seed, **figures):
-    """Return the row of a run, as harness/result.py writes it."""
-    deep = library.settings["pretrained"]
-    return {
-        "schema": 1, "status": "finished", "recipe": library.recipe, "data": "job_titles", "data_digest": "d",
-        "model": "minilm" if deep else None, "weights_digest": "w" if deep else None, "protocol": "native",
-        "precision": "bf16" if deep else None, "seed": seed, "placement": "cpu", "processes": 1, "threads": 2,
-        "machine": "a processor, 2 processors", "train.epochs": 4 if deep else None, "timing": "ok",
-        "train.batch_size": 64 if deep else None, "train.accumulate": 1 if deep else None,
-        "command": " ".join(["python train.py", *library.words, f"seed={seed}"]), **figures,
-    }  # fmt: skip
 
 
 def write(folder, rows):
@@ -63,7 +53,13 @@ def world(number, seeds=3, libraries=LIBRARIES):
     for library in libraries:
         middle = {key: draw.choice([low, (low + high) / 2, high]) for key, (low, high) in MEASURED.items()}
         rows += [
-            row(library, seed, **{k: v * draw.uniform(0.97, 1.03) for k, v in middle.items()}) for seed in range(seeds)
+            row(
+                library.recipe,
+                seed,
+                words=library.words[1:],
+                **{k: v * draw.uniform(0.97, 1.03) for k, v in middle.items()},
+            )
+            for seed in range(seeds)
         ]
     return rows
 
@@ -155,12 +151,11 @@ def test_each_reason_has_runs_that_are_there_and_say_so_or_a_source_and_a_date(t
 
 
 def test_what_seeds_scatter_is_equal_and_what_is_far_is_not(tmp_path):
-    flair, torch = (next(one for one in LIBRARIES if one.name == name) for name in ("flair", "torch"))
     rest = {key: low for key, (low, _) in MEASURED.items()}
     rows = []
     for seed, (one, other) in enumerate([(0.50, 0.51), (0.52, 0.50), (0.51, 0.53)]):
-        rows.append(row(flair, seed, **rest | {"valid.macro_f1": one, "train.seconds": 60.0 + seed}))
-        rows.append(row(torch, seed, **rest | {"valid.macro_f1": other, "train.seconds": 30.0 + seed}))
+        rows.append(row("flair", seed, **rest | {"valid.macro_f1": one, "train.seconds": 60.0 + seed}))
+        rows.append(row("torch", seed, **rest | {"valid.macro_f1": other, "train.seconds": 30.0 + seed}))
     said = {one["name"]: one for one in asked(write(tmp_path, rows))["libraries"]}
     flair_said, torch_said = said["flair"], said["torch"]
     equal = ["valid macro-F1", "latency p95", "peak memory", "environment size"]
@@ -168,6 +163,19 @@ def test_what_seeds_scatter_is_equal_and_what_is_far_is_not(tmp_path):
     assert torch_said["equal"] == {"flair": equal}
     assert flair_said["not_told_apart"] == []
     assert (torch_said["rank"], flair_said["rank"]) == (1, 2)  # the mean is higher, and it trains in half the time
+
+
+@pytest.mark.parametrize("seeds", [*range(2, 32), 60])
+def test_the_interval_over_seeds_is_that_of_compare(seeds):
+    values = np.random.default_rng(seeds).normal(0.5, 0.01, seeds)
+    mean, low, high = mean_interval(values)
+    figure = Figure(tuple(values), ())
+    assert figure.mean == pytest.approx(mean)
+    near = 1e-3 if seeds < 32 else 0.03  # beyond the table it is a little wider
+    assert figure.interval == (
+        pytest.approx(low, abs=near * (high - low)),
+        pytest.approx(high, abs=near * (high - low)),
+    )
 
 
 def test_without_results_the_traits_answer_and_how_to_measure_is_told(tmp_path):
