@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness import results
-from harness.choose.criteria import Check, checks, shorter
-from harness.choose.evidence import MEASURES, Evidence, Figure
+from harness.choose.criteria import Check, checks
+from harness.choose.evidence import MEASURES, Evidence, Figure, shorter
 from harness.choose.question import Question
 from harness.traits import Library, docstring, models
 
@@ -74,7 +74,10 @@ def answer(question: Question, libraries: Sequence[Library], evidence: Evidence)
         "measured": measured(evidence),
         "front": titles,
         "rule": [line.format(front=", ".join(titles) or "nothing, for want of figures", first=stand) for line in RULE],
-        "libraries": [described(entry, entries, ranks, front, question, evidence) for entry in entries],
+        "libraries": [
+            {**described(entry, entries, ranks, front), "command": command(entry.library, question, evidence)}
+            for entry in entries
+        ],
         "advice": advice(entries),
     }
 
@@ -91,58 +94,43 @@ def layered(entries: list[Entry], front: Sequence[str]) -> None:
         layer += 1
 
 
-def measured(evidence: Evidence) -> dict[str, Any] | None:
-    """Say which results the figures are from; None where there are none."""
-    group = evidence.group
-    return {
-        "notes": evidence.notes,
-        **(
-            {
-                "from": "your own results" if evidence.own else "the reference results",
-                "places": [shorter(place) for place in evidence.places],
-                "group": group.title,
-                "machine": group.machine,
-                "data": group.data,
-                "seeds": {name: len(figures["quality"].values) for name, figures in sorted(evidence.figures.items())},
-            }
-            if group
-            else {}
-        ),
-    }
+def measured(evidence: Evidence) -> dict[str, Any]:
+    """Say which results the figures are from; of none, there are notes alone."""
+    known: dict[str, Any] = {"notes": evidence.notes}
+    if group := evidence.group:
+        known["from"] = "your own results" if evidence.own else "the reference results"
+        known["places"] = [shorter(place) for place in evidence.places]
+        known |= {"group": group.title, "machine": group.machine, "data": group.data}
+        known["seeds"] = {name: len(own["quality"].values) for name, own in sorted(evidence.figures.items())}
+    return known
 
 
 def described(
-    entry: Entry,
-    entries: list[Entry],
-    ranks: list[tuple[int, float]],
-    front: Sequence[str],
-    question: Question,
-    evidence: Evidence,
+    entry: Entry, entries: list[Entry], ranks: list[tuple[int, float]], front: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what is said of a library."""
-    fits = [other for other in entries if other.status == entry.status != "ruled out" and other is not entry]
-    alone = [other for other in fits if other.figures and entry.figures]
-    equal = {other.library.name: alike for other in alone if (alike := equals(entry, other, front))}
+    """Return what is said of a library; who is ruled out is compared with nobody."""
+    out = entry.status == "ruled out"
+    alike = [] if out or not entry.figures else [other for other in entries if other.status == entry.status]
+    rivals = [other for other in alike if other.figures and other is not entry]
+    equal = {other.library.name: titles for other in rivals if (titles := equals(entry, other, front))}
+    beaten_by = [other for other in rivals if front and results.beats(other.point(front), entry.point(front))]
     what, _, pick = docstring(entry.library.recipe)
     stated = [check for check in entry.checks if check.holds or (not check.wanted and said(check))]
     return {
         "name": entry.library.name,
         "what": what,
         "pick": f"Pick it {pick}",
-        "rank": ranks.index(entry.place()) + 1 if entry.status != "ruled out" else None,
+        "rank": None if out else ranks.index(entry.place()) + 1,
         "status": entry.status,
-        "on_front": entry.layer == 0 if entry.layer is not None and entry.status != "ruled out" else None,
-        "best_in": [MEASURES[name].title for name in front if best(entry, alone, name)],
-        "beaten_by": [
-            other.library.name for other in alone if front and results.beats(other.point(front), entry.point(front))
-        ],
+        "on_front": None if out or entry.layer is None else entry.layer == 0,
+        "best_in": [MEASURES[name].title for name in front if best(entry, rivals, name)],
+        "beaten_by": [other.library.name for other in beaten_by],
         "equal": equal,
-        "not_told_apart": [name for name, alike in equal.items() if len(alike) == len(front)],
+        "not_told_apart": [name for name, titles in equal.items() if len(titles) == len(front)],
         "reasons": [asdict(check) for check in stated],
         "broken": [asdict(check) for check in entry.checks if check.broken],
         "not_known": [asdict(check) for check in entry.checks if check.unknown],
         "criteria": [asdict(check) for check in entry.checks],
-        "command": command(entry.library, question, evidence),
     }
 
 
@@ -153,18 +141,12 @@ def said(check: Check) -> bool:
 
 def best(one: Entry, others: Sequence[Entry], name: str) -> bool:
     """Tell whether none of the others has a better figure; alone, one is not the best of anything."""
-    if name not in one.figures or not others:
-        return False
-    return all(one.point([name]) <= other.point([name]) for other in others)
+    return bool(others) and all(one.point([name]) <= other.point([name]) for other in others)
 
 
 def equals(one: Entry, other: Entry, front: Sequence[str]) -> list[str]:
     """Return the titles of what two libraries cannot be told apart in: intervals, or ranges, that overlap."""
-    return [
-        MEASURES[name].title
-        for name in front
-        if name in one.figures and name in other.figures and overlap(name, one.figures[name], other.figures[name])
-    ]
+    return [MEASURES[name].title for name in front if overlap(name, one.figures[name], other.figures[name])]
 
 
 def overlap(name: str, one: Figure, other: Figure) -> bool:
@@ -204,9 +186,6 @@ def advice(entries: Sequence[Entry]) -> list[str]:
     fewest = min(map(len, broken.values()))
     for name, some in broken.items():
         if len(some) == fewest:
-            lines.append(
-                f"{name} breaks fewest: "
-                + "; ".join(f"{check.option} {check.wanted}, it has {check.shown}" for check in some)
-                + "."
-            )
+            what = "; ".join(f"{check.option} {check.wanted}, it has {check.shown}" for check in some)
+            lines.append(f"{name} breaks fewest: {what}.")
     return lines

@@ -1,12 +1,10 @@
 """Each criterion held against a library: what is wanted, what it has, whether that holds, and how one knows."""
 
 import datetime
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from harness.choose.evidence import MEASURES, Figure
+from harness.choose.evidence import MEASURES, Figure, shorter
 from harness.choose.question import Question
 from harness.traits import OWN, Library, docstring, models
 
@@ -148,11 +146,6 @@ def measured(question: Question, name: str, figure: Figure | None) -> Check:
         shown += ", the limit lies within the range"
     runs = [shorter(run) for run in figure.runs]
     return Check(name, measure.title, wanted, figure.mean, shown, holds, None, None, runs)
-
-
-def shorter(path: Path) -> str:
-    """Return a path as one types it here."""
-    return os.path.relpath(path) if path.is_absolute() and path.is_relative_to(Path.cwd()) else str(path)
 
 
 def shown_of(name: str, figure: Figure) -> str:

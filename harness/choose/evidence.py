@@ -1,13 +1,16 @@
 """What was measured: the results that a question is answered from, and the figures of each library among them."""
 
 import math
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import results
 from harness.choose.question import Question
-from harness.results import Group, Result
+from harness.errors import UserError
+from harness.home import ROOT
+from harness.results import Group, Result, nearest
 
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
         2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)  # fmt: skip
@@ -47,7 +50,9 @@ MEASURES = {
     "test": Measure("test macro-F1", "test.macro_f1", more=True),
     "train_minutes": Measure("training time", "train.seconds", "min", timed=True, per=60),
     "p95_ms": Measure("latency p95", "inference.batch1.p95_ms", "ms", timed=True),
-    "texts_per_second": Measure("throughput", "inference.batch*.texts_per_second", "texts/s", more=True, timed=True),
+    "texts_per_second": Measure(
+        "best throughput", "inference.batch*.texts_per_second", "texts/s", more=True, timed=True
+    ),
     "memory_mb": Measure("peak memory", "memory.peak_rss_mb", "MB"),
     "model_mb": Measure("model size", "model.size_mb", "MB"),
     "environment_mb": Measure("environment size", "environment.size_mb", "MB"),
@@ -105,16 +110,19 @@ def gather(question: Question, names: Collection[str], places: Sequence[Path]) -
     theirs = found(question, names, [results.REFERENCE], own=False) if results.REFERENCE.is_dir() else None
     if mine and theirs:
         (only,) = mine.figures
-        theirs.notes.append(
-            f"{question.outputs} has {only} alone, which compares nothing: --results {question.outputs} takes it"
-        )
+        outputs = shorter(question.outputs)
+        theirs.notes.append(f"{outputs} has {only} alone, which compares nothing: --results {outputs} takes it")
     return theirs or mine or Evidence(notes=[nothing(question, [question.outputs, results.REFERENCE])])
 
 
 def nothing(question: Question, places: Sequence[Path]) -> str:
     """Say that there is no result to go by."""
+    known = {path.stem for path in (ROOT / "conf" / "data").glob("*.yaml")}
+    if question.data and question.data not in known:
+        hint = nearest(question.data, known)
+        raise UserError(f"--data {question.data}: no result is of it, and there is no such data set.{hint}", code=2)
     what = f" data={question.data}" if question.data else ""
-    where = ", ".join(str(place) for place in places)
+    where = ", ".join(map(shorter, places))
     return f"nothing is measured: no finished run of protocol=native{what} on the {question.device} in {where}"
 
 
@@ -165,3 +173,8 @@ def figures(runs: Sequence[Result]) -> dict[str, Figure]:
         if values:
             measured[name] = Figure(tuple(value for value, _ in values), tuple(folder for _, folder in values))
     return measured
+
+
+def shorter(path: Path) -> str:
+    """Return a path as one types it here."""
+    return os.path.relpath(path) if path.is_absolute() and path.is_relative_to(Path.cwd()) else str(path)

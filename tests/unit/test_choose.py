@@ -268,6 +268,11 @@ def test_a_word_that_is_not_known_is_refused_with_the_nearest(words, said):
     assert said in str(refused.value)
 
 
+def test_a_data_set_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(UserError, match="Did you mean 'job_titles'"):
+        asked(tmp_path, choose.Question(data="job_title"))
+
+
 def run(*words, code=0):
     done = subprocess.run(
         [sys.executable, ROOT / "scripts/choose.py", *map(str, words)], capture_output=True, text=True, check=False
