@@ -122,7 +122,7 @@ def parser(description: str | None, libraries: Collection[Library]) -> argparse.
     return made
 
 
-def asked(arguments: argparse.Namespace, libraries: Collection[Library]) -> Question:
+def asked(arguments: argparse.Namespace) -> Question:
     """Return the question that the options put, or, where none does and a person is there, the answers given."""
     limits = {name: value for name in LIMITS if (value := getattr(arguments, name)) is not None}
     wants = {name: getattr(arguments, name) for name in ("where", "aim", "own", "watch", "task", "language", "age")}
@@ -130,11 +130,11 @@ def asked(arguments: argparse.Namespace, libraries: Collection[Library]) -> Ques
     question.data = arguments.data
     silent = arguments.json or any(wants.values()) or limits
     if not silent and sys.stdin.isatty() and sys.stdout.isatty():
-        interview(question, libraries)
+        interview(question)
     return question
 
 
-def interview(question: Question, libraries: Collection[Library], ask: Callable[[str], str] = input) -> None:
+def interview(question: Question, ask: Callable[[str], str] = input) -> None:
     """Ask a few plain questions; Enter leaves each open."""
     print("Enter leaves a question open.\n")
     question.where = answered(ask, "Where must it run", WHERE, one_of("where", WHERE)) or "cpu"

@@ -245,11 +245,11 @@ def test_where_all_is_ruled_out_one_is_told_what_to_relax(tmp_path):
 def test_the_questions_of_a_terminal_are_the_options():
     answers = iter(["gpus", "gpu", "first_project", "", "loss, gradient_norm", "", "18", "8,5", "8.5", "", ""])
     question = choose.Question()
-    interview(question, LIBRARIES, ask=lambda _: next(answers))
+    interview(question, ask=lambda _: next(answers))
     arguments = choose.parser(None, LIBRARIES).parse_args(
         ["--where", "gpu", "--aim", "first_project", "--watch", "loss,gradient_norm", "--age", "18", "--p95-ms", "8.5"]
     )
-    assert question == choose.asked(arguments, LIBRARIES)
+    assert question == choose.asked(arguments)
 
 
 @pytest.mark.parametrize(
