@@ -103,7 +103,8 @@ def gather(question: Question, names: Collection[str], places: Sequence[Path]) -
     Own results count where they have two libraries or more to compare, or where there is nothing else.
     """
     if places:
-        return found(question, names, list(places), own=True) or Evidence(notes=[nothing(question, places)])
+        own = results.REFERENCE not in [place.absolute() for place in places]
+        return found(question, names, list(places), own) or Evidence(notes=[nothing(question, places)])
     mine = found(question, names, [question.outputs], own=True) if question.outputs.is_dir() else None
     if mine and len(mine.figures) > 1:
         return mine
