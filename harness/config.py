@@ -123,6 +123,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     check_names(values)
     check_evaluated(values)
     place_search(values)
+    values["recipe"].pop("traits", None)  # of the library, for scripts/choose.py: no part of what a run is
     values["logger"] = loggers_of(values["logger"])
     whole = {f"train.{name}": value for name, value in values["train"].items()}
     whole |= {"threads": values["threads"], "data.max_length": values["data"]["max_length"]}

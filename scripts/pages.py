@@ -50,6 +50,7 @@ def with_table(readme: str, rows: list[str]) -> str:
 def table(readme: str, measure: bool) -> list[str]:
     """Return the rows of the README's table; sizes are those of the environments built here, or stay as they are."""
     from harness.config import choices
+    from harness.traits import docstring
 
     rows = [
         "| `recipe=` | what | who owns the loop | lines | environment (CPU) | pick it |",
@@ -69,17 +70,6 @@ def table(readme: str, measure: bool) -> list[str]:
 def files(name: str) -> list[Path]:
     """Return the files that make a recipe: its own, and what stands beside it by its name."""
     return [RECIPES / f"{name}.py", *RECIPES.glob(f"{name}_*.py"), *RECIPES.glob(f"{name}_*/**/*.py")]
-
-
-def docstring(name: str) -> tuple[str, str, str]:
-    """Return what a recipe's docstring says in its form: `WHAT: who owns the loop.` and `Pick it …`."""
-    text = ast.get_docstring(ast.parse(source(name))) or ""
-    match = re.match(r"(.+?): (.+?)\.\n\nPick it (.+?)\.(\n\n|$)", text, re.DOTALL)
-    if not match:
-        raise UserError(
-            f"recipes/{name}.py: its docstring must read 'WHAT: who owns the loop.', and 'Pick it …' below."
-        )
-    return match[1], match[2], " ".join(match[3].split())
 
 
 def sizes(name: str) -> str | None:
@@ -118,6 +108,7 @@ def source(name: str) -> str:
 def moments() -> str:
     """Return the page that sets the same four moments of every library side by side."""
     from harness.config import choices, variants
+    from harness.traits import docstring
 
     names = [name for name in choices("recipe") if [f"recipe={name}"] in variants()]
     parts = [

@@ -27,3 +27,8 @@ def test_the_three_files_of_the_example_are_a_recipe(tmp_path):
     assert row["status"] == "finished"
     assert row["library_versions"].startswith("lightgbm==4.")
     assert row["test.accuracy"] > 0.3
+    weighed = [sys.executable, "scripts/choose.py", "--results", "outputs", "--aim", "from_scratch", "--json"]
+    answer = json.loads(subprocess.run(weighed, cwd=copy, check=True, capture_output=True, text=True).stdout)
+    best = answer["libraries"][0]
+    assert (best["name"], best["rank"], best["on_front"]) == ("lightgbm", 1, True)  # the one that is measured
+    assert best["reasons"][1]["date"] and best["command"] == "python train.py recipe=lightgbm data=job_titles"

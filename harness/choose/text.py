@@ -1,0 +1,133 @@
+"""The answer in words, for a terminal or a file."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+COLUMNS = ("quality", "test", "train_minutes", "p95_ms", "memory_mb", "environment_mb")
+
+
+def told(answer: dict[str, Any]) -> str:
+    """Return the whole answer: from what, in which order, why, and how to begin."""
+    return "\n".join(
+        [
+            *heading(answer),
+            "",
+            *table(answer),
+            "",
+            *(line for one in answer["libraries"] for line in library(one)),
+            *ending(answer),
+        ]
+    )
+
+
+def heading(answer: dict[str, Any]) -> Iterator[str]:
+    titles = {check["name"]: check["title"] for check in answer["libraries"][0]["criteria"]}
+    yield "wanted: " + "; ".join(f"{titles[name]} {text}" for name, text in answer["constraints"].items())
+    known = answer["measured"]
+    if "group" in known:
+        yield f"measured: {known['from']}, {', '.join(known['places'])}: {known['group']}"
+        yield "seeds: " + ", ".join(f"{name} {count}" for name, count in known["seeds"].items())
+    yield from (f"note: {note}" for note in known["notes"])
+    if "group" not in known:
+        yield "so this goes by what is declared alone. To measure on this machine, and ask again:"
+        recipes = dict.fromkeys(one["name"].split()[0] for one in answer["libraries"])
+        data = f" data={answer['question']['data']}" if answer["question"]["data"] else ""
+        place = " placement=gpu" if answer["question"]["where"] == "gpu" else ""
+        yield f"    python train.py -m recipe={','.join(recipes)} seed=0,1,2,3,4{data}{place}"
+    if answer["question"]["task"] not in (None, "classification"):
+        yield "note: the recipes here, and all figures, are of classification"
+
+
+def table(answer: dict[str, Any]) -> Iterator[str]:
+    """Return one line a library: rank, front, figures. An = marks a rank that several share."""
+    titles = {check["name"]: check["title"] for check in answer["libraries"][0]["criteria"]}
+    rows = [["rank", "library", "front", *(titles[name] for name in COLUMNS)]]
+    ranks = [one["rank"] for one in answer["libraries"]]
+    for one in answer["libraries"]:
+        shared = "=" if ranks.count(one["rank"]) > 1 else ""
+        rank = f"{one['rank']}{shared}" if one["rank"] else "out"
+        front = {True: "on it", False: "beaten", None: ""}[one["on_front"]]
+        shown = {check["name"]: short(check["shown"]) for check in one["criteria"]}
+        rows.append([rank, one["name"], front, *(shown[name] for name in COLUMNS)])
+    yield from aligned(rows)
+    if answer["front"]:
+        on = [one["name"] for one in answer["libraries"] if one["on_front"] and one["status"] == "fits"]
+        yield f"the Pareto front of {', '.join(answer['front'])}: {', '.join(on) or 'nobody, by what is known'}"
+
+
+def short(shown: str) -> str:
+    """Return a figure without its spread."""
+    return "?" if shown == "not measured" else shown.partition(" (")[0]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def library(one: dict[str, Any]) -> Iterator[str]:
+    """Return what is said of one library."""
+    state = {"fits": "", "not known": ", if what is not known holds", "ruled out": ""}[one["status"]]
+    yield f"{one['name']}: {'ruled out' if one['status'] == 'ruled out' else 'rank ' + str(one['rank']) + state}"
+    for check in one["broken"]:
+        yield f"  no   {line(check)}"
+    if one["status"] == "ruled out":
+        yield ""
+        return
+    yield f"       {one['pick']}."
+    for check in one["not_known"]:
+        yield f"  ?    {line(check)}"
+    for check in one["reasons"]:
+        yield f"  yes  {line(check)}" if check["holds"] else f"       {line(check)}"
+    if one["best_in"]:
+        yield f"       the best in {', '.join(one['best_in'])}"
+    if one["beaten_by"]:
+        yield f"       off the front: matched in all of it, beaten in some, by {', '.join(one['beaten_by'])}"
+    for other, titles in one["equal"].items():
+        alike = "not told apart from" if other in one["not_told_apart"] else "equal within noise to"
+        yield f"       {alike} {other}: {', '.join(titles)}"
+    yield f"       {one['command']}"
+    yield ""
+
+
+def line(check: dict[str, Any]) -> str:
+    """Return a criterion with what is wanted, what there is, and how one knows."""
+    wanted = f" {check['wanted']}:" if check["wanted"] else ":"
+    return f"{check['title']}{wanted} {check['shown']} {known_from(check)}".rstrip()
+
+
+def known_from(check: dict[str, Any]) -> str:
+    if runs := check["runs"]:
+        more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
+        return f"[{runs[0]}{more}]"
+    if check["source"]:
+        return f"[{check['source']}{', ' + check['date'] if check['date'] else ''}]"
+    return ""
+
+
+def ending(answer: dict[str, Any]) -> Iterator[str]:
+    if answer["advice"]:
+        yield "Nothing is left:"
+        yield from (f"  {text}" for text in answer["advice"])
+        yield ""
+    yield "The order:"
+    yield from (f"  {text}" for text in answer["rule"])
+
+
+def explained(answer: dict[str, Any]) -> str:
+    """Return the whole table: each criterion of each library, its value, whether it holds, and its source."""
+    libraries = answer["libraries"]
+    lines = []
+    for number, criterion in enumerate(libraries[0]["criteria"]):
+        wanted = criterion["wanted"] or "anything"
+        lines.append(f"{criterion['title']} (wanted: {wanted})")
+        rows = []
+        for one in libraries:
+            check = one["criteria"][number]
+            verdict = {True: "yes", False: "no", None: "?" if check["wanted"] else ""}[
+                check["holds"] if check["wanted"] else None
+            ]
+            rows.append([f"  {one['name']}", verdict, f"{check['shown']} {known_from(check)}"])
+        lines += [*aligned(rows), ""]
+    return "\n".join(lines)

@@ -1,0 +1,178 @@
+"""The pictures of a group of results, by matplotlib: colours that the colour-blind can tell apart, axes with units.
+
+Each comes with a sentence that says what one sees, and on which machine it was measured.
+"""
+
+import io
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+
+from harness.compare import classes
+from harness.compare.analysis import FIGURES, QUALITY, Analysis, Contestant, Figure
+from harness.compare.sections import Picture
+from harness.compare.statistics import mean_interval
+from harness.results import pareto_front
+
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito 2008
+MARKS = "osD^vP*X"
+MAP = "cividis"  # Nuñez et al. 2018: the same to all eyes, and in grey
+BY_KEY = {one.key: one for one in FIGURES}
+matplotlib.rcParams.update(
+    {"font.size": 9, "svg.fonttype": "path", "figure.dpi": 120, "axes.grid": True, "grid.alpha": 0.3}
+)
+
+
+def drawn(analysis: Analysis) -> Iterator[Picture]:
+    """Draw the pictures that the results of a group have figures for."""
+    ones = [one for one in analysis.contestants if one.runs]
+    where = f"Measured on {analysis.group.machine}, {analysis.group.threads} threads."
+    for name, key in (("training-time", "train.seconds"), ("latency", "inference.batch1.p50_ms")):
+        if figure := front(ones, BY_KEY[key]):
+            what = "higher and further left is better; the line joins those that no other beats in both."
+            yield picture(name, figure, f"Quality against {BY_KEY[key].name} (median): {what} {where}")
+    if figure := learning(ones):
+        yield picture("learning", figure, f"Training loss by step, a line a seed: steeper is faster. {where}")
+    if figure := latencies(ones):
+        what = "share of calls with one text that took at most so long; the dashed lines are half, 95% and 99% of them."
+        yield picture("latency-distribution", figure, f"Latency: {what} {where}")
+    if figure := memory(ones):
+        yield picture("memory", figure, f"Most memory held in each phase by all processes, median over runs. {where}")
+    if found := classes.scored(ones):
+        what = "F1 of each class of the test split, mean over seeds, rarest class first: yellow is better."
+        yield picture("classes", by_class(found), f"{what} {where}")
+        what = "what was predicted of the rows of each class, mean over seeds: a yellow diagonal is better."
+        yield picture("confusion", confusion(found), f"Confusion on the test split: {what} {where}")
+
+
+def picture(name: str, figure: Drawing, caption: str) -> Picture:
+    """Return a picture in both forms, the same bytes each time it is drawn."""
+    forms = []
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        for kind, about in (("svg", {"Date": None}), ("png", {"Software": None})):
+            form = io.BytesIO()
+            figure.savefig(form, format=kind, bbox_inches="tight", metadata=about)
+            forms.append(form.getvalue())
+    return Picture(name, caption, *forms)
+
+
+def canvas(width: float = 6.4, height: float = 4.0) -> tuple[Drawing, Axes]:
+    """Return a figure of its own: none of pyplot, which keeps them all."""
+    figure = Drawing(figsize=(width, height))
+    return figure, figure.add_subplot()
+
+
+def look(place: int) -> dict[str, str]:
+    return {"color": COLOURS[place % len(COLOURS)], "marker": MARKS[place % len(MARKS)]}
+
+
+def front(ones: list[Contestant], cost: Figure) -> Drawing | None:
+    """Draw macro-F1 on test, with its interval, against a cost, and the Pareto front."""
+    shown = [(place, one) for place, one in enumerate(ones) if len(one.values(cost))]
+    if not shown:
+        return None
+    figure, axes = canvas()
+    costs = [float(np.median(one.values(cost))) for _, one in shown]
+    scores = [mean_interval(one.values(BY_KEY[QUALITY])) for _, one in shown]
+    for (place, one), x, y in zip(shown, costs, scores, strict=True):
+        half = 0.0 if np.isnan(y.low) else y.high - y.value
+        axes.errorbar(x, y.value, yerr=half, capsize=3, linestyle="none", label=one.name, **look(place))
+        axes.annotate(one.name, (x, y.value), xytext=(6, 4), textcoords="offset points")
+    best = pareto_front([(x, -y.value) for x, y in zip(costs, scores, strict=True)])
+    line = sorted((costs[one], scores[one].value) for one in best)
+    axes.plot(*zip(*line, strict=True), color="grey", linestyle="--", linewidth=1, zorder=0, label="Pareto front")
+    axes.set(xscale="log", xlabel=f"{cost.name} ({cost.unit}, logarithmic)", ylabel="test macro-F1, 95% interval")
+    axes.legend(fontsize=7)
+    return figure
+
+
+def learning(ones: list[Contestant]) -> Drawing | None:
+    """Draw the training loss of each run."""
+    if not any(run.curve for one in ones for run in one.runs):
+        return None
+    figure, axes = canvas()
+    for place, one in enumerate(ones):
+        for number, run in enumerate(run for run in one.runs if run.curve):
+            colour = look(place)["color"]
+            axes.plot(*zip(*run.curve, strict=True), color=colour, linewidth=1, alpha=0.7,
+                      label=None if number else one.name)  # fmt: skip
+    axes.set(xlabel="optimiser step", ylabel="training loss (nats)")
+    axes.legend(fontsize=7)
+    return figure
+
+
+def latencies(ones: list[Contestant], size: int = 1) -> Drawing | None:
+    """Draw how the calls with one text are distributed, of all runs on a quiet machine together."""
+    calls = [(place, one, [run.latencies[size] for run in one.runs if run.timed and size in run.latencies])
+             for place, one in enumerate(ones)]  # fmt: skip
+    if not any(found for _, _, found in calls):
+        return None
+    figure, axes = canvas()
+    for place, one, found in calls:
+        if found:
+            values = np.sort(np.concatenate(found)) * 1000
+            shares = np.arange(1, len(values) + 1) / len(values)
+            axes.step(values, shares, where="post", color=look(place)["color"], label=one.name)
+    for share in (0.5, 0.95, 0.99):
+        axes.axhline(share, color="grey", linestyle="--", linewidth=0.7)
+    axes.set(xscale="log", xlabel="time of a call with one text (ms, logarithmic)", ylabel="share of calls")
+    axes.legend(fontsize=7)
+    return figure
+
+
+def memory(ones: list[Contestant]) -> Drawing | None:
+    """Draw the peak of each phase as a table of colours, with the figures in it."""
+    keys = [
+        key for one in ones for run in one.runs for key in run.row if key.startswith("memory.") and key.count(".") > 1
+    ]
+    phases = list(dict.fromkeys(keys))
+    if not phases:
+        return None
+    peaks = [[[run.row.get(key) for run in one.runs] for key in phases] for one in ones]
+    values = np.array([[np.median([v for v in cell if v is not None] or [np.nan]) for cell in row] for row in peaks])
+    names = [key.split(".")[1].replace("_", " ") for key in phases]
+    figure, axes = canvas(1.6 + 0.75 * len(phases), 1.2 + 0.35 * len(ones))
+    table(axes, values, [one.name for one in ones], names, "resident memory (MB)", "{:,.0f}")
+    axes.set(xlabel="phase")
+    return figure
+
+
+def by_class(found: classes.Scored) -> Drawing:
+    """Draw F1 of each class as a table of colours."""
+    figure, axes = canvas(2.8 + 0.7 * len(found.names), 1.2 + 0.24 * len(found.classes))
+    table(axes, found.f1.T, found.classes, found.names, "F1", "{:.2f}", highest=1.0)
+    axes.set(ylabel="class (rows of the test split)")
+    return figure
+
+
+def confusion(found: classes.Scored) -> Drawing:
+    """Draw the confusion of each that competes, side by side: rows are true classes, and add up to 1."""
+    across = min(3, len(found.names))
+    down = -(-len(found.names) // across)
+    figure = Drawing(figsize=(3.2 * across, 3.2 * down), layout="constrained")
+    for place, (name, matrix) in enumerate(zip(found.names, found.confusion, strict=True)):
+        axes = figure.add_subplot(down, across, place + 1)
+        drawn = axes.imshow(matrix, cmap=MAP, vmin=0, vmax=1)
+        axes.set(title=name, xlabel="predicted class", ylabel="true class (number)")
+        axes.grid(False)
+    figure.colorbar(drawn, ax=figure.axes, shrink=0.6, label="share of the true class's rows")
+    return figure
+
+
+def table(
+    axes: Axes, values: np.ndarray, rows: list[str], columns: list[str], label: str, form: str, highest: float = np.nan
+) -> None:
+    """Draw a table of colours with its figures written in it."""
+    top = np.nanmax([highest, np.nanmax(values)])
+    drawn = axes.imshow(values, cmap=MAP, vmin=0, vmax=top, aspect="auto")
+    axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.grid(False)
+    for (row, column), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            colour = "black" if value > 0.55 * top else "white"
+            axes.text(column, row, form.format(value), ha="center", va="center", color=colour, fontsize=7)
+    axes.figure.colorbar(drawn, ax=axes, label=label)

@@ -1,0 +1,142 @@
+"""Sections on the terminal, as Markdown and LaTeX; the analysis, figure by figure, as CSV."""
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from harness.compare.analysis import Analysis
+from harness.compare.page import html
+from harness.compare.sections import Section
+
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "ε": r"$\varepsilon$", "<": r"\textless{}",
+    "…": r"\dots{}",
+}  # fmt: skip
+
+
+SHOWN = 20  # sections on the terminal; more are not read there, and take rich some 20 ms each
+
+
+def terminal(sections: Sequence[Section], opening: Sequence[str]) -> None:
+    """Print the first sections; elsewhere than on a terminal no line is broken or coloured."""
+    console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
+    for line in opening:
+        console.print(Text(line))
+    for section in sections[:SHOWN]:
+        console.print(Text(f"\n{section.title}", "bold"))
+        for table in section.tables:
+            drawn = RichTable(box=None, pad_edge=False, title_justify="left")
+            for place, name in enumerate(table.head):
+                drawn.add_column(name, justify="left" if place in table.text else "right", overflow="fold")
+            for row in table.rows:
+                drawn.add_row(*map(Text, row))
+            console.print(Text(f"\n{table.title}", "cyan"))
+            console.print(drawn)
+            console.print(Text(table.note, "dim"))
+        for heading, lines in section.notes.items():
+            console.print(Text(f"\n{heading}", "cyan"))
+            console.print(Text("\n".join(f"- {line}" for line in lines)))
+    if len(sections) > SHOWN:
+        more = len(sections) - SHOWN
+        console.print(Text(f"\n{more} further groups: choose some with KEY=VALUE; --out writes them all."))
+
+
+def markdown(sections: Sequence[Section], opening: Sequence[str]) -> str:
+    def cells(row: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+
+    lines = ["# Results, compared", "", *opening]
+    for section in sections:
+        lines += ["", f"## {section.title}"]
+        for table in section.tables:
+            bars = ["---" if place in table.text else "---:" for place in range(len(table.head))]
+            lines += ["", f"### {table.title}", "", cells(table.head), cells(bars), *map(cells, table.rows)]
+            lines += ["", table.note] if table.note else []
+        for heading, notes in section.notes.items():
+            lines += ["", f"### {heading}", "", *(f"- {note}" for note in notes)]
+    return "\n".join(lines) + "\n"
+
+
+def latex(sections: Sequence[Section], opening: Sequence[str]) -> str:
+    """Return tables to \\input into a document that uses booktabs."""
+    lines = [r"% \usepackage{booktabs}", *(f"% {line}" for line in opening)]
+    for section in sections:
+        for table in section.tables:
+            columns = "".join("l" if place in table.text else "r" for place in range(len(table.head)))
+            caption = escaped(f"{section.title}. {table.title}. {table.note}")
+            body = [" & ".join(map(escaped, row)) + r" \\" for row in table.rows]
+            lines += [
+                "",
+                r"\begin{table}",
+                r"\centering",
+                rf"\caption{{{caption}}}",
+                rf"\begin{{tabular}}{{{columns}}}",
+            ]
+            lines += [r"\toprule", " & ".join(map(escaped, table.head)) + r" \\", r"\midrule", *body, r"\bottomrule"]
+            lines += [r"\end{tabular}", r"\end{table}"]
+        for heading, notes in section.notes.items():
+            items = [rf"\item {escaped(note)}" for note in notes]
+            lines += ["", rf"\paragraph{{{escaped(heading)}}}", r"\begin{itemize}", *items, r"\end{itemize}"]
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Return text as LaTeX reads it; a bracket that opens a cell would be taken for an option of the line before."""
+    found = "".join(LATEX.get(character, character) for character in text)
+    return "{}" + found if found.startswith("[") else found
+
+
+HEAD = [
+    "data", "data_digest", "model", "protocol", "precision", "machine", "threads", "placement", "processes", "epochs",
+    "batch", "settings", "what", "figure", "ours", "others", "runs", "failed", "value", "low", "high", "p",
+    "p_holm", "epsilon",
+]  # fmt: skip
+
+
+def comma_separated(analyses: Sequence[Analysis]) -> str:
+    """Return one line a figure: of what competes, and of each pair; times and memory are medians, and their ratios."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, HEAD, lineterminator="\n")
+    writer.writeheader()
+    for analysis in analyses:
+        group = {key: value for key, value in analysis.group._asdict().items() if key in HEAD}
+        for line in (*figures(analysis), *pairs(analysis)):
+            writer.writerow({**group, **{key: "" if value != value else value for key, value in line.items()}})
+    return text.getvalue()
+
+
+def figures(analysis: Analysis) -> Iterator[dict[str, object]]:
+    for one in analysis.contestants:
+        about = {"ours": one.name, "failed": len(one.failed)}
+        if not one.runs:
+            yield {"what": "failed", **about, "runs": 0}
+        for figure in analysis.figures:
+            if found := one.summary(figure):
+                what = "median" if figure.unit else "mean"
+                runs = len(one.values(figure))
+                yield {"what": what, "figure": figure.key, **about, "runs": runs, **found._asdict()}
+
+
+def pairs(analysis: Analysis) -> Iterator[dict[str, object]]:
+    for pair in analysis.pairs or []:
+        about, found = {"ours": pair.ours, "others": pair.others}, pair.difference
+        values = {"value": found.value, "low": found.low, "high": found.high, "p": found.p, "p_holm": pair.corrected}
+        yield {
+            "what": "difference",
+            "figure": "test.macro_f1",
+            **about,
+            "runs": found.seeds,
+            **values,
+            "epsilon": pair.order,
+        }
+        for key, ratio in pair.ratios.items():
+            yield {"what": "ratio", "figure": key, **about, **ratio._asdict()}
+
+
+TEXT: dict[str, Callable[[Sequence[Section], Sequence[str]], str]] = {".md": markdown, ".tex": latex, ".html": html}

@@ -1,0 +1,216 @@
+"""What a few seeds and some thousand test rows allow one to say, from arrays alone.
+
+- The mean over seeds has a Student t interval: the seeds are few, their spread is estimated from them, and t is the
+  distribution that accounts for that; a bootstrap of five values gives intervals that are too narrow.
+- The difference of two libraries is a paired one, on the same seeds and test rows. Its standard error comes from a
+  bootstrap over both at once (seeds and rows are crossed: Owen, The pigeonhole bootstrap, 2007, which errs on the
+  side of caution). Interval and p-value weigh the quantiles of t (for the seeds' part of the variance, known from a
+  few seeds) and of the normal distribution (for the rows' part) by the two parts, as Cochran and Cox do. Percentiles
+  of the bootstrap itself would be too narrow here (Hesterberg, What teachers should know about the bootstrap, 2015,
+  section 5); the A/A check shows that this is not.
+- Almost stochastic order compares whole distributions of scores: del Barrio et al. 2018, Dror et al., ACL 2019.
+- Over all pairs, Holm's correction (A simple sequentially rejective multiple test procedure, 1979).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+LEVEL = 0.05  # the share of differences that are called so though there are none, over all pairs of a table
+POWER = 0.8  # how surely the smallest difference that could have been shown would be shown
+RESAMPLES = 10_000  # of values that are at hand
+OF_ROWS = 2_000  # resamples of test rows, which give a standard error to 1.6%
+DRAWS = 1e8  # rows drawn at most: fewer resamples where a test split is large
+ROWS_AT_ONCE = 4_000_000
+
+
+class Interval(NamedTuple):
+    """A figure with its 95% interval; one value alone has none (NaN)."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean difference of macro-F1 over seeds, its interval, p-value, and what could have been shown."""
+
+    seeds: int
+    value: float
+    low: float
+    high: float
+    p: float
+    error: float  # standard error
+    of_seeds: float  # the seeds' share of the variance
+
+    @property
+    def tested(self) -> bool:
+        return self.seeds > 1
+
+    def smallest(self, level: float = LEVEL) -> float:
+        """Return the smallest true difference that would be shown at `level`, four times out of five."""
+        quantiles = [quantile(share, self.seeds, self.of_seeds) for share in (1 - level / 2, POWER)]
+        return sum(quantiles) * self.error
+
+
+def quantile(share: float, values: int, of_values: float = 1.0) -> float:
+    """Return a quantile of t for a spread estimated from so many values, weighed with the normal one for the rest."""
+    return float(of_values * special.stdtrit(values - 1, share) + (1 - of_values) * special.ndtri(share))
+
+
+def p_value(distance: float, values: int, of_values: float) -> float:
+    """Return the two-sided p-value of a distance in standard errors: where its quantile is that distance."""
+    low, high = -15.0, 0.0  # of its logarithm to base 10
+    for _ in range(40):
+        middle = (low + high) / 2
+        if quantile(1 - 10**middle / 2, values, of_values) > distance:
+            low = middle
+        else:
+            high = middle
+    return float(10**high)
+
+
+def mean_interval(values: np.ndarray) -> Interval:
+    """Return the mean over seeds with its 95% Student t interval."""
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return Interval(float(values.mean()) if len(values) else np.nan, np.nan, np.nan)
+    half = quantile(1 - LEVEL / 2, len(values)) * values.std(ddof=1) / np.sqrt(len(values))
+    return Interval(values.mean(), values.mean() - half, values.mean() + half)
+
+
+def macro_f1(labels: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return macro-F1 (resamples, runs) from labels (rows,), predictions (runs, rows) and weights (resamples, rows).
+
+    A row's weight is how often a resample drew it. As scikit-learn does, over the classes that occur among labels or
+    predictions: what F1 needs is counts, so one matrix product gives those of all resamples.
+    """
+    runs, classes = len(predicted), int(max(labels.max(), predicted.max())) + 1
+    every = np.arange(classes)
+    true = weights @ (labels[:, None] == every).astype(np.float32)
+    f1 = np.empty((len(weights), runs))
+    for run, one in enumerate(predicted):
+        chosen = (one[:, None] == every).astype(np.float32)
+        counts = weights @ np.hstack([chosen, chosen * (one == labels)[:, None]])
+        either = true + counts[:, :classes]
+        each = np.divide(2 * counts[:, classes:], either, out=np.zeros_like(either), where=either > 0)
+        f1[:, run] = each.sum(1, dtype=np.float64) / (either > 0).sum(1)
+    return f1
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Macro-F1 of runs on the same test rows: as they are (runs,), and on rows drawn anew (resamples, runs)."""
+
+    rows: int
+    observed: np.ndarray
+    resampled: np.ndarray
+
+
+def scores(labels: np.ndarray, predicted: np.ndarray, resamples: int = OF_ROWS, seed: int = 0) -> Scores:
+    """Return the scores of runs, whose predictions are (runs, rows); the rows drawn are the same for all of them."""
+    rows = len(labels)
+    resamples = int(np.clip(DRAWS / rows, min(200, resamples), resamples))
+    draw, at_once = np.random.default_rng(seed), max(1, ROWS_AT_ONCE // rows)
+    parts = []
+    for start in range(0, resamples, at_once):
+        number = min(at_once, resamples - start)
+        drawn = draw.integers(0, rows, (number, rows)) + rows * np.arange(number)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=number * rows).reshape(number, rows).astype(np.float32)
+        parts.append(macro_f1(labels, predicted, weights))
+    observed = macro_f1(labels, predicted, np.ones((1, rows), np.float32))[0]
+    return Scores(rows, observed, np.concatenate(parts))
+
+
+def difference(found: Scores, ours: list[int], others: list[int], seed: int = 0) -> Difference:
+    """Compare runs of two libraries, by their numbers in `found`, the first of ours with the first of the others.
+
+    The seeds' part of the noise is widened by sqrt(n / (n - 1)): n values drawn from n vary less than those drawn
+    from all that there could be.
+    """
+    observed = found.observed[ours] - found.observed[others]
+    resampled = found.resampled[:, ours] - found.resampled[:, others]
+    seeds, value = len(ours), float(observed.mean())
+    if seeds < 2:
+        return Difference(seeds, value, np.nan, np.nan, np.nan, np.nan, np.nan)
+    drawn = np.random.default_rng(seed).integers(0, seeds, resampled.shape)
+    centre = resampled.mean(1)
+    by_seeds = np.take_along_axis(resampled, drawn, 1).mean(1) - centre
+    variance = float((centre + np.sqrt(seeds / (seeds - 1)) * by_seeds).var(ddof=1))
+    if not variance:  # they predict the same
+        return Difference(seeds, value, value, value, 1.0, 0.0, 1.0)
+    error, of_seeds = float(np.sqrt(variance)), min(float(observed.var(ddof=1)) / seeds / variance, 1.0)
+    half = quantile(1 - LEVEL / 2, seeds, of_seeds) * error
+    p = p_value(abs(value) / error, seeds, of_seeds)
+    return Difference(seeds, value, value - half, value + half, p, error, of_seeds)
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Return p-values corrected over all of them (Holm 1979): the smallest times n, the next times n - 1, and so on."""
+    p_values = np.asarray(p_values, float)
+    order = np.argsort(p_values)
+    factors = np.arange(len(p_values), 0, -1)
+    corrected = np.empty_like(p_values)
+    corrected[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1)
+    return corrected
+
+
+def stochastic_order(
+    ours: np.ndarray, others: np.ndarray, level: float = LEVEL, resamples: int = 1000, seed: int = 0
+) -> float:
+    """Return how far `ours` may be from being stochastically larger: 0 it is, 0.5 no order, 1 the other way round.
+
+    It is the upper bound, at the confidence 1 - level, of the share of the squared distance between the two quantile
+    functions that speaks against `ours` (del Barrio et al. 2018; Dror et al. 2019, equation 7; below 0.2 is called
+    almost stochastically larger: Ulmer et al. 2022). deepsig computes the same; its last release is of 2023, and it
+    draws one resample at a time.
+    """
+    sizes, draw = (len(ours), len(others)), np.random.default_rng(seed)
+    ratio = float(violation(np.asarray(ours, float)[None], np.asarray(others, float)[None])[0])
+    samples = [values[draw.integers(0, len(values), (resamples, len(values)))] for values in (ours, others)]
+    scale = np.sqrt(sizes[0] * sizes[1] / sum(sizes))
+    spread = float((scale * (violation(*samples) - ratio)).std())
+    return float(np.clip(ratio - spread / scale * special.ndtri(level), 0, 1))
+
+
+def violation(ours: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the share that speaks against `ours` of each pair of samples (samples, values)."""
+    steps = np.lcm(ours.shape[1], others.shape[1])
+    quantiles = [np.repeat(np.sort(values, 1), steps // values.shape[1], 1) for values in (ours, others)]
+    gaps = quantiles[0] - quantiles[1]
+    against, whole = (np.minimum(gaps, 0) ** 2).sum(1), (gaps**2).sum(1)
+    return np.divide(against, whole, out=np.full(len(whole), 0.5), where=whole > 0)
+
+
+def ratio_of_medians(ours: np.ndarray, others: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+    """Return the ratio of the medians over runs, with a bootstrap interval over the runs of both.
+
+    The percentiles are those of the expanded interval (Hesterberg 2015, section 5.3), wider where the runs are few.
+    """
+    ours, others = np.asarray(ours, float), np.asarray(others, float)
+    value = float(np.median(ours) / np.median(others))
+    fewest = min(len(ours), len(others))
+    if fewest < 2:
+        return Interval(value, np.nan, np.nan)
+    draw = np.random.default_rng(seed)
+    medians = [np.median(v[draw.integers(0, len(v), (resamples, len(v)))], 1) for v in (ours, others)]
+    tail = special.ndtr(-np.sqrt(fewest / (fewest - 1)) * quantile(1 - LEVEL / 2, fewest))
+    low, high = np.quantile(medians[0] / medians[1], [tail, 1 - tail])
+    return Interval(value, float(low), float(high))
+
+
+def false_alarms(found: Scores, times: int = 200, seed: int = 0) -> tuple[int, int]:
+    """Draw two halves of the runs of one and the same recipe, compare them, so many times; return alarms and seeds.
+
+    An alarm is a pair called different. `found` holds runs that differ in their seeds alone.
+    """
+    draw, runs = np.random.default_rng(seed), len(found.observed)
+    half = runs // 2
+    alarms = 0
+    for number in range(times):
+        order = draw.permutation(runs)
+        alarms += difference(found, list(order[:half]), list(order[half : 2 * half]), seed + number).p < LEVEL
+    return alarms, half

@@ -1,0 +1,36 @@
+"""Say which library to take for your own constraints, and why: by what was measured, and what the recipes declare.
+
+On a terminal, without options, it asks. It answers with a ranked list: for each library its reasons, each a measured
+figure with its run or a declared trait with its source and date, what rules one out, and the command to start with.
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from harness import bootstrap
+from harness.errors import guarded
+
+
+def main() -> int:
+    from harness import choose, traits
+
+    libraries = traits.libraries()
+    arguments = choose.parser(__doc__, libraries).parse_args()
+    question = choose.asked(arguments)
+    evidence = choose.gather(question, {library.name for library in libraries}, arguments.results)
+    answer = choose.answer(question, libraries, evidence)
+    if arguments.json:
+        import json
+
+        print(json.dumps(answer, indent=1, ensure_ascii=False))
+    else:
+        print((choose.explained(answer) if arguments.explain else "") + choose.told(answer))
+    return 1 if answer["advice"] else 0
+
+
+if __name__ == "__main__":
+    bootstrap.enter()
+    sys.exit(guarded(main))

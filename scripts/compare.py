@@ -1,0 +1,112 @@
+"""Compare results: what each recipe reaches and takes, and which differences seeds and rows allow one to see.
+
+python scripts/compare.py                                      all results, each with what it may be compared with
+python scripts/compare.py data=job_titles recipe=torch,flair   by any key of result.json
+python scripts/compare.py --out report.html --out table.tex    also written: .md .tex .csv .html
+python scripts/compare.py --aa                                 how often a recipe is called different from itself
+python scripts/compare.py --against v0.1                       what got slower or worse since then
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from harness import bootstrap
+from harness.errors import UserError, guarded
+
+if TYPE_CHECKING:
+    from harness.compare.analysis import Analysis
+    from harness.compare.sections import Section
+    from harness.results import Result
+
+PAIRED_AT_MOST = 250  # runs whose predictions are read unasked
+WRITTEN = (".md", ".tex", ".csv", ".html")
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("words", nargs="*", metavar="KEY=VALUE[,VALUE]", help="which results, by the keys of result.json")
+    add(
+        "--outputs", type=Path, action="append", metavar="FOLDER", help="results (default outputs or outputs/reference)"
+    )
+    add("--out", type=Path, action="append", default=[], metavar="FILE", help="write: " + " ".join(WRITTEN))
+    add("--pictures", type=Path, metavar="FOLDER", help="write the pictures, as PNG and SVG")
+    add("--runs", type=int, default=5, help="runs that each must have; fewer is marked (default 5)")
+    add("--pairs", action="store_true", help=f"compare in pairs though there are more than {PAIRED_AT_MOST} runs")
+    add(
+        "--aa",
+        action="store_true",
+        help="compare each recipe with itself, 200 times; exit code 1 where it is told apart",
+    )
+    add("--against", metavar="REV|FOLDER", help="earlier results: a folder, or outputs/reference at a git revision")
+    return parser.parse_intermixed_args()
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from harness.compare import analysis, render, same, sections
+
+    found, opening = chosen(arguments)
+    paired = arguments.pairs or len(found) <= PAIRED_AT_MOST
+    analyses = analysis.analyse(found, paired and not arguments.aa)
+    if arguments.aa:
+        made = [same.checked(one) for one in analyses]
+    else:
+        made = [sections.section(one, arguments.runs) for one in analyses]
+        if not paired:
+            opening.append("So many are not compared in pairs: choose some with KEY=VALUE, or give --pairs.")
+    render.terminal(made, opening)
+    if pictured(arguments):
+        draw(arguments, analyses, made)
+    for path in arguments.out:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = render.comma_separated(analyses) if path.suffix == ".csv" else render.TEXT[path.suffix](made, opening)
+        path.write_text(text, encoding="utf-8")
+    return 1 if arguments.aa and same.failed(made) else 0
+
+
+def pictured(arguments: argparse.Namespace) -> bool:
+    """Tell whether pictures are wanted, for which there is an environment of its own."""
+    return bool(arguments.pictures) or any(path.suffix == ".html" for path in arguments.out)
+
+
+def draw(arguments: argparse.Namespace, analyses: list["Analysis"], made: list["Section"]) -> None:
+    """Draw the pictures of each group into its section, and write them where they are wanted."""
+    from harness.compare import pictures
+
+    for number, (analysis, section) in enumerate(zip(analyses, made, strict=True), 1):
+        section.pictures = list(pictures.drawn(analysis))
+        if arguments.pictures:
+            arguments.pictures.mkdir(parents=True, exist_ok=True)
+            for one in section.pictures:
+                name = f"{number}-{analysis.group.data}-{analysis.group.protocol}-{one.name}"
+                (arguments.pictures / f"{name}.svg").write_bytes(one.svg)
+                (arguments.pictures / f"{name}.png").write_bytes(one.png)
+
+
+def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:
+    """Return the results that are meant, and where they are, in words."""
+    from harness import results
+
+    for path in arguments.out:
+        if path.suffix not in WRITTEN:
+            raise UserError(f"--out {path}: its ending says what is written: {', '.join(WRITTEN)}.", code=2)
+    places = arguments.outputs or results.default_places()
+    where = ", ".join(map(str, places))
+    everything = results.read(*places)
+    if not everything:
+        raise UserError(f"there are no results in {where}; `python train.py` makes one.")
+    found = results.filtered(everything, arguments.words)
+    if not found:
+        raise UserError(f"no result in {where} is {' and '.join(arguments.words)} at once.", code=2)
+    return found, [f"{len(found):,} results in {where}"]
+
+
+if __name__ == "__main__":
+    given = parsed()
+    bootstrap.enter("core_matplotlib" if pictured(given) else "core")
+    sys.exit(guarded(lambda: main(given)))

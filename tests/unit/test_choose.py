@@ -1,0 +1,322 @@
+"""The choice of a library: properties of the order, over results made up at random; and the command line."""
+
+import datetime
+import json
+import os
+import pty
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from results_support import row
+from support import ROOT
+
+from harness import choose, results, traits
+from harness.choose.evidence import MEASURES, Figure
+from harness.choose.question import LIMITS, interview
+from harness.compare.statistics import mean_interval
+from harness.errors import UserError
+
+LIBRARIES = traits.libraries()
+NAMES = [library.name for library in LIBRARIES]
+MEASURED = {
+    "valid.macro_f1": (0.5, 0.56),
+    "test.macro_f1": (0.5, 0.56),
+    "train.seconds": (30, 90),
+    "inference.batch1.p95_ms": (2, 40),
+    "inference.batch32.texts_per_second": (100, 900),
+    "memory.peak_rss_mb": (400, 1500),
+    "model.size_mb": (20, 100),
+    "environment.size_mb": (280, 1800),
+}
+
+
+def write(folder, rows):
+    for number, one in enumerate(rows):
+        place = folder / one["data"] / f"run{number}-{one['recipe']}-seed{one['seed']}"
+        place.mkdir(parents=True)
+        (place / "result.json").write_text(json.dumps(one), encoding="utf-8")
+    return folder
+
+
+def world(number, seeds=3, libraries=LIBRARIES):
+    """Return the rows of every library, whose figures are drawn at random; the more, the more two of them are equal."""
+    draw = random.Random(number)
+    rows = []
+    for library in libraries:
+        middle = {key: draw.choice([low, (low + high) / 2, high]) for key, (low, high) in MEASURED.items()}
+        rows += [
+            row(
+                library.recipe,
+                seed,
+                words=library.words[1:],
+                **{k: v * draw.uniform(0.97, 1.03) for k, v in middle.items()},
+            )
+            for seed in range(seeds)
+        ]
+    return rows
+
+
+def asked(folder, question=None):
+    question = question or choose.Question()
+    return choose.answer(question, LIBRARIES, choose.gather(question, NAMES, [folder]))
+
+
+def left(answer):
+    return {one["name"] for one in answer["libraries"] if one["status"] != "ruled out"}
+
+
+def value(one, name):
+    return next(check["value"] for check in one["criteria"] if check["name"] == name)
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_tighter_constraint_never_adds_a_library(tmp_path, number):
+    folder, draw = write(tmp_path, world(number)), random.Random(number)
+    for name in LIMITS:
+        found = {value(one, name): one["name"] for one in asked(folder)["libraries"]}
+        loose, tight = sorted(draw.sample(sorted(found), 2), reverse=not MEASURES[name].more)
+        kept = [left(asked(folder, choose.Question(limits={name: limit}))) for limit in (loose, tight)]
+        assert kept[1] <= kept[0] <= set(NAMES)
+        assert found[loose] in kept[0] and found[tight] in kept[1], "who just reaches a limit holds it"
+        assert found[loose] not in kept[1]
+    whole = choose.Question()
+    for loose, tight in [
+        (whole, replace(whole, where="both")),
+        (replace(whole, own=["callbacks", "loop"]), replace(whole, own=["loop"])),
+        (replace(whole, watch=["loss"]), replace(whole, watch=["loss", "gradient_norm"])),
+        (replace(whole, age=30), replace(whole, age=2)),
+        (whole, replace(whole, task="tagging")),
+        (whole, replace(whole, aim="reproduce")),
+    ]:
+        assert left(asked(folder, tight)) < left(asked(folder, loose))
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_the_order_is_that_of_the_figures_and_not_of_the_files(tmp_path, number):
+    rows = world(number)
+    before = asked(write(tmp_path / "one", rows))
+    random.Random(number).shuffle(rows)
+    after = asked(write(tmp_path / "other", rows))
+    for key in ("name", "rank", "on_front", "equal", "beaten_by"):
+        assert [one[key] for one in before["libraries"]] == [one[key] for one in after["libraries"]]
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_dominated_library_is_never_before_one_that_dominates_it(tmp_path, number):
+    limit = choose.Question(limits={"memory_mb": 1200.0})
+    answer = asked(write(tmp_path, world(number)), limit)
+    ranked = [one for one in answer["libraries"] if one["status"] == "fits"]
+    front = ["quality", "train_minutes", "p95_ms", "memory_mb", "environment_mb"]
+    assert answer["front"] == [MEASURES[name].title for name in front]
+    points = [[-value(one, name) if name == "quality" else value(one, name) for name in front] for one in ranked]
+    for place, point in enumerate(points):
+        above = [at for at, other in enumerate(points) if results.beats(other, point)]
+        assert all(at < place and ranked[at]["rank"] < ranked[place]["rank"] for at in above)
+        assert ranked[place]["on_front"] == (not above)
+        assert set(ranked[place]["beaten_by"]) == {ranked[at]["name"] for at in above}
+    assert ranked[0]["rank"] == 1
+    for name, title in zip(front, answer["front"], strict=True):
+        values = [point[front.index(name)] for point in points]
+        assert [title in one["best_in"] for one in ranked] == [own == min(values) for own in values]
+    listed = [(one["rank"], -value(one, "quality")) for one in ranked]
+    assert listed == sorted(listed)
+
+
+def test_each_reason_has_runs_that_are_there_and_say_so_or_a_source_and_a_date(tmp_path):
+    answer = asked(write(tmp_path, world(1)), choose.Question(language="fr", age=24, own=["callbacks", "call"]))
+    keys = {
+        "quality": "valid.macro_f1",
+        "p95_ms": "inference.batch1.p95_ms",
+        "texts_per_second": "inference.batch32.texts_per_second",
+    }
+    held = 0
+    for one in answer["libraries"]:
+        for check in [*one["reasons"], *one["broken"]]:
+            rows = [json.loads((Path(run) / "result.json").read_text(encoding="utf-8")) for run in check["runs"]]
+            assert {row["recipe"] for row in rows} <= {one["name"].split()[0]}
+            if check["name"] in keys:
+                assert check["value"] == pytest.approx(statistics.fmean(row[keys[check["name"]]] for row in rows))
+                held += 1
+            if not rows:
+                assert check["date"] or (ROOT / check["source"].partition(":")[0]).is_file()
+    assert held >= 3 * 3
+
+
+def test_what_seeds_scatter_is_equal_and_what_is_far_is_not(tmp_path):
+    rest = {key: low for key, (low, _) in MEASURED.items()}
+    rows = []
+    for seed, (one, other) in enumerate([(0.50, 0.51), (0.52, 0.50), (0.51, 0.53)]):
+        rows.append(row("flair", seed, **rest | {"valid.macro_f1": one, "train.seconds": 60.0 + seed}))
+        rows.append(row("torch", seed, **rest | {"valid.macro_f1": other, "train.seconds": 30.0 + seed}))
+    said = {one["name"]: one for one in asked(write(tmp_path, rows))["libraries"]}
+    flair_said, torch_said = said["flair"], said["torch"]
+    equal = ["valid macro-F1", "latency p95", "peak memory", "environment size"]
+    assert flair_said["equal"] == {"torch": equal}
+    assert torch_said["equal"] == {"flair": equal}
+    assert flair_said["not_told_apart"] == []
+    assert (torch_said["rank"], flair_said["rank"]) == (1, 2)  # the mean is higher, and it trains in half the time
+
+
+@pytest.mark.parametrize("seeds", [*range(2, 32), 60])
+def test_the_interval_over_seeds_is_that_of_compare(seeds):
+    values = np.random.default_rng(seeds).normal(0.5, 0.01, seeds)
+    mean, low, high = mean_interval(values)
+    figure = Figure(tuple(values), ())
+    assert figure.mean == pytest.approx(mean)
+    near = 1e-3 if seeds < 32 else 0.03  # beyond the table it is a little wider
+    assert figure.interval == (
+        pytest.approx(low, abs=near * (high - low)),
+        pytest.approx(high, abs=near * (high - low)),
+    )
+
+
+def test_without_results_the_traits_answer_and_how_to_measure_is_told(tmp_path):
+    answer = asked(tmp_path, choose.Question(where="gpu", data="onet"))
+    assert {"flair", "torch", "keras backend=torch"} <= left(answer)
+    assert not {"tfidf", "keras", "keras backend=jax"} & left(answer)
+    said = choose.told(answer)
+    assert "nothing is measured: no finished run of protocol=native data=onet on the gpu" in said
+    assert "seed=0,1,2,3,4 data=onet placement=gpu" in said
+    assert {one["rank"] for one in answer["libraries"]} == {1, None}
+
+
+def test_the_oldest_of_the_packages_decides_the_age_on_the_day_it_was_looked_up(tmp_path):
+    (fairseq,) = [library for library in LIBRARIES if library.name == "fairseq"]
+    declared = fairseq.traits["releases"]
+    oldest = min(datetime.date.fromisoformat(str(one["last"])) for one in declared.value.values())
+    months = (datetime.date.fromisoformat(declared.date) - oldest).days / 30.4375
+    assert "fairseq" in left(asked(tmp_path, choose.Question(age=months + 0.1)))
+    assert "fairseq" not in left(asked(tmp_path, choose.Question(age=months - 0.1)))
+
+
+def test_runs_of_another_protocol_device_or_data_and_failed_ones_do_not_count(tmp_path):
+    others = [{"protocol": "controlled"}, {"placement": "gpu"}, {"data": "onet"}, {"status": "failed"}]
+    for number, other in enumerate([*others, {"valid.macro_f1": None}]):
+        folder = write(tmp_path / str(number), [one | other for one in world(2, seeds=1)])
+        question = choose.Question(data="job_titles")
+        assert choose.gather(question, NAMES, [folder]).group is None
+    assert choose.gather(choose.Question(where="gpu"), NAMES, [tmp_path / "1"]).group.placement == "gpu"
+    assert choose.gather(choose.Question(), NAMES, [tmp_path / "2"]).group.data == "onet"
+
+
+def test_a_time_of_a_machine_that_was_not_quiet_is_no_time(tmp_path):
+    rows = [one | {"timing": "noisy"} if one["recipe"] == "torch" else one for one in world(2)]
+    answer = asked(write(tmp_path, rows), choose.Question(limits={"p95_ms": 1000.0}))
+    torch = next(one for one in answer["libraries"] if one["name"] == "torch")
+    assert torch["status"] == "not known"
+    assert [check["name"] for check in torch["not_known"]] == ["p95_ms"]
+    assert any("times of 3 of" in note for note in answer["measured"]["notes"])
+    assert "latency p95" not in answer["front"]
+
+
+def test_own_results_count_where_they_compare_something(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "REFERENCE", write(tmp_path / "reference", world(1)))
+    question = choose.Question(outputs=tmp_path / "outputs")
+    assert choose.gather(question, NAMES, []).own is False
+    write(question.outputs, world(2, libraries=LIBRARIES[:1]))
+    evidence = choose.gather(question, NAMES, [])
+    assert evidence.own is False
+    assert any(f"has {NAMES[0]} alone" in note for note in evidence.notes)
+    shutil.rmtree(question.outputs)
+    write(question.outputs, world(2, libraries=LIBRARIES[:3]))
+    evidence = choose.gather(question, NAMES, [])
+    assert evidence.own is True
+    assert set(evidence.figures) == set(NAMES[:3])
+    assert choose.gather(replace(question, data="onet"), NAMES, []).group is None
+
+
+def test_where_all_is_ruled_out_one_is_told_what_to_relax(tmp_path):
+    answer = asked(write(tmp_path, world(3)), choose.Question(limits={"environment_mb": 1.0}, own=["loop"]))
+    assert not left(answer)
+    assert answer["advice"][0] == f"--environment-mb rules out most: {len(NAMES)} of {len(NAMES)}."
+    assert "Without --environment-mb there would be: torch." in answer["advice"]
+    assert any(line.startswith("torch breaks fewest: --environment-mb ≤ 1 MB, it has ") for line in answer["advice"])
+    assert asked(tmp_path)["advice"] == []
+
+
+def test_the_questions_of_a_terminal_are_the_options():
+    answers = iter(["gpus", "gpu", "first_project", "", "loss, gradient_norm", "", "18", "8,5", "8.5", "", ""])
+    question = choose.Question()
+    interview(question, ask=lambda _: next(answers))
+    arguments = choose.parser(None, LIBRARIES).parse_args(
+        ["--where", "gpu", "--aim", "first_project", "--watch", "loss,gradient_norm", "--age", "18", "--p95-ms", "8.5"]
+    )
+    assert question == choose.asked(arguments)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--where", "gpus"], "Did you mean 'gpu'?"),
+        (["--own", "call,calbacks"], "Did you mean 'callbacks'?"),
+        (["--task", "taging"], "Did you mean 'tagging'?"),
+        (["--language", "french"], "two letters"),
+        (["--memory-mb", "-3"], "a number above 0"),
+    ],
+)
+def test_a_word_that_is_not_known_is_refused_with_the_nearest(words, said):
+    with pytest.raises(UserError, match="there are|needed") as refused:
+        choose.parser(None, LIBRARIES).parse_args(words)
+    assert said in str(refused.value)
+
+
+def test_a_data_set_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(UserError, match="Did you mean 'job_titles'"):
+        asked(tmp_path, choose.Question(data="job_title"))
+
+
+def run(*words, code=0):
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/choose.py", *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def test_the_command_line_says_the_same_as_json_and_in_words_within_a_second(tmp_path):
+    words = ["--results", write(tmp_path, world(4)), "--memory-mb", 1200, "--where", "cpu"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    text = run(*words, "--explain")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+    answer = json.loads(run(*words, "--json"))
+    table = text.partition("\nrank ")[2].partition("\n\n")[0].splitlines()[1:-1]
+    for one, line in zip(answer["libraries"], table, strict=True):
+        assert line.split()[0].rstrip("=") == str(one["rank"] or "out")
+        assert one["name"] in line
+        assert text.count(one["command"]) >= (one["rank"] is not None)
+        for check in [*one["criteria"]]:
+            assert check["shown"] in text
+        assert not one["best_in"] or f"the best in {', '.join(one['best_in'])}\n" in text
+    on = [one["name"] for one in answer["libraries"] if one["status"] == "fits" and one["on_front"]]
+    assert f"the Pareto front of {', '.join(answer['front'])}: {', '.join(on)}\n" in text
+    assert all(line in text for line in answer["rule"])
+
+
+def test_without_options_a_terminal_is_asked(tmp_path):
+    here, there = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "scripts/choose.py", "--results", write(tmp_path, world(4))],
+        stdin=there,
+        stdout=there,
+        stderr=there,
+    )
+    os.close(there)
+    os.write(here, b"both\n" + b"\n" * 8)
+    said = b""
+    while True:
+        try:
+            said += os.read(here, 4096)
+        except OSError:  # the other end was closed
+            break
+    assert process.wait() == 0
+    assert b"Where must it run" in said
+    assert b"wanted: runs on cpu and gpu" in said

@@ -1,0 +1,110 @@
+"""scripts/compare.py on made-up results: tables, rules, pairs, and the files it writes."""
+
+import csv
+import re
+import sys
+
+import numpy as np
+import pytest
+from results_support import row, several, write
+
+from harness.errors import answered
+from scripts import compare as script
+
+
+@pytest.fixture
+def compare(tmp_path, monkeypatch, capsys):
+    """Run `scripts/compare.py WORDS` on the results in tmp_path/outputs; return what it said."""
+
+    def run(*words: str, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["compare.py", "--outputs", str(tmp_path / "outputs"), *words])
+        found = answered(lambda: script.main(script.parsed()))
+        said = "".join(capsys.readouterr())
+        assert found == code, said
+        return said
+
+    return run
+
+
+def changes(recipe: str, seed: int) -> dict:
+    """Return times that differ by recipe, and one run that failed."""
+    slower = {"keras": 2.0}.get(recipe, 1.0) * (1 + seed / 100)
+    failed = {"status": "failed", "reason": "no memory left"} if (recipe, seed) == ("fastai", 4) else {}
+    return {"train__seconds": 40 * slower, "inference__batch1__p50_ms": 8 * slower, **failed}
+
+
+def test_pairs_are_told_apart_where_they_differ_and_what_could_have_been_shown_where_not(compare, tmp_path):
+    several(tmp_path / "outputs", {"torch": 0.5, "flair": 0.5, "keras": 1.2, "fastai": 0.5}, change=changes)
+    files = [tmp_path / f"table{ending}" for ending in (".md", ".tex", ".csv")]
+    said = compare(*(word for path in files for word in ("--out", str(path))))
+    assert re.search(r"keras – torch +5 +\+0\.\d+ .* 0\.0\d+ +0\.00 +keras is better", said)
+    assert re.search(
+        r"(torch – flair|flair – torch) .* no difference shown; 0\.\d+ would have been, 80% of the time", said
+    )
+    assert re.search(r"fastai +4\* \+ 1 failed ", said)
+    assert "5 runs of each, each with a seed of its own: fastai has 4 (marked *)." in said
+    assert "Failed runs are counted: 1 of 20; fastai seed 4 failed: no memory left." in said
+    markdown, latex = (path.read_text(encoding="utf-8") for path in files[:2])
+    assert "| keras – " in markdown
+    assert "fastai & 4* + 1 failed &" in latex
+    assert not re.search(r"(?<!\\)[_%#]", re.sub(r"^%.*$|\$\\varepsilon\$", "", latex, flags=re.MULTILINE))
+    assert len(re.findall(r"\\begin{", latex)) == len(re.findall(r"\\end{", latex))
+    with open(files[2], encoding="utf-8") as handle:
+        lines = list(csv.DictReader(handle))
+    pairs = [line for line in lines if line["what"] == "difference"]
+    assert len(pairs) == 6
+    assert {line["ours"] for line in pairs if float(line["p_holm"]) < 0.05} == {"keras"}
+    ratio = next(
+        line for line in lines if (line["figure"], line["others"], line["what"]) == ("train.seconds", "torch", "ratio")
+    )
+    assert (ratio["ours"], float(ratio["value"])) == ("keras", pytest.approx(2))
+    assert 1.9 < float(ratio["low"]) < 2 < float(ratio["high"]) < 2.1
+
+
+def test_rules_keep_protocols_apart_seeds_single_and_noisy_times_out(compare, tmp_path):
+    outputs = tmp_path / "outputs"
+    several(outputs, {"torch": 0.5, "flair": 0.5}, rows=60)
+    several(outputs, {"torch": 0.5}, rows=60, change=lambda *_: {"protocol": "controlled", "timing": "noisy"})
+    again = row("torch", 2, train__rows=300)
+    labels = np.zeros(60, int)
+    write(tmp_path / "other", again, test=(labels, labels))
+    trial = {key: value for key, value in row("torch", 9).items() if not key.startswith("test.")}
+    write(outputs, trial | {"command": "python train.py evaluate=[valid]"})
+    said = compare("--outputs", str(tmp_path / "other"), "--runs", "6")
+    first, second = said.split("job_titles, minilm, ")[1:]
+    assert first.startswith("controlled")
+    assert "flair" not in first
+    assert "Times are of runs on a quiet machine: without 5 noisy." in first
+    assert "training s" not in first
+    assert "training s" in second
+    assert re.search(r"No seed twice: left out: torch-native-seed2-\w+ \(2 is there already\)", second)
+    assert "have no test figures, do not compete: 1 left out" in second
+    assert "torch has 5" in second
+
+
+def test_a_recipe_is_not_told_from_itself(compare, tmp_path):
+    several(tmp_path / "outputs", {"torch": 0.5}, seeds=range(10), rows=200)
+    several(tmp_path / "outputs", {"flair": 0.5}, seeds=range(3), rows=200)
+    said = compare("--aa")
+    alarms = int(re.search(r"torch +10 +5 and 5 +(\d+) of 200", said)[1])
+    assert alarms <= 10
+    assert "held" in said
+    assert re.search(r"flair +3 +– +– +not checked: that takes 4 runs", said)
+
+
+def test_what_cannot_be_compared_is_told(compare, tmp_path):
+    assert "no such folder" in compare(code=2)
+    (tmp_path / "outputs").mkdir()
+    assert "there are no results" in compare(code=1)
+    labels = np.arange(3)
+    folders = [
+        write(tmp_path / "outputs", row(recipe, seed), test=(labels, labels))
+        for recipe in ("torch", "flair")
+        for seed in (0, 1)
+    ]
+    assert "its ending says what is written" in compare("--out", "table.doc", code=2)
+    assert "Did you mean 'torch'" in compare("recipe=torhc", code=2)
+    assert "No two that compete have two seeds in common" in compare("seed=0")
+    assert re.search(r"(torch – flair|flair – torch) .* no difference: the same predictions", compare())
+    (folders[0] / "predictions_test.npz").write_bytes(b"torn")
+    assert "predictions_test.npz: cannot be read" in compare(code=1)

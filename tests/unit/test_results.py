@@ -1,0 +1,87 @@
+"""Results are found in both forms, chosen by keys, and grouped with what they may be compared with."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from results_support import row, several, write
+
+from harness import results
+from harness.errors import UserError
+
+LABELS = np.array([0, 1, 2, 1])
+PREDICTED = np.array([0, 1, 1, 2])
+
+
+@pytest.mark.parametrize("small", [False, True], ids=["a run's folder", "the small form"])
+def test_both_forms_are_read_alike(tmp_path, small):
+    write(tmp_path, row("torch", 3), small, test=(LABELS, PREDICTED))
+    (one,) = results.read(tmp_path)
+    labels, predicted = one.predictions()
+    assert (labels.tolist(), predicted.tolist()) == (LABELS.tolist(), PREDICTED.tolist())
+    assert one.curve == [(1, 3.0), (10, 0.3), (20, 0.15)]
+    assert list(one.latencies) == [1]
+    assert one.latencies[1].shape == (200,)
+    assert (one.finished, one.tested, one.timed, one.name) == (True, True, True, "torch")
+
+
+def test_what_is_hidden_or_lies_deeper_is_no_result(tmp_path):
+    folder = write(tmp_path, row("torch", 0))
+    write(tmp_path / "reference", row("torch", 1))
+    folder.rename(folder.with_name(f".{folder.name}.working"))
+    assert results.read(tmp_path) == []
+    assert len(results.read(tmp_path / "reference")) == 1
+    with pytest.raises(UserError, match="no such folder"):
+        results.read(tmp_path / "nowhere")
+    (tmp_path / "reference" / "result.json").write_text('{"schema": 1', encoding="utf-8")
+    with pytest.raises(UserError, match="not the row of a run"):
+        results.read(tmp_path / "reference")
+
+
+def test_results_are_chosen_by_keys_of_row_and_command_and_a_name_that_is_not_there_is_told(tmp_path):
+    several(tmp_path, {"torch": 0.5, "flair": 0.5}, seeds=range(3), rows=20)
+    write(tmp_path, row("torch", 0, words=["recipe.learning_rate=1e-3"]))
+    everything = results.read(tmp_path)
+
+    def chosen(*words: str) -> list[tuple[str, int]]:
+        return [(one.row["recipe"], one.row["seed"]) for one in results.filtered(everything, words)]
+
+    assert chosen("recipe=flair", "seed=0,2") == [("flair", 0), ("flair", 2)]
+    assert chosen("recipe.learning_rate=1e-3") == [("torch", 0)]
+    assert len(chosen(f"machine={everything[0].row['machine']}")) == 7
+    for word, said in (
+        ("recpe=torch", "a key 'recpe'. Did you mean 'recipe'"),
+        ("recipe=torhc", "Did you mean 'torch'"),
+        ("torch", "key=value"),
+    ):
+        with pytest.raises(UserError, match=said):
+            chosen(word)
+
+
+def test_groups_share_what_a_comparison_needs_and_the_baseline_joins_each(tmp_path):
+    rows = [
+        row("torch", 0), row("flair", 0), row("tfidf", 0), row("torch", 0, precision="bf16"),
+        row("torch", 0, protocol="controlled"), row("flair", 0, machine="another"), row("torch", 0, threads=1),
+        row("flair", 0, data_digest="e" * 64), row("torch", 0, words=["model.dropout=0.1"]),
+        row("flair", 1, train__batch_size=32, train__accumulate=2),  # halved when memory ran out: the same steps
+        row("torch", 0, words=["recipe.learning_rate=1e-3"]),
+    ]  # fmt: skip
+    groups = results.grouped(results.Result(one, Path()) for one in rows)
+    names = sorted([one.name for one in members] for members in groups.values())
+    whole = ["torch", "flair", "flair", "torch learning_rate=1e-3", "tfidf"]
+    assert sorted([whole, ["torch", "tfidf"], ["torch", "tfidf"], ["torch"], ["torch"], ["flair"], ["flair"]]) == names
+    alone = results.grouped([results.Result(row("tfidf", 0), Path())])
+    assert len(alone) == 1
+
+
+def test_the_pareto_front_is_what_no_other_beats():
+    draw = np.random.default_rng(0)
+    points = draw.integers(0, 6, (60, 3)).astype(float)
+    points[7, 1] = np.nan
+    beaten = [
+        any((other <= one).all() and (other < one).any() for other in points if not np.isnan(other).any())
+        for one in points
+    ]
+    expected = [place for place, one in enumerate(points) if not np.isnan(one).any() and not beaten[place]]
+    assert results.pareto_front(points) == expected
+    assert results.pareto_front([]) == []
