@@ -48,19 +48,21 @@ def parsed() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    from harness.compare import analysis, render, same, sections
+    from harness.compare import against, analysis, render, same, sections
 
     found, opening = chosen(arguments)
     paired = arguments.pairs or len(found) <= PAIRED_AT_MOST
-    analyses = analysis.analyse(found, paired and not arguments.aa)
+    analyses = analysis.analyse(found, paired and not arguments.aa and not arguments.against)
     if arguments.aa:
         made = [same.checked(one) for one in analyses]
+    elif arguments.against:
+        made = against.compared(analyses, analysis.analyse(against.earlier(arguments.against), pairs=False))
     else:
         made = [sections.section(one, arguments.runs) for one in analyses]
         if not paired:
             opening.append("So many are not compared in pairs: choose some with KEY=VALUE, or give --pairs.")
     render.terminal(made, opening)
-    if pictured(arguments):
+    if pictured(arguments) and not (arguments.aa or arguments.against):
         draw(arguments, analyses, made)
     for path in arguments.out:
         path.parent.mkdir(parents=True, exist_ok=True)

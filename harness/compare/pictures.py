@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from harness.compare import classes
 from harness.compare.analysis import FIGURES, QUALITY, Analysis, Contestant, Figure
@@ -32,7 +33,9 @@ def drawn(analysis: Analysis) -> Iterator[Picture]:
     where = f"Measured on {analysis.group.machine}, {analysis.group.threads} threads."
     for name, key in (("training-time", "train.seconds"), ("latency", "inference.batch1.p50_ms")):
         if figure := front(ones, BY_KEY[key]):
-            what = "higher and further left is better; the line joins those that no other beats in both."
+            what = (
+                "higher and further left is better; the line is the Pareto front, of those that no other beats in both."
+            )
             yield picture(name, figure, f"Quality against {BY_KEY[key].name} (median): {what} {where}")
     if figure := learning(ones):
         yield picture("learning", figure, f"Training loss by step, a line a seed: steeper is faster. {where}")
@@ -44,7 +47,7 @@ def drawn(analysis: Analysis) -> Iterator[Picture]:
     if found := classes.scored(ones):
         what = "F1 of each class of the test split, mean over seeds, rarest class first: yellow is better."
         yield picture("classes", by_class(found), f"{what} {where}")
-        what = "what was predicted of the rows of each class, mean over seeds: a yellow diagonal is better."
+        what = "what was predicted of the rows of each class, mean over seeds, classes in the order of F1's picture."
         yield picture("confusion", confusion(found), f"Confusion on the test split: {what} {where}")
 
 
@@ -65,8 +68,16 @@ def canvas(width: float = 6.4, height: float = 4.0) -> tuple[Drawing, Axes]:
     return figure, figure.add_subplot()
 
 
-def look(place: int) -> dict[str, str]:
-    return {"color": COLOURS[place % len(COLOURS)], "marker": MARKS[place % len(MARKS)]}
+def logarithmic(axes: Axes) -> None:
+    """Make the horizontal axis logarithmic, its ticks plain numbers."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def colour(place: int) -> str:
+    return COLOURS[place % len(COLOURS)]
 
 
 def front(ones: list[Contestant], cost: Figure) -> Drawing | None:
@@ -79,12 +90,14 @@ def front(ones: list[Contestant], cost: Figure) -> Drawing | None:
     scores = [mean_interval(one.values(BY_KEY[QUALITY])) for _, one in shown]
     for (place, one), x, y in zip(shown, costs, scores, strict=True):
         half = 0.0 if np.isnan(y.low) else y.high - y.value
-        axes.errorbar(x, y.value, yerr=half, capsize=3, linestyle="none", label=one.name, **look(place))
-        axes.annotate(one.name, (x, y.value), xytext=(6, 4), textcoords="offset points")
+        axes.errorbar(x, y.value, yerr=half, capsize=3, linestyle="none", label=one.name, color=colour(place),
+                      marker=MARKS[place % len(MARKS)])  # fmt: skip
     best = pareto_front([(x, -y.value) for x, y in zip(costs, scores, strict=True)])
     line = sorted((costs[one], scores[one].value) for one in best)
-    axes.plot(*zip(*line, strict=True), color="grey", linestyle="--", linewidth=1, zorder=0, label="Pareto front")
-    axes.set(xscale="log", xlabel=f"{cost.name} ({cost.unit}, logarithmic)", ylabel="test macro-F1, 95% interval")
+    axes.plot(*zip(*line, strict=True), color="grey", linestyle="--", linewidth=1, zorder=0, label="Pareto front",
+              drawstyle="steps-post")  # fmt: skip
+    axes.set(xlabel=f"{cost.name} ({cost.unit}, logarithmic)", ylabel="test macro-F1, 95% interval")
+    logarithmic(axes)
     axes.legend(fontsize=7)
     return figure
 
@@ -96,8 +109,7 @@ def learning(ones: list[Contestant]) -> Drawing | None:
     figure, axes = canvas()
     for place, one in enumerate(ones):
         for number, run in enumerate(run for run in one.runs if run.curve):
-            colour = look(place)["color"]
-            axes.plot(*zip(*run.curve, strict=True), color=colour, linewidth=1, alpha=0.7,
+            axes.plot(*zip(*run.curve, strict=True), color=colour(place), linewidth=1, alpha=0.7,
                       label=None if number else one.name)  # fmt: skip
     axes.set(xlabel="optimiser step", ylabel="training loss (nats)")
     axes.legend(fontsize=7)
@@ -115,10 +127,11 @@ def latencies(ones: list[Contestant], size: int = 1) -> Drawing | None:
         if found:
             values = np.sort(np.concatenate(found)) * 1000
             shares = np.arange(1, len(values) + 1) / len(values)
-            axes.step(values, shares, where="post", color=look(place)["color"], label=one.name)
+            axes.step(values, shares, where="post", color=colour(place), label=one.name)
     for share in (0.5, 0.95, 0.99):
         axes.axhline(share, color="grey", linestyle="--", linewidth=0.7)
-    axes.set(xscale="log", xlabel="time of a call with one text (ms, logarithmic)", ylabel="share of calls")
+    axes.set(xlabel="time of a call with one text (ms, logarithmic)", ylabel="share of calls")
+    logarithmic(axes)
     axes.legend(fontsize=7)
     return figure
 
@@ -173,6 +186,6 @@ def table(
     axes.grid(False)
     for (row, column), value in np.ndenumerate(values):
         if not np.isnan(value):
-            colour = "black" if value > 0.55 * top else "white"
-            axes.text(column, row, form.format(value), ha="center", va="center", color=colour, fontsize=7)
+            ink = "black" if value > 0.55 * top else "white"
+            axes.text(column, row, form.format(value), ha="center", va="center", color=ink, fontsize=7)
     axes.figure.colorbar(drawn, ax=axes, label=label)
