@@ -51,10 +51,12 @@ def main(arguments: argparse.Namespace) -> int:
     from harness.compare import against, analysis, render, same, sections
 
     found, opening = chosen(arguments)
+    check = same.Check()
     paired = arguments.pairs or len(found) <= PAIRED_AT_MOST
     analyses = analysis.analyse(found, paired and not arguments.aa and not arguments.against)
     if arguments.aa:
-        made = [same.checked(one) for one in analyses]
+        made = [check.of(one) for one in analyses]
+        opening.append(str(check))
     elif arguments.against:
         made = against.compared(analyses, analysis.analyse(against.earlier(arguments.against), pairs=False))
     else:
@@ -68,7 +70,7 @@ def main(arguments: argparse.Namespace) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = render.comma_separated(analyses) if path.suffix == ".csv" else render.TEXT[path.suffix](made, opening)
         path.write_text(text, encoding="utf-8")
-    return 1 if arguments.aa and same.failed(made) else 0
+    return 0 if check.held else 1
 
 
 def pictured(arguments: argparse.Namespace) -> bool:
