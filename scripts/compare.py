@@ -60,9 +60,14 @@ def main(arguments: argparse.Namespace) -> int:
     elif arguments.against:
         made = against.compared(analyses, analysis.analyse(against.earlier(arguments.against), pairs=False))
     else:
-        made = [sections.section(one, arguments.runs) for one in analyses]
+        needed = analyses if arguments.out or arguments.pictures else analyses[: render.SHOWN]
+        made = [sections.section(one, arguments.runs) for one in needed]
         if not paired:
             opening.append("So many are not compared in pairs: choose some with KEY=VALUE, or give --pairs.")
+    if len(analyses) > render.SHOWN:
+        opening.append(
+            f"{len(analyses)} groups, of which the first {render.SHOWN} are shown here: choose some with KEY=VALUE."
+        )
     render.terminal(made, opening)
     if pictured(arguments) and not (arguments.aa or arguments.against):
         draw(arguments, analyses, made)

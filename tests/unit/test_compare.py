@@ -193,6 +193,13 @@ def test_a_browser_shows_the_report(compare, tmp_path):
     assert "<title>7 pictures, wider than the page: false</title>" in done.stdout, done.stderr[-2000:]
 
 
+def test_many_groups_are_shown_in_part_and_written_whole(compare, tmp_path):
+    for number in range(25):
+        write(tmp_path / "outputs", row("torch", 0, data_digest=f"{number:02}" * 32))
+    assert "25 groups, of which the first 20 are shown here" in compare("--out", str(tmp_path / "all.md"))
+    assert (tmp_path / "all.md").read_text(encoding="utf-8").count("\n## ") == 25
+
+
 def test_what_cannot_be_compared_is_told(compare, tmp_path):
     assert "no such folder" in compare(code=2)
     (tmp_path / "outputs").mkdir()
