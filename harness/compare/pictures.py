@@ -38,7 +38,7 @@ CAPTIONS = {
     "latency-distribution": "Share of the calls with one text that took at most so long: further left is better.",
     "memory": "Most memory that each phase held, median over runs: darker is better. White: too short to be sampled.",
     "classes": "F1 of each class of the test split, mean over seeds, the rarest class first: yellow is better.",
-    "confusion": "What was predicted of the test rows of each class, in the order of F1's: a yellow diagonal is better.",
+    "confusion": "What was predicted of the test rows of each class, in F1's order: a yellow diagonal is better.",
 }  # fmt: skip
 
 
