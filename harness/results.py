@@ -42,7 +42,7 @@ class Group(NamedTuple):
     @property
     def title(self) -> str:
         """Return what the group is, in a line."""
-        train = f"{self.epochs} epochs, batches of {self.batch}" if self.epochs else None
+        train = f"{self.epochs} epoch{'s' * (self.epochs > 1)}, batches of {self.batch}" if self.epochs else None
         parts = [self.data, self.model, self.protocol, self.precision, train, self.settings, self.where]
         return ", ".join(part for part in parts if part)
 
