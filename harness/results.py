@@ -46,18 +46,15 @@ class Group(NamedTuple):
     @property
     def title(self) -> str:
         """Return what the group is, in a line."""
-        train = f"{self.epochs} epochs, batches of {self.batch}" if self.epochs else None
-        parts = [
-            self.data,
-            self.model,
-            self.protocol,
-            self.precision,
-            train,
-            self.settings,
-            f"{self.threads} thread{'s' * (self.threads > 1)}",
-        ]
-        parts += [self.placement if self.placement != "cpu" else None, self.machine]
+        train = f"{self.epochs} epoch{'s' * (self.epochs > 1)}, batches of {self.batch}" if self.epochs else None
+        parts = [self.data, self.model, self.protocol, self.precision, train, self.settings, self.where]
         return ", ".join(part for part in parts if part)
+
+    @property
+    def where(self) -> str:
+        """Return on what it was run."""
+        placement = f"{self.placement} in {self.processes} processes, " if self.placement != "cpu" else ""
+        return f"{placement}{self.threads} thread{'s' * (self.threads > 1)}, {self.machine}"
 
 
 @dataclass

@@ -48,25 +48,34 @@ def parsed() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    from harness.compare import analysis, render, same, sections
+    from harness.compare import against, analysis, render, same, sections
 
     found, opening = chosen(arguments)
+    check = same.Check()
     paired = arguments.pairs or len(found) <= PAIRED_AT_MOST
-    analyses = analysis.analyse(found, paired and not arguments.aa)
+    analyses = analysis.analyse(found, paired and not arguments.aa and not arguments.against)
     if arguments.aa:
-        made = [same.checked(one) for one in analyses]
+        made = [check.of(one) for one in analyses]
+        opening.append(str(check))
+    elif arguments.against:
+        made = against.compared(analyses, analysis.analyse(against.earlier(arguments.against), pairs=False))
     else:
-        made = [sections.section(one, arguments.runs) for one in analyses]
+        needed = analyses if arguments.out or arguments.pictures else analyses[: render.SHOWN]
+        made = [sections.section(one, arguments.runs) for one in needed]
         if not paired:
             opening.append("So many are not compared in pairs: choose some with KEY=VALUE, or give --pairs.")
+    if len(analyses) > render.SHOWN:
+        opening.append(
+            f"{len(analyses)} groups, of which the first {render.SHOWN} are shown here: choose some with KEY=VALUE."
+        )
     render.terminal(made, opening)
-    if pictured(arguments):
+    if pictured(arguments) and not (arguments.aa or arguments.against):
         draw(arguments, analyses, made)
     for path in arguments.out:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = render.comma_separated(analyses) if path.suffix == ".csv" else render.TEXT[path.suffix](made, opening)
         path.write_text(text, encoding="utf-8")
-    return 1 if arguments.aa and same.failed(made) else 0
+    return 0 if check.held else 1
 
 
 def pictured(arguments: argparse.Namespace) -> bool:

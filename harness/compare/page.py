@@ -25,11 +25,11 @@ figcaption { color: #555; max-width: 46rem }
 
 
 def html(sections: Sequence[Section], opening: Sequence[str]) -> str:
-    """Return the page."""
+    """Return the page, which is well-formed XML too: any strict parser reads it."""
     links = [f'<li><a href="#group-{n}">{escape(one.title)}</a></li>' for n, one in enumerate(sections, 1)]
     lines = [
-        '<!DOCTYPE html>', '<html lang="en">', "<head>", '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">', "<title>Results, compared</title>",
+        '<!DOCTYPE html>', '<html lang="en">', "<head>", '<meta charset="utf-8"/>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>', "<title>Results, compared</title>",
         f"<style>{STYLE}</style>", "</head>", "<body>", "<h1>Results, compared</h1>",
         *(f"<p>{escape(line)}</p>" for line in opening), f"<ul>{''.join(links)}</ul>",
     ]  # fmt: skip
@@ -46,7 +46,7 @@ def body(section: Section) -> Iterator[str]:
         for picture in section.pictures:
             source = "data:image/svg+xml;base64," + base64.b64encode(picture.svg).decode()
             caption = escape(picture.caption)
-            yield f'<figure><img alt="{caption}" src="{source}"><figcaption>{caption}</figcaption></figure>'
+            yield f'<figure><img alt="{caption}" src="{source}"/><figcaption>{caption}</figcaption></figure>'
         yield "</div>"
     for heading, lines in section.notes.items():
         yield f"<h3>{escape(heading)}</h3>"

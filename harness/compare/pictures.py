@@ -10,11 +10,13 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from harness.compare import classes
 from harness.compare.analysis import FIGURES, QUALITY, Analysis, Contestant, Figure
 from harness.compare.sections import Picture
 from harness.compare.statistics import mean_interval
+from harness.display import PHASES
 from harness.results import pareto_front
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito 2008
@@ -26,26 +28,35 @@ matplotlib.rcParams.update(
 )
 
 
+FRONT = (
+    "higher and further left is better, and the dashed line is the Pareto front of those that no other beats in both."
+)
+CAPTIONS = {
+    "training-time": f"Quality against the time of training: {FRONT}",
+    "latency": f"Quality against the time of a call with one text: {FRONT}",
+    "learning": "Training loss by step, a line a seed: the sooner it falls, the faster it learns.",
+    "latency-distribution": "Share of the calls with one text that took at most so long: further left is better.",
+    "memory": "Most memory that each phase held, median over runs: darker is better. White: too short to be sampled.",
+    "classes": "F1 of each class of the test split, mean over seeds, the rarest class first: yellow is better.",
+    "confusion": "What was predicted of the test rows of each class, in F1's order: a yellow diagonal is better.",
+}  # fmt: skip
+
+
 def drawn(analysis: Analysis) -> Iterator[Picture]:
     """Draw the pictures that the results of a group have figures for."""
     ones = [one for one in analysis.contestants if one.runs]
-    where = f"Measured on {analysis.group.machine}, {analysis.group.threads} threads."
-    for name, key in (("training-time", "train.seconds"), ("latency", "inference.batch1.p50_ms")):
-        if figure := front(ones, BY_KEY[key]):
-            what = "higher and further left is better; the line joins those that no other beats in both."
-            yield picture(name, figure, f"Quality against {BY_KEY[key].name} (median): {what} {where}")
-    if figure := learning(ones):
-        yield picture("learning", figure, f"Training loss by step, a line a seed: steeper is faster. {where}")
-    if figure := latencies(ones):
-        what = "share of calls with one text that took at most so long; the dashed lines are half, 95% and 99% of them."
-        yield picture("latency-distribution", figure, f"Latency: {what} {where}")
-    if figure := memory(ones):
-        yield picture("memory", figure, f"Most memory held in each phase by all processes, median over runs. {where}")
+    figures = {
+        "training-time": front(ones, BY_KEY["train.seconds"]),
+        "latency": front(ones, BY_KEY["inference.batch1.p50_ms"]),
+        "learning": learning(ones),
+        "latency-distribution": latencies(ones),
+        "memory": memory(ones),
+    }
     if found := classes.scored(ones):
-        what = "F1 of each class of the test split, mean over seeds, rarest class first: yellow is better."
-        yield picture("classes", by_class(found), f"{what} {where}")
-        what = "what was predicted of the rows of each class, mean over seeds: a yellow diagonal is better."
-        yield picture("confusion", confusion(found), f"Confusion on the test split: {what} {where}")
+        figures |= {"classes": by_class(found), "confusion": confusion(found)}
+    for name, figure in figures.items():
+        if figure:
+            yield picture(name, figure, f"{CAPTIONS[name]} Measured on {analysis.group.where}.")
 
 
 def picture(name: str, figure: Drawing, caption: str) -> Picture:
@@ -65,8 +76,16 @@ def canvas(width: float = 6.4, height: float = 4.0) -> tuple[Drawing, Axes]:
     return figure, figure.add_subplot()
 
 
-def look(place: int) -> dict[str, str]:
-    return {"color": COLOURS[place % len(COLOURS)], "marker": MARKS[place % len(MARKS)]}
+def logarithmic(axes: Axes) -> None:
+    """Make the horizontal axis logarithmic, its ticks plain numbers."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def colour(place: int) -> str:
+    return COLOURS[place % len(COLOURS)]
 
 
 def front(ones: list[Contestant], cost: Figure) -> Drawing | None:
@@ -79,12 +98,14 @@ def front(ones: list[Contestant], cost: Figure) -> Drawing | None:
     scores = [mean_interval(one.values(BY_KEY[QUALITY])) for _, one in shown]
     for (place, one), x, y in zip(shown, costs, scores, strict=True):
         half = 0.0 if np.isnan(y.low) else y.high - y.value
-        axes.errorbar(x, y.value, yerr=half, capsize=3, linestyle="none", label=one.name, **look(place))
-        axes.annotate(one.name, (x, y.value), xytext=(6, 4), textcoords="offset points")
+        axes.errorbar(x, y.value, yerr=half, capsize=3, linestyle="none", label=one.name, color=colour(place),
+                      marker=MARKS[place % len(MARKS)])  # fmt: skip
     best = pareto_front([(x, -y.value) for x, y in zip(costs, scores, strict=True)])
     line = sorted((costs[one], scores[one].value) for one in best)
-    axes.plot(*zip(*line, strict=True), color="grey", linestyle="--", linewidth=1, zorder=0, label="Pareto front")
-    axes.set(xscale="log", xlabel=f"{cost.name} ({cost.unit}, logarithmic)", ylabel="test macro-F1, 95% interval")
+    axes.plot(*zip(*line, strict=True), color="grey", linestyle="--", linewidth=1, zorder=0, label="Pareto front",
+              drawstyle="steps-post")  # fmt: skip
+    axes.set(xlabel=f"{cost.name} ({cost.unit}, logarithmic)", ylabel="test macro-F1, 95% interval")
+    logarithmic(axes)
     axes.legend(fontsize=7)
     return figure
 
@@ -96,8 +117,7 @@ def learning(ones: list[Contestant]) -> Drawing | None:
     figure, axes = canvas()
     for place, one in enumerate(ones):
         for number, run in enumerate(run for run in one.runs if run.curve):
-            colour = look(place)["color"]
-            axes.plot(*zip(*run.curve, strict=True), color=colour, linewidth=1, alpha=0.7,
+            axes.plot(*zip(*run.curve, strict=True), color=colour(place), linewidth=1, alpha=0.7,
                       label=None if number else one.name)  # fmt: skip
     axes.set(xlabel="optimiser step", ylabel="training loss (nats)")
     axes.legend(fontsize=7)
@@ -115,29 +135,33 @@ def latencies(ones: list[Contestant], size: int = 1) -> Drawing | None:
         if found:
             values = np.sort(np.concatenate(found)) * 1000
             shares = np.arange(1, len(values) + 1) / len(values)
-            axes.step(values, shares, where="post", color=look(place)["color"], label=one.name)
+            axes.step(values, shares, where="post", color=colour(place), label=one.name)
     for share in (0.5, 0.95, 0.99):
         axes.axhline(share, color="grey", linestyle="--", linewidth=0.7)
-    axes.set(xscale="log", xlabel="time of a call with one text (ms, logarithmic)", ylabel="share of calls")
+    axes.set(xlabel="time of a call with one text (ms, logarithmic)", ylabel="share of calls")
+    logarithmic(axes)
     axes.legend(fontsize=7)
     return figure
 
 
 def memory(ones: list[Contestant]) -> Drawing | None:
     """Draw the peak of each phase as a table of colours, with the figures in it."""
-    keys = [
-        key for one in ones for run in one.runs for key in run.row if key.startswith("memory.") and key.count(".") > 1
-    ]
-    phases = list(dict.fromkeys(keys))
+    held = {key for one in ones for run in one.runs for key in run.row}
+    phases = [phase for phase in PHASES if f"memory.{phase}.peak_rss_mb" in held]
     if not phases:
         return None
-    peaks = [[[run.row.get(key) for run in one.runs] for key in phases] for one in ones]
-    values = np.array([[np.median([v for v in cell if v is not None] or [np.nan]) for cell in row] for row in peaks])
-    names = [key.split(".")[1].replace("_", " ") for key in phases]
+    values = np.array([[peak(one, phase) for phase in phases] for one in ones])
+    names = [phase.replace("_", " ") for phase in phases]
     figure, axes = canvas(1.6 + 0.75 * len(phases), 1.2 + 0.35 * len(ones))
     table(axes, values, [one.name for one in ones], names, "resident memory (MB)", "{:,.0f}")
     axes.set(xlabel="phase")
     return figure
+
+
+def peak(one: Contestant, phase: str) -> float:
+    """Return the most that a phase held, the median over runs; NaN where none was sampled in it."""
+    found = [run.row.get(f"memory.{phase}.peak_rss_mb") for run in one.runs]
+    return float(np.median([value for value in found if value is not None] or [np.nan]))
 
 
 def by_class(found: classes.Scored) -> Drawing:
@@ -173,6 +197,6 @@ def table(
     axes.grid(False)
     for (row, column), value in np.ndenumerate(values):
         if not np.isnan(value):
-            colour = "black" if value > 0.55 * top else "white"
-            axes.text(column, row, form.format(value), ha="center", va="center", color=colour, fontsize=7)
+            ink = "black" if value > 0.55 * top else "white"
+            axes.text(column, row, form.format(value), ha="center", va="center", color=ink, fontsize=7)
     axes.figure.colorbar(drawn, ax=axes, label=label)

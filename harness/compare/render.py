@@ -42,9 +42,6 @@ def terminal(sections: Sequence[Section], opening: Sequence[str]) -> None:
         for heading, lines in section.notes.items():
             console.print(Text(f"\n{heading}", "cyan"))
             console.print(Text("\n".join(f"- {line}" for line in lines)))
-    if len(sections) > SHOWN:
-        more = len(sections) - SHOWN
-        console.print(Text(f"\n{more} further groups: choose some with KEY=VALUE; --out writes them all."))
 
 
 def markdown(sections: Sequence[Section], opening: Sequence[str]) -> str:

@@ -16,7 +16,8 @@ HOW = (
 PAIRS = (
     "Differences of test macro-F1 on the same seeds and test rows; the 95% interval is from a bootstrap over both, p "
     f"is Holm's, over all pairs, and a difference is shown where it is below {LEVEL}. ε: how far the better one may be "
-    f"from being stochastically larger (0: it is; below {ORDERED}: almost; 0.5: no order)."
+    f"from being stochastically larger (0: it is; below {ORDERED}: almost; 0.5: no order). "
+    "What would have been shown is told for the strictest of Holm's levels."
 )
 ALONE = "No two that compete have two seeds in common, so nothing can be said of their differences: run them with more."
 
@@ -55,8 +56,6 @@ def section(analysis: Analysis, runs: int) -> Section:
     made = Section(analysis.group.title, [figures(analysis, runs)], {"Rules": rules.said(analysis, runs)})
     if analysis.pairs:
         made.tables += [differences(analysis), *ratios(analysis.pairs)]
-    if analysis.pairs and not any(pair.difference.tested for pair in analysis.pairs):
-        made.tables[1].rows, made.tables[1].note = [], ALONE
     return made
 
 
@@ -88,11 +87,11 @@ def ranged(found: Interval, digits: int) -> str:
 
 def differences(analysis: Analysis) -> Table:
     """Return the table of all pairs; where no difference is shown it says so, and what could have been shown."""
-    rows = [
-        [f"{pair.ours} – {pair.others}", str(pair.difference.seeds), *told(pair, analysis.smallest_level)]
-        for pair in analysis.pairs or []
-    ]
-    head = ["", "seeds", "difference", "p", "ε", "that is"]
+    pairs, head = analysis.pairs or [], ["", "seeds", "difference", "p", "ε", "that is"]
+    if not any(pair.difference.tested for pair in pairs):
+        return Table("Who is better", head, [], {0, 5}, ALONE)
+    level = analysis.smallest_level
+    rows = [[f"{pair.ours} – {pair.others}", str(pair.difference.seeds), *told(pair, level)] for pair in pairs]
     return Table("Who is better", head, rows, {0, 5}, PAIRS)
 
 
@@ -121,8 +120,5 @@ def ratios(pairs: Iterable[Pair]) -> list[Table]:
         for pair in pairs
     ]  # fmt: skip
     note = "Ratios of medians over runs, with a 95% bootstrap interval over the runs of both; all of one machine."
-    return (
-        [Table("How much longer, how much more", ["", *(one.name for one in chosen)], rows, note=note)]
-        if chosen
-        else []
-    )
+    table = Table("How much longer, how much more", ["", *(one.name for one in chosen)], rows, note=note)
+    return [table] if chosen else []

@@ -7,7 +7,8 @@
   side of caution). Interval and p-value weigh the quantiles of t (for the seeds' part of the variance, known from a
   few seeds) and of the normal distribution (for the rows' part) by the two parts, as Cochran and Cox do. Percentiles
   of the bootstrap itself would be too narrow here (Hesterberg, What teachers should know about the bootstrap, 2015,
-  section 5); the A/A check shows that this is not.
+  section 5): of 600 simulated pairs of a library with itself, whose seeds scattered more than its rows, they called
+  10% different with five seeds and 25% with two; this called 2.5% and 4.5%. scripts/compare.py --aa tries real runs.
 - Almost stochastic order compares whole distributions of scores: del Barrio et al. 2018, Dror et al., ACL 2019.
 - Over all pairs, Holm's correction (A simple sequentially rejective multiple test procedure, 1979).
 """

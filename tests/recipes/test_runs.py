@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from support import DEEP, ROOT, VARIANTS, killed_at_checkpoint, killed_in
 
+from harness import results
+
 WATCHED = {f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm", "samples_per_second")}
 WATCHED |= {"memory/rss_mb", "valid/macro_f1"}
 EACH = [*VARIANTS, "recipe=tfidf"]
@@ -63,6 +65,7 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
         assert text in said
     before = (folder / "result.json").stat()
     first = check_predictions(folder, row)
+    check_compared(runs.outputs, row, deep)
     assert "finished already" in runs.run(*words)
     after = (folder / "result.json").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -91,6 +94,17 @@ def check_predictions(folder: Path, row: dict) -> list[np.ndarray]:
         assert row[f"{name}.accuracy"] == pytest.approx(accuracy)
         logits.append(saved["logits"])
     return logits
+
+
+def check_compared(outputs: Path, row: dict, deep: bool) -> None:
+    """See that scripts/compare.py reads what a run leaves."""
+    (one,) = results.read(outputs)
+    labels, predicted = one.predictions()
+    assert (labels == predicted).mean() == pytest.approx(row["test.accuracy"])
+    assert one.group.title.startswith(f"{row['data']}, ")
+    assert one.tested
+    assert len(one.classes) == 25
+    assert bool(one.curve) == deep
 
 
 def test_predictions_are_those_of_the_rows_of_other_data_too(runs):
