@@ -19,6 +19,8 @@ PHASES = {
     "evaluate_test": "predicting test",
     "reload_import": "importing again, in a new process",
     "cold_load": "loading the saved model",
+    "first_prediction": "predicting one text",
+    "measure": "timing predictions",
     "inference": "predicting again",
 }
 PLAIN_EVERY = 10.0  # seconds between two lines where there is no terminal

@@ -41,6 +41,8 @@ class Outcome:
     worker_seconds: float | None = None
     parameters: int | None = None
     reload_max_difference: float | None = None
+    started: float = 0.0  # when the last process was, in seconds since the epoch
+    cold_start: float | None = None  # seconds from there to the first prediction of the saved model
     phase: str | None = None
     errors: dict[int, dict[str, Any]] = field(default_factory=dict)  # by rank, as they came
     ended: dict[int, int] = field(default_factory=dict)  # by rank: exit codes of several processes, if one ended badly
@@ -69,6 +71,8 @@ class Outcome:
             self.steps = event["step"]
         elif kind == "model":
             self.parameters = event["parameters"]
+        elif kind == "first_prediction":
+            self.cold_start = round(event["time"] - self.started, 3)
         elif kind == "reloaded":
             self.reload_max_difference = event["max_difference"]
         elif kind == "checkpoint_refused":
@@ -101,6 +105,7 @@ def work(
     start = time.monotonic()
     with Display() as display, open(folder / "events.jsonl", "a+", encoding="utf-8") as events:
         for action in ("finetune", "reload") if placed.first else ("finetune",):
+            outcome.started = time.time()
             with worker(folder, python, action, threads, placed) as process:
                 while process.poll() is None:
                     follow(events, outcome, display, loggers)

@@ -9,6 +9,7 @@ import numpy as np
 from harness import machine
 from harness.environments import Environment
 from harness.launch import Outcome
+from harness.measured import inference
 from harness.store import write_json
 from recipes.job import Split, read_array
 
@@ -45,6 +46,7 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "worker.seconds": outcome.worker_seconds,
         **{f"phase.{name}.{key}": value for name, phase in outcome.phases.items() for key, value in phase.items()},
         **done.monitor.figures(),
+        **inference(working, outcome),
         "reload.max_difference": outcome.reload_max_difference,
         "model.parameters": outcome.parameters,
         "model.size_mb": size_mb(working / "model"),

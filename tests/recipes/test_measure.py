@@ -1,0 +1,26 @@
+"""What a run says about time holds against the raw values that it leaves."""
+
+import numpy as np
+import pytest
+
+
+@pytest.mark.parametrize("recipe", ["tfidf", "torch"])
+def test_the_figures_of_predicting_are_those_of_the_calls_that_are_kept(runs, recipe):
+    runs.run(f"recipe={recipe}", "measure.batch_sizes=[1,8]", "measure.calls=20", "measure.seconds=0.1")
+    row, (folder,) = runs.row(), runs.folders()
+    calls = np.load(folder / "inference.npz")
+    assert set(calls.files) == {"seconds_1", "tokens_1", "seconds_8", "tokens_8"}
+    for size in (1, 8):
+        seconds, tokens = calls[f"seconds_{size}"], calls[f"tokens_{size}"]
+        assert len(seconds) == len(tokens) == row[f"inference.batch{size}.calls"] >= 20
+        assert seconds.sum() >= 0.1
+        assert seconds.dtype == np.float64
+        assert tokens.min() >= size
+        for rank in (50, 90, 95, 99):
+            expected = 1000 * np.percentile(seconds, rank)
+            assert row[f"inference.batch{size}.p{rank}_ms"] == pytest.approx(expected, abs=1e-4)
+        rate = size * len(seconds) / seconds.sum()
+        assert row[f"inference.batch{size}.texts_per_second"] == pytest.approx(rate, abs=0.01)
+    assert len(set(calls["tokens_8"].tolist())) > 10, "texts of other lengths in each call"
+    phases = sum(row[f"phase.{name}.seconds"] for name in ("reload_import", "cold_load", "first_prediction"))
+    assert phases < row["inference.cold_start_seconds"] < phases + 5
