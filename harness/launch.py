@@ -38,6 +38,8 @@ class Outcome:
     log: Path | None = None  # of a tool that failed before the worker started
     phases: dict[str, dict[str, float]] = field(default_factory=dict)  # name -> seconds, cpu_seconds
     steps: int | None = None
+    train_start: float = 0.0  # seconds since the epoch
+    reported: list[tuple[int, float]] = field(default_factory=list)  # steps of the phase train, and when each was told
     worker_seconds: float | None = None
     parameters: int | None = None
     reload_max_difference: float | None = None
@@ -64,11 +66,15 @@ class Outcome:
         kind = event["event"]
         if kind == "phase_start":
             self.phase = event["name"]
+            if self.phase == "train":
+                self.train_start = event["time"]
         elif kind == "phase_end":
             self.phases[event["name"]] = {name: round(event[name], 3) for name in ("seconds", "cpu_seconds")}
             self.phase = None
         elif kind == "step":
             self.steps = event["step"]
+            if self.phase == "train":
+                self.reported.append((event["step"], event["time"]))
         elif kind == "model":
             self.parameters = event["parameters"]
         elif kind == "first_prediction":

@@ -9,7 +9,8 @@ import numpy as np
 from harness import machine
 from harness.environments import Environment
 from harness.launch import Outcome
-from harness.measured import inference
+from harness.lines import recipe_lines
+from harness.measured import inference, steps
 from harness.store import write_json
 from recipes.job import Split, read_array
 
@@ -52,6 +53,8 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "model.size_mb": size_mb(working / "model"),
         "environment": environment.name if environment else None,
         "environment.size_mb": environment.size_mb if environment else None,
+        "environment.packages": len(environment.packages) if environment else None,
+        "recipe.lines": recipe_lines(config["recipe"]["name"]),
         "library_versions": versions(environment, config["recipe"]["libraries"]),
         "threads": config["threads"] or machine.processors(),
         "machine": machine.describe(),
@@ -107,6 +110,7 @@ def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> 
         "train.steps": outcome.steps,
         "train.resumed_at_step": outcome.resumed[0] if outcome.resumed else None,
         "train.seconds": seconds,
+        **steps(outcome.train_start, outcome.reported),
         "train.samples_per_second": round(epochs * len(split) / seconds, 1) if seconds else None,
         "train.real_tokens_per_second": (
             round(epochs * int(split.lengths.sum()) / seconds, 1) if seconds and tokens else None

@@ -6,7 +6,13 @@ import pytest
 
 @pytest.mark.parametrize("recipe", ["tfidf", "torch"])
 def test_the_figures_of_predicting_are_those_of_the_calls_that_are_kept(runs, recipe):
-    runs.run(f"recipe={recipe}", "measure.batch_sizes=[1,8]", "measure.calls=20", "measure.seconds=0.1")
+    runs.run(
+        f"recipe={recipe}",
+        "train.batch_size=16",
+        "measure.batch_sizes=[1,8]",
+        "measure.calls=20",
+        "measure.seconds=0.1",
+    )
     row, (folder,) = runs.row(), runs.folders()
     calls = np.load(folder / "inference.npz")
     assert set(calls.files) == {"seconds_1", "tokens_1", "seconds_8", "tokens_8"}
@@ -24,3 +30,8 @@ def test_the_figures_of_predicting_are_those_of_the_calls_that_are_kept(runs, re
     assert len(set(calls["tokens_8"].tolist())) > 10, "texts of other lengths in each call"
     phases = sum(row[f"phase.{name}.seconds"] for name in ("reload_import", "cold_load", "first_prediction"))
     assert phases < row["inference.cold_start_seconds"] < phases + 5
+    assert row["environment.packages"] == len((folder / "packages.txt").read_text(encoding="utf-8").splitlines())
+    if recipe == "torch":  # 19 steps
+        steps = [row[f"train.step_seconds_{which}"] for which in ("p10", "median", "p90")]
+        assert 0 < steps[0] <= steps[1] <= steps[2] < row["train.seconds"] / 5
+        assert 0 < row["train.first_step_seconds"] < row["train.seconds"]

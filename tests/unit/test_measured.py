@@ -45,3 +45,19 @@ def test_calls_are_measured_for_as_long_as_was_asked():
     seconds, _ = inference.timed(lambda batch: sum(range(2000)), Texts(), lambda: np.array([0]), calls=1, seconds=0.05)
     assert len(seconds) > 1
     assert seconds.sum() >= 0.05 > seconds[:-1].sum()
+
+
+def test_a_steady_step_is_the_mean_between_two_that_were_told_and_the_first_ten_are_left_out():
+    """Step 1 after 5 s, 9 more of 2 s; then by tens of 1 s, but the steps 31 to 40, of 3 s; the last is told twice."""
+    told = [(1, 105.0), (10, 123.0), (20, 133.0), (30, 143.0), (40, 173.0), (43, 176.0), (43, 176.5)]
+    found = measured.steps(100.0, told)
+    each = [1.0, 1.0, 3.0, 1.0]
+    assert found["train.first_step_seconds"] == 5.0
+    assert found["train.step_seconds_median"] == 1.0
+    assert found["train.step_seconds_p90"] == pytest.approx(np.percentile(each, 90))
+    assert found["train.step_seconds_p10"] == 1.0
+
+
+@pytest.mark.parametrize("told", [[], [(8, 3.0)], [(40, 9.0)]])
+def test_what_was_not_told_is_null(told):
+    assert set(measured.steps(1.0, told).values()) == {None}, "the first step of a resumed training is no first one"
