@@ -68,6 +68,7 @@ class Measure:
     batch_sizes: list[int] = field(default_factory=lambda: [1, 8, 32, 128])
     calls: int = 100
     seconds: float = 5.0
+    noisy: bool = False
 
 
 @dataclass

@@ -21,6 +21,7 @@ from harness.home import ROOT
 from harness.loggers import Loggers
 from harness.monitor import Monitor
 from harness.placement import Placement
+from harness.quiet import Watch
 from recipes.job import log_name
 
 INTERVAL = 0.2  # seconds between two looks at the worker
@@ -45,6 +46,7 @@ class Outcome:
     reload_max_difference: float | None = None
     started: float = 0.0  # when the last process was, in seconds since the epoch
     cold_start: float | None = None  # seconds from there to the first prediction of the saved model
+    quiet: dict[str, Any] = field(default_factory=dict)  # how quiet the machine was, of a run that finished
     phase: str | None = None
     errors: dict[int, dict[str, Any]] = field(default_factory=dict)  # by rank, as they came
     ended: dict[int, int] = field(default_factory=dict)  # by rank: exit codes of several processes, if one ended badly
@@ -108,13 +110,14 @@ def work(
     loggers: Loggers,
 ) -> None:
     """Run the job in `folder` with `python`: fine-tune where it is placed, then reload the model in a new process."""
-    start = time.monotonic()
+    start, watch = time.monotonic(), Watch()
     with Display() as display, open(folder / "events.jsonl", "a+", encoding="utf-8") as events:
         for action in ("finetune", "reload") if placed.first else ("finetune",):
             outcome.started = time.time()
             with worker(folder, python, action, threads, placed) as process:
                 while process.poll() is None:
                     follow(events, outcome, display, loggers)
+                    watch.look()
                     resident = loggers.resident = monitor.sample(process.pid, outcome.phase)
                     if over := outcome.verdict or exceeded(limits, time.monotonic() - start, resident):
                         outcome.end(*over)
@@ -126,6 +129,7 @@ def work(
             if process.returncode:
                 outcome.end(*diagnose(process.returncode, outcome, folder))
                 return
+    outcome.quiet = watch.figures()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from harness.environments import Environment
 from harness.launch import Outcome
 from harness.lines import recipe_lines
 from harness.measured import inference, steps
+from harness.quiet import timing
 from harness.store import write_json
 from recipes.job import Split, read_array
 
@@ -58,6 +59,8 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "library_versions": versions(environment, config["recipe"]["libraries"]),
         "threads": config["threads"] or machine.processors(),
         "machine": machine.describe(),
+        **outcome.quiet,
+        "timing": timing(outcome.quiet["machine.quiet"], config["measure"]["noisy"]) if outcome.quiet else None,
         "data_digest": prepared.dataset.digest,
         "weights_digest": prepared.model.digest if prepared.model else None,
         "command": command,

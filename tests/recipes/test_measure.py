@@ -6,7 +6,7 @@ import pytest
 
 @pytest.mark.parametrize("recipe", ["tfidf", "torch"])
 def test_the_figures_of_predicting_are_those_of_the_calls_that_are_kept(runs, recipe):
-    runs.run(
+    said = runs.run(
         f"recipe={recipe}",
         "train.batch_size=16",
         "measure.batch_sizes=[1,8]",
@@ -35,3 +35,6 @@ def test_the_figures_of_predicting_are_those_of_the_calls_that_are_kept(runs, re
         steps = [row[f"train.step_seconds_{which}"] for which in ("p10", "median", "p90")]
         assert 0 < steps[0] <= steps[1] <= steps[2] < row["train.seconds"] / 5
         assert 0 < row["train.first_step_seconds"] < row["train.seconds"]
+    busy = row["machine.load"] > 0.05 or row["machine.steal"] > 0.02
+    assert (row["machine.quiet"], row["timing"]) == ((False, "noisy") if busy else (True, "ok"))
+    assert ("no timing" in said) == busy
