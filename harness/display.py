@@ -22,6 +22,7 @@ PHASES = {
     "first_prediction": "predicting one text",
     "measure": "timing predictions",
     "inference": "predicting again",
+    "peak": "timing a matrix product",
 }
 PLAIN_EVERY = 10.0  # seconds between two lines where there is no terminal
 

@@ -45,6 +45,7 @@ class Outcome:
     parameters: int | None = None
     reload_max_difference: float | None = None
     started: float = 0.0  # when the last process was, in seconds since the epoch
+    peak_gflops: float | None = None  # of a matrix product, on one device
     cold_start: float | None = None  # seconds from there to the first prediction of the saved model
     quiet: dict[str, Any] = field(default_factory=dict)  # how quiet the machine was, of a run that finished
     phase: str | None = None
@@ -81,6 +82,8 @@ class Outcome:
             self.parameters = event["parameters"]
         elif kind == "first_prediction":
             self.cold_start = round(event["time"] - self.started, 3)
+        elif kind == "peak":
+            self.peak_gflops = event["gflops"]
         elif kind == "reloaded":
             self.reload_max_difference = event["max_difference"]
         elif kind == "checkpoint_refused":

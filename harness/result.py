@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import machine
+from harness import compute, machine
 from harness.environments import Environment
 from harness.launch import Outcome
 from harness.lines import recipe_lines
@@ -105,6 +105,10 @@ def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> 
     tokens = prepared.tokens.folder / "train" if prepared.tokens else None
     split = Split("train", folder, tokens)
     epochs = config["train"]["epochs"] if prepared.model else 1
+    useful = None
+    if prepared.model:
+        useful = compute.training_gflop(prepared.model.config, split.lengths, epochs, len(prepared.dataset.labels))
+    devices = prepared.placed.processes if prepared.placed.gpu else 1  # processors are shared out, GPUs are added
     return {
         "train.rows": len(split),
         "train.epochs": epochs if prepared.model else None,
@@ -118,6 +122,7 @@ def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> 
         "train.real_tokens_per_second": (
             round(epochs * int(split.lengths.sum()) / seconds, 1) if seconds and tokens else None
         ),
+        **compute.figures(useful, outcome.peak_gflops, seconds, devices),
     }
 
 

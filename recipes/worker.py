@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes import inference
+from recipes import inference, peak
 from recipes.job import Job, Predict, Split, log_name
 
 PREDICT_BATCH = 64
@@ -74,6 +74,9 @@ def reload(job: Job) -> None:
             inference.measure(job, predict, split)
     with job.phase("inference"):
         logits = predict_split(predict, split)
+    if job.measure["batch_sizes"] and job.weights:
+        with job.phase("peak"):
+            job.event("peak", gflops=peak.gflops(job))
     before = np.load(job.folder / f"predictions_{name}.npz")["logits"]
     job.event("reloaded", max_difference=float(np.abs(logits - before).max()))
 

@@ -35,6 +35,10 @@ def test_the_figures_of_predicting_are_those_of_the_calls_that_are_kept(runs, re
         steps = [row[f"train.step_seconds_{which}"] for which in ("p10", "median", "p90")]
         assert 0 < steps[0] <= steps[1] <= steps[2] < row["train.seconds"] / 5
         assert 0 < row["train.first_step_seconds"] < row["train.seconds"]
+        assert row["compute.useful_gflop"] > 1
+        share = row["compute.useful_gflop"] / row["train.seconds"] / row["compute.peak_gflops"]
+        assert row["compute.share_of_peak"] == pytest.approx(share, abs=1e-4)
+        assert 0 < share < 1
     busy = row["machine.load"] > 0.05 or row["machine.steal"] > 0.02
     assert (row["machine.quiet"], row["timing"]) == ((False, "noisy") if busy else (True, "ok"))
     assert ("no timing" in said) == busy
