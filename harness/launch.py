@@ -113,7 +113,7 @@ def work(
     loggers: Loggers,
 ) -> None:
     """Run the job in `folder` with `python`: fine-tune where it is placed, then reload the model in a new process."""
-    start, watch = time.monotonic(), Watch()
+    start, watch = time.monotonic(), Watch(placed.gpu)
     with Display() as display, open(folder / "events.jsonl", "a+", encoding="utf-8") as events:
         for action in ("finetune", "reload") if placed.first else ("finetune",):
             outcome.started = time.time()

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 
 from harness import machine
+from harness.energy import Energy
 
 LOAD = 0.05  # of the processors' time, by others: a desktop with nothing to do, or a server's daemons, take less
 STEAL = 0.02  # of it, by the host of a virtual machine
@@ -37,15 +38,17 @@ class Counted:
 
 
 class Watch:
-    """Counts from the start of a run on, and looks at the processors' frequency now and then."""
+    """Counts from the start of a run on, and looks at the processors' frequency and the meters now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, gpu: bool = False) -> None:
+        self.energy = Energy(gpu)
         self.start, self.looked = Counted.now(), 0.0
         self.frequencies: list[float] = []
 
     def look(self) -> None:
         if time.monotonic() - self.looked > BETWEEN:
             self.looked = time.monotonic()
+            self.energy.look()
             if frequency := megahertz():
                 self.frequencies.append(frequency)
 
@@ -53,7 +56,8 @@ class Watch:
         """Return the figures of result.json; the run's processes have ended."""
         seen = self.frequencies
         shares = of_others(self.start, Counted.now(), len(machine.cores()))
-        return {**shares, "machine.frequency_mhz": round(sum(seen) / len(seen), 1) if seen else None}
+        frequency = round(sum(seen) / len(seen), 1) if seen else None
+        return {**shares, "machine.frequency_mhz": frequency, "energy.kwh": self.energy.kwh()}
 
 
 def of_others(start: Counted, end: Counted, processors: int) -> dict[str, Any]:
