@@ -1,6 +1,7 @@
 """The configuration: the types of its keys, and Hydra's errors in words for people."""
 
 import difflib
+import math
 import re
 import warnings
 from dataclasses import dataclass, field
@@ -63,6 +64,14 @@ class Limits:
 
 
 @dataclass
+class Measure:
+    batch_sizes: list[int] = field(default_factory=lambda: [1, 8, 32, 128])
+    calls: int = 100
+    seconds: float = 5.0
+    noisy: bool = False
+
+
+@dataclass
 class Sweep:
     fail_fast: bool = False
 
@@ -101,6 +110,7 @@ class Config:
     retries: int = 1
     on_oom: OnOom = OnOom.fail
     limits: Limits = field(default_factory=Limits)
+    measure: Measure = field(default_factory=Measure)
     sweep: Sweep = field(default_factory=Sweep)
     about: Any = None  # of an experiment: what it reproduces, for people and for compare
     hparams_search: Any = field(default_factory=dict)  # HparamsSearch, where one is chosen
@@ -122,6 +132,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
         raise UserError(str(error).splitlines()[0], code=2) from None
     check_names(values)
     check_evaluated(values)
+    check_measure(values["measure"])
     place_search(values)
     values["recipe"].pop("traits", None)  # of the library, for scripts/choose.py: no part of what a run is
     values["logger"] = loggers_of(values["logger"])
@@ -177,6 +188,17 @@ def check_evaluated(values: dict[str, Any]) -> None:
     if "valid" not in chosen or chosen - set(EVALUATED):
         raise UserError(f"evaluate={values['evaluate']}: there are [valid] and [valid,test].", code=2)
     values["evaluate"] = [name for name in EVALUATED if name in chosen]
+
+
+def check_measure(measure: dict[str, Any]) -> None:
+    """Refuse what cannot be measured."""
+    sizes = measure["batch_sizes"]
+    if len(set(sizes)) < len(sizes) or any(size < 1 for size in sizes):
+        raise UserError(f"measure.batch_sizes={sizes}: different whole numbers above 0 are needed, or [].", code=2)
+    if measure["calls"] < 1:
+        raise UserError(f"measure.calls={measure['calls']}: a whole number above 0 is needed.", code=2)
+    if not 0 <= measure["seconds"] < math.inf:
+        raise UserError(f"measure.seconds={measure['seconds']}: a number from 0 on is needed.", code=2)
 
 
 def place_search(values: dict[str, Any]) -> None:

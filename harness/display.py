@@ -19,7 +19,10 @@ PHASES = {
     "evaluate_test": "predicting test",
     "reload_import": "importing again, in a new process",
     "cold_load": "loading the saved model",
+    "first_prediction": "predicting one text",
+    "measure": "timing predictions",
     "inference": "predicting again",
+    "peak": "timing a matrix product",
 }
 PLAIN_EVERY = 10.0  # seconds between two lines where there is no terminal
 

@@ -21,6 +21,7 @@ from harness.home import ROOT
 from harness.loggers import Loggers
 from harness.monitor import Monitor
 from harness.placement import Placement
+from harness.quiet import Watch
 from recipes.job import log_name
 
 INTERVAL = 0.2  # seconds between two looks at the worker
@@ -38,9 +39,15 @@ class Outcome:
     log: Path | None = None  # of a tool that failed before the worker started
     phases: dict[str, dict[str, float]] = field(default_factory=dict)  # name -> seconds, cpu_seconds
     steps: int | None = None
+    train_start: float = 0.0  # seconds since the epoch
+    reported: list[tuple[int, float]] = field(default_factory=list)  # steps of the phase train, and when each was told
     worker_seconds: float | None = None
     parameters: int | None = None
     reload_max_difference: float | None = None
+    started: float = 0.0  # when the last process was, in seconds since the epoch
+    peak_gflops: float | None = None  # of a matrix product, on one device
+    cold_start: float | None = None  # seconds from there to the first prediction of the saved model
+    quiet: dict[str, Any] = field(default_factory=dict)  # how quiet the machine was, of a run that finished
     phase: str | None = None
     errors: dict[int, dict[str, Any]] = field(default_factory=dict)  # by rank, as they came
     ended: dict[int, int] = field(default_factory=dict)  # by rank: exit codes of several processes, if one ended badly
@@ -62,13 +69,21 @@ class Outcome:
         kind = event["event"]
         if kind == "phase_start":
             self.phase = event["name"]
+            if self.phase == "train":
+                self.train_start = event["time"]
         elif kind == "phase_end":
             self.phases[event["name"]] = {name: round(event[name], 3) for name in ("seconds", "cpu_seconds")}
             self.phase = None
         elif kind == "step":
             self.steps = event["step"]
+            if self.phase == "train":
+                self.reported.append((event["step"], event["time"]))
         elif kind == "model":
             self.parameters = event["parameters"]
+        elif kind == "first_prediction":
+            self.cold_start = round(event["time"] - self.started, 3)
+        elif kind == "peak":
+            self.peak_gflops = event["gflops"]
         elif kind == "reloaded":
             self.reload_max_difference = event["max_difference"]
         elif kind == "checkpoint_refused":
@@ -98,12 +113,14 @@ def work(
     loggers: Loggers,
 ) -> None:
     """Run the job in `folder` with `python`: fine-tune where it is placed, then reload the model in a new process."""
-    start = time.monotonic()
+    start, watch = time.monotonic(), Watch(placed.gpu)
     with Display() as display, open(folder / "events.jsonl", "a+", encoding="utf-8") as events:
         for action in ("finetune", "reload") if placed.first else ("finetune",):
+            outcome.started = time.time()
             with worker(folder, python, action, threads, placed) as process:
                 while process.poll() is None:
                     follow(events, outcome, display, loggers)
+                    watch.look()
                     resident = loggers.resident = monitor.sample(process.pid, outcome.phase)
                     if over := outcome.verdict or exceeded(limits, time.monotonic() - start, resident):
                         outcome.end(*over)
@@ -115,6 +132,7 @@ def work(
             if process.returncode:
                 outcome.end(*diagnose(process.returncode, outcome, folder))
                 return
+    outcome.quiet = watch.figures()
 
 
 @contextmanager

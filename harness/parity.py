@@ -25,7 +25,7 @@ from harness.launch import worker
 STEPS, ROWS = 50, 8  # of the runs, and rows in each of their batches
 WORDS = [
     "protocol=controlled", f"data.train_size={STEPS * ROWS}", "data.valid_size=100", "data.test_size=100",
-    "train.epochs=1", f"train.batch_size={ROWS}", "threads=1",
+    "train.epochs=1", f"train.batch_size={ROWS}", "threads=1", "measure.batch_sizes=[]",
 ]  # fmt: skip
 NORM_STEPS = (1, 10, 50)
 REFERENCE_ENVIRONMENT = "hf_trainer"

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import machine
+from harness import compute, machine
 from harness.environments import Environment
 from harness.launch import Outcome
+from harness.lines import recipe_lines
+from harness.measured import inference, steps
+from harness.quiet import timing
 from harness.store import write_json
 from recipes.job import Split, read_array
 
@@ -45,14 +48,19 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "worker.seconds": outcome.worker_seconds,
         **{f"phase.{name}.{key}": value for name, phase in outcome.phases.items() for key, value in phase.items()},
         **done.monitor.figures(),
+        **inference(working, outcome),
         "reload.max_difference": outcome.reload_max_difference,
         "model.parameters": outcome.parameters,
         "model.size_mb": size_mb(working / "model"),
         "environment": environment.name if environment else None,
         "environment.size_mb": environment.size_mb if environment else None,
+        "environment.packages": len(environment.packages) if environment else None,
+        "recipe.lines": recipe_lines(config["recipe"]["name"]),
         "library_versions": versions(environment, config["recipe"]["libraries"]),
         "threads": config["threads"] or machine.processors(),
         "machine": machine.describe(),
+        **outcome.quiet,
+        "timing": timing(outcome.quiet["machine.quiet"], config["measure"]["noisy"]) if outcome.quiet else None,
         "data_digest": prepared.dataset.digest,
         "weights_digest": prepared.model.digest if prepared.model else None,
         "command": command,
@@ -97,6 +105,10 @@ def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> 
     tokens = prepared.tokens.folder / "train" if prepared.tokens else None
     split = Split("train", folder, tokens)
     epochs = config["train"]["epochs"] if prepared.model else 1
+    useful = None
+    if prepared.model:
+        useful = compute.training_gflop(prepared.model.config, split.lengths, epochs, len(prepared.dataset.labels))
+    devices = prepared.placed.processes if prepared.placed.gpu else 1  # processors are shared out, GPUs are added
     return {
         "train.rows": len(split),
         "train.epochs": epochs if prepared.model else None,
@@ -105,10 +117,12 @@ def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> 
         "train.steps": outcome.steps,
         "train.resumed_at_step": outcome.resumed[0] if outcome.resumed else None,
         "train.seconds": seconds,
+        **steps(outcome.train_start, outcome.reported),
         "train.samples_per_second": round(epochs * len(split) / seconds, 1) if seconds else None,
         "train.real_tokens_per_second": (
             round(epochs * int(split.lengths.sum()) / seconds, 1) if seconds and tokens else None
         ),
+        **compute.figures(useful, outcome.peak_gflops, seconds, devices),
     }
 
 

@@ -215,6 +215,7 @@ def write_job(config: dict[str, Any], prepared: Prepared, working: Path) -> None
         "pooling": config["model"]["pooling"] if model else None,
         "dropout": model.dropout(config["model"]["dropout"]) if model else None,
         "splits": splits,
+        "measure": config["measure"] if "test" in config["evaluate"] else {**config["measure"], "batch_sizes": []},
     }
     store.write_json(working / "job.json", job)
     prepared.placed.write(working)

@@ -31,6 +31,14 @@ def figures(row: dict[str, Any]) -> list[str]:
             lines.append(f"  note      {seen:,} of the {row[f'{split}.rows']:,} {split} texts stand in train too")
     seconds, rate = row["train.seconds"] or 0, row["train.samples_per_second"] or 0
     lines.append(f"  training  {seconds:.1f} s, {rate:,.0f} samples/s, {row['train.rows']:,} rows")
+    if row.get("timing") == "noisy":
+        load, steal = row["machine.load"], row["machine.steal"]
+        why = "how quiet the machine was cannot be read"
+        if load is not None:
+            why = f"others took {load:.0%} of the processors' time" + (
+                f", the host {steal:.0%}" if steal >= 0.005 else ""
+            )
+        lines.append(f"  noisy     {why}: no timing (measure.noisy=true lets it count)")
     lines.append(f"  memory    {row['memory.peak_rss_mb']:,.0f} MB at most")
     if row["model.parameters"]:
         lines.append(

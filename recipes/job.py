@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,7 @@ class Job:
     pooling: str | None  # mean (over unpadded positions) or cls
     dropout: dict[str, float] | None  # hidden (also before the head) and attention
     splits: dict[str, dict[str, str]]
+    measure: dict[str, Any] = field(default_factory=dict)  # the keys measure. of the configuration
 
     @classmethod
     def read(cls, path: Path) -> "Job":

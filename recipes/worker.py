@@ -1,9 +1,9 @@
 """Run one recipe in its library's environment: `python -m recipes.worker JOB.json finetune|reload|hidden`.
 
-`finetune` trains, predicts the valid and test rows and saves; `reload`, in a process of its own, predicts the test rows
-(in a search, which has none, valid's) from the saved model alone and says how far the logits are from those before
-saving. The phases are timed here, at the same marks for every library. `hidden` writes the encoder's hidden states
-before training, for scripts/parity.py.
+`finetune` trains, predicts the valid and test rows and saves; `reload`, in a process of its own, predicts test rows (in
+a search, which has none, valid's) from the saved model alone: one, as soon as it can; batches, to time them; and all,
+to say how far the logits are from those before saving. The phases are timed here, at the same marks for every library.
+`hidden` writes the encoder's hidden states before training, for scripts/parity.py.
 """
 
 import importlib
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recipes import inference, peak
 from recipes.job import Job, Predict, Split, log_name
 
 PREDICT_BATCH = 64
@@ -58,14 +59,24 @@ def finetune(job: Job) -> None:
 
 
 def reload(job: Job) -> None:
-    """Load the saved model, predict the last split again, and report the largest difference of a logit."""
+    """Load the saved model, time its predictions of the last split, and report the largest difference of a logit."""
     name = job.evaluated[-1]
+    split = job.split(name)
     with job.phase("reload_import"):
         recipe = importlib.import_module(f"recipes.{job.recipe}")
     with job.phase("cold_load"):
         predict = recipe.load(job)
+    with job.phase("first_prediction"):
+        predict(split.batch([0]))
+    job.event("first_prediction")
+    if job.measure["batch_sizes"]:
+        with job.phase("measure"):
+            inference.measure(job, predict, split)
     with job.phase("inference"):
-        logits = predict_split(predict, job.split(name))
+        logits = predict_split(predict, split)
+    if job.measure["batch_sizes"] and job.weights:
+        with job.phase("peak"):
+            job.event("peak", gflops=peak.gflops(job))
     before = np.load(job.folder / f"predictions_{name}.npz")["logits"]
     job.event("reloaded", max_difference=float(np.abs(logits - before).max()))
 

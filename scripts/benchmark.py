@@ -121,7 +121,8 @@ def train(words: list[str]) -> float:
     """Run train.py; return how many seconds it took."""
     start = time.monotonic()
     python = os.environ["FINETUNE_RECIPES_PYTHON"]
-    done = subprocess.run([python, str(ROOT / "train.py"), *words], capture_output=True, text=True, check=False)
+    command = [python, str(ROOT / "train.py"), "measure.batch_sizes=[]", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"train.py failed:\n{done.stderr[-2000:]}{done.stdout[-2000:]}")
     return time.monotonic() - start

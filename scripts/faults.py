@@ -28,7 +28,7 @@ from harness.errors import UserError, guarded
 
 SMALL = [
     "data.train_size=300", "data.valid_size=100", "data.test_size=100", "train.batch_size=16", "train.epochs=2",
-    "threads=1", "checkpoint.every=4", "retries=1",
+    "threads=1", "checkpoint.every=4", "retries=1", "measure.batch_sizes=[]",
 ]  # fmt: skip
 BUILT = "tfidf"  # the recipe whose environment is built anew in each round: it takes seconds
 MOMENTS = {"any time": 20.0, "checkpoint": 0.3, "result": 0.6, "environment": 5.0}  # seconds waited at most, once there

@@ -2,10 +2,8 @@
 
 import argparse
 import ast
-import io
 import re
 import sys
-import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -13,8 +11,8 @@ sys.path.insert(0, str(ROOT))
 
 from harness import bootstrap, environments
 from harness.errors import UserError, guarded
+from harness.lines import RECIPES, files, recipe_lines
 
-RECIPES = ROOT / "recipes"
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "four_moments.md"
 BEGIN, END = "<!-- recipes: written by scripts/pages.py -->", "<!-- /recipes -->"
 MOMENTS = {  # the phases of the contract -> the moment a reader knows
@@ -62,14 +60,8 @@ def table(readme: str, measure: bool) -> list[str]:
         size = known[1] if known else "?"
         if measure:
             size = sizes(name) or size
-        lines = sum(code_lines(path) for path in files(name))
-        rows.append(f"| `{name}` | {what} | {owner} | {lines} | {size} | {pick} |")
+        rows.append(f"| `{name}` | {what} | {owner} | {recipe_lines(name)} | {size} | {pick} |")
     return rows
-
-
-def files(name: str) -> list[Path]:
-    """Return the files that make a recipe: its own, and what stands beside it by its name."""
-    return [RECIPES / f"{name}.py", *RECIPES.glob(f"{name}_*.py"), *RECIPES.glob(f"{name}_*/**/*.py")]
 
 
 def sizes(name: str) -> str | None:
@@ -85,20 +77,6 @@ def sizes(name: str) -> str | None:
         megabytes = environments.record(folder)["size_mb"]
         found.append(f"{megabytes / 1000:.1f} GB" + (f" ({label})" if label != environment else ""))
     return ", ".join(found)
-
-
-def code_lines(path: Path) -> int:
-    """Count the lines that hold code: no blank lines, comments or docstrings."""
-    text = path.read_text(encoding="utf-8")
-    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    lines = set()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in silent:
-            lines |= set(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
-            lines -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
-    return len(lines)
 
 
 def source(name: str) -> str:

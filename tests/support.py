@@ -22,7 +22,10 @@ VARIANTS = [
     " ".join(words) for words in variants()
 ]  # recipes with an encoder, and each backend of those that have some
 DEEP = [words.partition("=")[2] for words in VARIANTS if " " not in words]
-SMALL = ["data.train_size=300", "data.valid_size=100", "data.test_size=100", "train.epochs=1", "threads=1"]
+SMALL = [
+    "data.train_size=300", "data.valid_size=100", "data.test_size=100", "train.epochs=1", "threads=1",
+    "measure.batch_sizes=[]",
+]  # fmt: skip
 
 
 class Runs:

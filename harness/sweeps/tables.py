@@ -45,7 +45,8 @@ def outcome(record: Record, seen: list[Seen]) -> Table:
             f1, seconds = one.row.get("test.macro_f1"), one.row["worker.seconds"]
             figures = [f"{f1:.3f}" if f1 is not None else "", f"{seconds:.1f}" if seconds is not None else ""]
         remark = "from an earlier start" if one.earlier else one.reason
-        rows.append([*label(record, one), *figures, remark])
+        noisy = "noisy: no timing" if one.row and one.row.get("timing") == "noisy" else ""
+        rows.append([*label(record, one), *figures, ", ".join(filter(None, (remark, noisy)))])
     return drawn(["run", "status", "macro-F1", "seconds", ""], rows)
 
 

@@ -69,6 +69,8 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
         (["precision=fp8"], ["fp8", "fp32", "bf16"]),
         (["train.epochs=0"], ["train.epochs=0"]),
         (["limits.minutes=-3"], ["limits.minutes=-3"]),
+        (["measure.batch_sizes=[8,8]"], ["measure.batch_sizes=[8, 8]", "different"]),
+        (["measure.calls=0"], ["measure.calls=0"]),
         (["data.max_length=1.5"], ["data.max_length=1.5", "whole number"]),
         (["model.pooling=max"], ["model.pooling=max", "mean", "cls"]),
         (["model.dropout=1.5"], ["model.dropout=1.5", "below 1"]),

@@ -1,0 +1,63 @@
+"""What is said about time: which texts are predicted, and what figures come of the calls."""
+
+import numpy as np
+import pytest
+
+from harness import measured
+from recipes import inference
+
+
+class Texts:
+    """A split of 300 texts of 1 to 60 tokens, most of them short."""
+
+    lengths = np.minimum(60, np.random.default_rng(0).geometric(0.1, 300))
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def batch(self, rows):
+        return self.lengths[rows]
+
+
+def test_figures_of_calls_are_numpy_s_percentiles_in_milliseconds():
+    figures = measured.of_calls(np.random.default_rng(0).permutation(np.arange(1, 101)) / 1000, 8)
+    assert figures["calls"] == 100
+    assert [figures[f"p{rank}_ms"] for rank in (50, 90, 95, 99)] == pytest.approx([50.5, 90.1, 95.05, 99.01])
+    assert figures["texts_per_second"] == pytest.approx(800 / 5.05, abs=0.01)
+
+
+@pytest.mark.parametrize("size", [1, 32])
+def test_every_shape_of_the_measured_calls_was_met_in_a_warm_up_on_other_batches(size):
+    warm, measured_ones = [], []
+    inference.warm_up(warm.append, Texts(), inference.drawn(Texts(), size, stream=0))
+    draw = inference.drawn(Texts(), size, stream=1)
+    seconds, tokens = inference.timed(measured_ones.append, Texts(), draw, calls=100, seconds=0.0)
+    assert 10 <= len(warm) < 30, "no more than are needed"
+    assert {-(-max(batch) // 8) for batch in measured_ones} <= {-(-max(batch) // 8) for batch in warm}
+    assert size == 1 or not {tuple(batch) for batch in warm} & {tuple(batch) for batch in measured_ones}
+    assert len(seconds) == len(measured_ones) == 100
+    assert tokens.tolist() == [batch.sum() for batch in measured_ones]
+    again = inference.drawn(Texts(), size, stream=1)
+    assert all(np.array_equal(Texts().batch(again()), batch) for batch in measured_ones), "all get the same"
+
+
+def test_calls_are_measured_for_as_long_as_was_asked():
+    seconds, _ = inference.timed(lambda batch: sum(range(2000)), Texts(), lambda: np.array([0]), calls=1, seconds=0.05)
+    assert len(seconds) > 1
+    assert seconds.sum() >= 0.05 > seconds[:-1].sum()
+
+
+def test_a_steady_step_is_the_mean_between_two_that_were_told_and_the_first_ten_are_left_out():
+    """Step 1 after 5 s, 9 more of 2 s; then by tens of 1 s, but the steps 31 to 40, of 3 s; the last is told twice."""
+    told = [(1, 105.0), (10, 123.0), (20, 133.0), (30, 143.0), (40, 173.0), (43, 176.0), (43, 176.5)]
+    found = measured.steps(100.0, told)
+    each = [1.0, 1.0, 3.0, 1.0]
+    assert found["train.first_step_seconds"] == 5.0
+    assert found["train.step_seconds_median"] == 1.0
+    assert found["train.step_seconds_p90"] == pytest.approx(np.percentile(each, 90))
+    assert found["train.step_seconds_p10"] == 1.0
+
+
+@pytest.mark.parametrize("told", [[], [(8, 3.0)], [(40, 9.0)]])
+def test_what_was_not_told_is_null(told):
+    assert set(measured.steps(1.0, told).values()) == {None}, "the first step of a resumed training is no first one"
