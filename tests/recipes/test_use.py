@@ -1,7 +1,8 @@
-"""Using a trained model: a file predicted, cut off and gone on with."""
+"""Using a trained model: a file predicted, cut off and gone on with; the model exported to ONNX and read again."""
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from support import ROOT, Runs, gone
 
+from harness import environments
 from harness.predict import CHUNK
 from recipes.job import Split
 
@@ -105,3 +107,54 @@ def test_a_recipe_that_takes_texts_gives_each_class_its_probability(trained, tmp
         shares = {name: float(value) for name, value in row.items() if name.startswith("predicted_probability_")}
         assert max(shares, key=shares.get) == f"predicted_probability_{row['predicted_label']}"
         assert abs(sum(shares.values()) - 1) < 1e-4
+
+
+def export(folder, *words, code=0):
+    command = [sys.executable, str(ROOT / "scripts" / "export.py"), str(folder), "--format", "onnx", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+AS_DOCUMENTED = """
+import json, sys
+import numpy
+folder, texts = sys.argv[1], json.loads(sys.argv[2])
+exec(sys.argv[3])
+assert "torch" not in sys.modules
+print(json.dumps(logits.tolist()))
+"""
+
+
+def test_onnx_gives_the_library_s_logits_and_its_figures_go_into_the_result(trained):
+    folder = trained["torch"]
+    before = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    said = export(folder, "--int8")
+    assert "of the library's own (0.0001 is allowed)" in said
+    after = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert before.items() <= after.items()
+    assert after["onnx.max_difference"] <= 1e-4
+    assert after["onnx_int8.max_difference"] > 1e-4
+    for key in ("test.accuracy", "test.macro_f1"):
+        assert after[f"onnx.{key}"] == after[key]
+        assert abs(after[f"onnx_int8.{key}"] - after[key]) < 0.1
+    assert after["onnx_int8.size_mb"] < after["onnx.size_mb"] / 3
+    for kind in ("onnx", "onnx_int8"):
+        assert 0 < after[f"{kind}.batch1.p50_ms"] <= after[f"{kind}.batch1.p95_ms"]
+        assert after[f"{kind}.batch32.texts_per_second"] > 0
+
+    page = (ROOT / "outputs" / "README.md").read_text(encoding="utf-8")
+    (lines,) = [block for block in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S) if "onnxruntime" in block]
+    texts, _ = expected(folder)
+    python = environments.ensure("onnx").python
+    command = [python, "-c", AS_DOCUMENTED, folder / "onnx", json.dumps([*texts, "cook " * 400]), lines]
+    logits = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    own = np.load(folder / "predictions_test.npz")["logits"]
+    np.testing.assert_allclose(logits[:-1], own, rtol=0, atol=1e-4)
+
+
+def test_what_cannot_be_exported_is_told(trained, tmp_path):
+    assert "only one is exported to ONNX" in export(trained["tfidf"], code=1)
+    (tmp_path / "mine.txt").touch()
+    assert "nothing is written over" in export(trained["torch"], "--out", str(tmp_path), code=1)

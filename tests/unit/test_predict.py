@@ -111,6 +111,26 @@ def test_rows_without_text_have_no_label(tmp_path):
     assert values == [["b", 0.731059, 0.268941, 0.731059], [None] * 4, ["a", 0.880797, 0.880797, 0.119203]]
 
 
+@pytest.mark.parametrize(
+    ("trained_with", "chosen", "columns"),
+    [
+        ({"text": ["titre", "description"]}, None, ["titre", "description"]),
+        ({"text": "titre"}, None, ["titre"]),
+        ({"text": "titre"}, ["poste"], ["poste"]),
+        ({}, None, ["text"]),
+    ],
+)
+def test_the_text_is_in_the_columns_the_run_was_trained_with(tmp_path, trained_with, chosen, columns):
+    run = saved.Saved(tmp_path, {}, {"data": trained_with}, {})
+    assert predict_file.columns_for(run, chosen) == columns
+
+
+def test_several_columns_make_one_text(tmp_path):
+    path = tmp_path / "jobs.tsv"
+    path.write_text("titre\tid\tdescription\nchef\t1\t\n\t2\tcooks\nnurse\t3\tnights\n")
+    assert list(Table(path, ["titre", "description"]).texts()) == [(1, "chef"), (2, "cooks"), (3, "nurse\nnights")]
+
+
 def test_no_file_is_written_over_and_the_format_stays(tmp_path):
     path = tmp_path / "jobs.csv"
     assert predict_file.place_for(path, None) == tmp_path / "jobs.predicted.csv"
