@@ -21,7 +21,7 @@ from harness.errors import UserError
 from harness.launch import Outcome, diagnose, follow, worker
 from harness.saved import Saved
 
-CHUNK = 1000  # rows predicted at a time: what a kill loses at most
+CHUNK = 512  # rows predicted at a time, eight whole batches of the worker: what a kill loses, and what memory holds
 AHEAD = 2  # chunks the worker has: one it is at, one that is ready
 
 

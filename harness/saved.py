@@ -51,20 +51,18 @@ class Saved:
 def find(name: str, outputs: Path) -> Saved:
     """Return the run that `name` means: a folder, or a name in the folder of results, or how that begins."""
     folder = Path(name).expanduser()
-    if not (folder / "job.json").exists():
+    if not (folder / "result.json").exists():
         folder = below(name, outputs)
     folder = folder.absolute()
-    try:
-        row, job = (json.loads((folder / file).read_text(encoding="utf-8")) for file in ("result.json", "job.json"))
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError) as error:
-        raise UserError(f"{folder} is no finished run: {error}", code=2) from None
+    row = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     if row["status"] != "finished":
         raise UserError(
             f"{folder}: this run has no model, it did not finish: {row['reason']}.\nAgain: {row['command']}"
         )
     if not (folder / "model").is_dir():
         raise UserError(f"{folder} has no model: only its results are here.\nTo train it: {row['command']}")
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     return Saved(folder, row, config, job)
 
 

@@ -177,6 +177,14 @@ def test_a_run_that_there_is_not_is_told(outputs, name, said):
         saved.find(name.replace("FOLDER", str(outputs / "jobs" / "flair-a-seed0-3")), outputs)
 
 
+def test_a_reference_result_has_no_model(outputs):
+    folder = outputs / "jobs" / "torch-a-seed0-1"
+    (folder / "model").rmdir()
+    (folder / "job.json").unlink()
+    with pytest.raises(UserError, match="only its results are here.\nTo train it: python train.py"):
+        saved.find(str(folder), outputs)
+
+
 def test_texts_or_a_file():
     done = subprocess.run([sys.executable, ROOT / "scripts" / "predict.py", "x"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "error: give texts, or --file FILE.\n")
