@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="the probability of every class")
     parser.add_argument("--prefix", default="", help="put before the names of the new columns")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="the folder of results (default outputs)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # texts may follow options
     if bool(arguments.texts) == bool(arguments.file):
         raise UserError("give texts, or --file FILE.", code=2)
     run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())

@@ -185,6 +185,16 @@ def test_a_reference_result_has_no_model(outputs):
         saved.find(str(folder), outputs)
 
 
-def test_texts_or_a_file():
-    done = subprocess.run([sys.executable, ROOT / "scripts" / "predict.py", "x"], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (2, "error: give texts, or --file FILE.\n")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["x"], "error: give texts, or --file FILE.\n"),
+        (["x", "--file", "jobs.csv", "night nurse"], "error: give texts, or --file FILE.\n"),
+        (["nosuch", "--all", "--outputs", "/nowhere", "night nurse"], "error: nosuch: there is no such folder"),
+    ],
+)
+def test_texts_or_a_file_and_options_anywhere(words, said):
+    command = [sys.executable, ROOT / "scripts" / "predict.py", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(said)
