@@ -102,6 +102,7 @@ class Config:
     on_oom: OnOom = OnOom.fail
     limits: Limits = field(default_factory=Limits)
     sweep: Sweep = field(default_factory=Sweep)
+    about: Any = None  # of an experiment: what it reproduces, for people and for compare
     hparams_search: Any = field(default_factory=dict)  # HparamsSearch, where one is chosen
 
 
@@ -137,6 +138,9 @@ def plain(config: DictConfig) -> dict[str, Any]:
     dropout = values["model"]["dropout"]
     if dropout is not None and not (isinstance(dropout, (int, float)) and 0 <= dropout < 1):
         raise UserError(f"model.dropout={dropout}: a number from 0 to below 1 is needed.", code=2)
+    scratch = values["model"]["from_scratch"]
+    if scratch is not None and not (isinstance(scratch, int) and 0 <= scratch < 2**32):
+        raise UserError(f"model.from_scratch={scratch}: a seed is needed, a whole number, or null.", code=2)
     values["checkpoint"] = every(values["checkpoint"]["every"])
     if not 0 <= values["retries"] <= 10:
         raise UserError(f"retries={values['retries']}: a whole number from 0 to 10 is needed.", code=2)

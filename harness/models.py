@@ -7,6 +7,7 @@ one can run any code.
 
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,12 @@ class Model:
 
 def find(config: Mapping[str, Any]) -> Model:
     """Find the model that `config` (conf/model/*.yaml) describes, and verify its files."""
+    model = pretrained(config)
+    return model if config["from_scratch"] is None else drawn(model, config["from_scratch"])
+
+
+def pretrained(config: Mapping[str, Any]) -> Model:
+    """Find the model with its pretrained weights."""
     if config["path"]:
         return verified(config, Path(config["path"]).expanduser().absolute(), config["sha256"])
     tried = []
@@ -69,6 +76,38 @@ def find(config: Mapping[str, Any]) -> Model:
         + f"\nOn a machine that reaches the hub, run `hf download {config['hub']} --local-dir FOLDER`, copy the folder "
         f"here, and give model.path=FOLDER; or copy that machine's hub cache and set HF_HOME to it."
     )
+
+
+def drawn(model: Model, seed: int) -> Model:
+    """Return the same architecture with random weights, as transformers' BERT draws those that it does not load.
+
+    Matrices and embeddings from a normal distribution (`initializer_range`), LayerNorm 1, biases 0, padding 0.
+    """
+    place = home.home() / "from_scratch" / f"{model.digest[:16]}-{seed}"
+    with home.build_beside(place, "drawing weights") as folder:
+        if folder:
+            write_drawn(model, seed, folder)
+    return Model(f"{model.name}_from_scratch", place, home.sha256(place / WEIGHTS), model.config)
+
+
+def write_drawn(model: Model, seed: int, folder: Path) -> None:
+    """Write a model folder with random weights."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    generator, deviation, weights = np.random.default_rng(seed), model.config.get("initializer_range", 0.02), {}
+    for name, values in sorted(load_file(model.folder / WEIGHTS).items()):
+        if values.dtype.kind == "f" and values.ndim > 1:
+            values = generator.normal(0, deviation, values.shape).astype(np.float32)
+        elif values.dtype.kind == "f":  # of LayerNorm, or a bias
+            values = np.full(values.shape, name.endswith("weight"), np.float32)
+        if name.endswith("word_embeddings.weight"):
+            values[model.config.get("pad_token_id") or 0] = 0
+        weights[name] = values
+    save_file(weights, folder / WEIGHTS)
+    for path in model.folder.iterdir():
+        if path.is_file() and path.name != WEIGHTS:
+            shutil.copyfile(path, folder / path.name)
 
 
 def hub_cache(config: Mapping[str, Any]) -> tuple[Path | None, str | None]:

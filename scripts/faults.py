@@ -32,7 +32,7 @@ SMALL = [
 ]  # fmt: skip
 BUILT = "tfidf"  # the recipe whose environment is built anew in each round: it takes seconds
 MOMENTS = {"any time": 20.0, "checkpoint": 0.3, "result": 0.6, "environment": 5.0}  # seconds waited at most, once there
-PATIENCE = 300.0  # seconds until a moment that does not come is given up
+PATIENCE = 40.0  # seconds until a moment that does not come is given up for another
 
 
 @dataclass

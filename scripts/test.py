@@ -27,7 +27,8 @@ def main() -> int:
             failed = [" ".join(check) for check in CHECKS if run([*check, "."] if check[0] == "ruff" else check)]
         list(built)  # a failure is told here
     tests = ["tests/unit"] if arguments.quick else ["tests/unit", "tests/recipes"]
-    if run(["pytest", "--numprocesses=auto", *tests, *for_pytest]):
+    at_once = (os.cpu_count() or 1) + 1  # a run often waits, for a disk or for another process to end
+    if run(["pytest", f"--numprocesses={at_once}", "--dist=worksteal", *tests, *for_pytest]):
         failed.append("pytest")
     print(f"failed: {', '.join(failed)}" if failed else "all passed", flush=True)
     return 1 if failed else 0

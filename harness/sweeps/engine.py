@@ -16,6 +16,8 @@ from typing import Any
 from harness import machine, shares
 from harness.home import ROOT, home
 
+PARENT = "FINETUNE_RECIPES_PARENT"  # the process id of the one whose sweep it is
+
 
 def kind(launcher: Mapping[str, Any]) -> str:
     """Return the name of the engine: Basic, Joblib, Ray, Local or Slurm."""
@@ -50,6 +52,7 @@ def at_once(launcher: Mapping[str, Any]) -> int | None:
 def hand_on() -> None:
     """Put into the environment what the processes of an engine need of ours; conf/hydra/launcher/ray.yaml reads it."""
     os.environ["FINETUNE_RECIPES_HOME"] = str(home())
+    os.environ[PARENT] = str(os.getpid())
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
@@ -72,8 +75,8 @@ def joined(launcher: Mapping[str, Any], sweep: Path, cwd: str) -> Iterator[None]
 
 @functools.cache
 def end_with_parent() -> None:
-    """See to it that this process ends at once when its parent has gone; the worker goes with it."""
-    parent = os.getppid()
+    """See to it that this process ends at once when its parent has gone, or went before; the worker goes with it."""
+    parent = int(os.environ[PARENT])
 
     def wait() -> None:
         while os.getppid() == parent:

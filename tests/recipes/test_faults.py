@@ -13,7 +13,7 @@ from support import ROOT, Runs, gone, killed_in, workers
 
 from harness import environments, home
 
-PHASES = ["import", "build_data", "evaluate_valid", "evaluate_test", "reload_import", "inference"]
+PHASES = ["import", "build_data", "save", "evaluate_valid", "evaluate_test", "reload_import", "inference"]
 
 
 def end(process: subprocess.Popen[str], seconds: float = 60) -> str:

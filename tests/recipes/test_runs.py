@@ -38,14 +38,14 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
     if deep:  # 19 steps an epoch; native checkpoints: test_checkpoints.py
         words += ["protocol=controlled", "train.batch_size=16", "train.epochs=2", "checkpoint.every=8"]
         killed_at_checkpoint(24, runs, words, tmp_path)
-    for phase in ("save",) if deep else ("train", "save"):
+    for phase in () if deep else ("train", "save"):
         killed_in(phase, runs, words, tmp_path)
     said = runs.run(*words)
     row = runs.row()
     assert row["status"] == "finished"
     if deep:
-        assert "going on from the checkpoint of step 32" in said
-        assert row["train.resumed_at_step"] == 32
+        assert "going on from the checkpoint of step 24" in said
+        assert row["train.resumed_at_step"] == 24
         assert reported_steps(runs.folders()[0]) == set(range(1, 39)), "the steps before are kept too"
         assert not (runs.folders()[0] / "checkpoints").exists()
     assert f"recipe={row['recipe']}" == words[0]
@@ -71,7 +71,7 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
     assert (folder / "result.json").stat().st_mtime_ns > before.st_mtime_ns
     assert runs.row()["train.resumed_at_step"] is None
     for one, other in zip(first, check_predictions(folder, runs.row()), strict=True):
-        np.testing.assert_array_equal(one, other, "a run that was cut off twice ends elsewhere than one that was not")
+        np.testing.assert_array_equal(one, other, "a run that was cut off ends elsewhere than one that was not")
 
 
 def reported_steps(folder: Path) -> set[int]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from support import ROOT
 
 from harness import machine
@@ -24,8 +25,11 @@ def test_every_shipped_choice_composes_and_is_named_as_its_file(cli, group, choi
     assert f"name: {choice}\n" in done.stdout
 
 
-def test_an_experiment_composes(cli):
+def test_an_experiment_composes_and_says_what_it_reproduces(cli):
     for path in (ROOT / "conf" / "experiment").glob("*.yaml"):
+        about = yaml.safe_load(path.read_text(encoding="utf-8"))["about"]
+        assert about.keys() == {"reproduces", "source", "published", "differs"}
+        assert all(one.keys() == {"system", "source", "metric", "split", "value"} for one in about["published"])
         done = cli(f"experiment={path.stem}", "--cfg", "job")
         assert done.returncode == 0, done.stderr
 

@@ -6,12 +6,13 @@ import shutil
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from harness import models
 from harness.errors import UserError
 
 CONFIG = {"name": "path", "hub": None, "revision": None, "package": None, "package_folder": None, "sha256": None}
+CONFIG |= {"from_scratch": None}
 
 
 @pytest.fixture
@@ -34,6 +35,23 @@ def test_a_local_folder_is_taken_and_its_weights_are_digested(folder):
     assert found.folder == folder
     assert found.longest == 64
     assert find(folder, sha256=found.digest).digest == found.digest
+
+
+def test_from_scratch_are_the_same_shapes_with_weights_drawn_by_the_seed(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("FINETUNE_RECIPES_HOME", str(tmp_path / "home"))
+    shapes = {"embeddings.word_embeddings.weight": (900, 8), "LayerNorm.weight": (8,), "dense.bias": (8,)}
+    save_file({name: np.full(shape, 7, np.float16) for name, shape in shapes.items()}, folder / "model.safetensors")
+    first, again, other = (find(folder, from_scratch=seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first.digest != other.digest
+    assert (first.name, first.tokenizer.read_text()) == ("path_from_scratch", "{}")
+    drawn = load_file(first.folder / "model.safetensors")
+    assert {name: values.shape for name, values in drawn.items()} == shapes
+    words = drawn["embeddings.word_embeddings.weight"]
+    assert words[1:].std() == pytest.approx(0.02, rel=0.05)
+    assert not words[0].any()
+    assert set(drawn["LayerNorm.weight"]) == {1}
+    assert set(drawn["dense.bias"]) == {0}
 
 
 def test_roberta_has_two_positions_fewer(folder):

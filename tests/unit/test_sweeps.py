@@ -198,6 +198,12 @@ def test_runs_at_once_have_cores_and_gpus_of_their_own_and_what_is_more_waits(tm
         process.communicate()
 
 
+def test_a_process_of_an_engine_whose_parent_went_before_it_looked_ends_too():
+    program = "import time; from harness.sweeps import engine; engine.end_with_parent(); time.sleep(20)"
+    gone = {**os.environ, engine.PARENT: "0"}
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=gone, timeout=10).returncode == 1
+
+
 def test_an_engine_with_an_environment_of_its_own_is_started_in_that(tmp_path, monkeypatch):
     assert bootstrap.environment_for(["-m", "hydra/launcher=ray", "seed=0,1"]) == "core_ray"
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
