@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
@@ -22,9 +23,11 @@ ROWS = 3 * CHUNK + 10
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Small finished runs: a network in full precision, and one that takes texts."""
-    runs = Runs(tmp_path_factory.mktemp("runs"))
-    runs.run("-m", "recipe=torch,tfidf", "precision=fp32")
+    """Small finished runs: a network in full precision, and one that takes texts; once for all of pytest's processes."""
+    place = tmp_path_factory.getbasetemp()
+    runs = Runs((place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "trained")
+    for words in (["recipe=torch", "precision=fp32"], ["recipe=tfidf"]):
+        runs.run(*words)
     return {folder.name.partition("-")[0]: folder for folder in runs.folders()}
 
 
