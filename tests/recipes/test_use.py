@@ -23,7 +23,7 @@ ROWS = 3 * CHUNK + 10
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Small finished runs: a network in full precision, and one that takes texts; once for all of pytest's processes."""
+    """Small finished runs: a network in full precision, and one that takes texts; once for all processes."""
     place = tmp_path_factory.getbasetemp()
     runs = Runs((place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "trained")
     for words in (["recipe=torch", "precision=fp32"], ["recipe=tfidf"]):
