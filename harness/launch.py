@@ -137,14 +137,19 @@ def work(
 
 @contextmanager
 def worker(
-    folder: Path, python: Path, action: str, threads: int, placed: Placement | None = None
+    folder: Path,
+    python: Path,
+    action: str,
+    threads: int,
+    placed: Placement | None = None,
+    module: str = "recipes.worker",
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the worker as the head of a process group of its own; end it and all it started when the block ends.
 
     The worker holds the other end of a pipe from us, and ends itself when that closes: no worker outlives us. Of
     several processes each does.
     """
-    command = [str(python), "-m", "recipes.worker", str(folder / "job.json"), action]
+    command = [str(python), "-m", module, str(folder / "job.json"), action]
     environment = {name: value for name, value in os.environ.items() if name not in OF_A_LAUNCHER}
     if placed and placed.launched and action == "finetune":
         command[2] = "recipes.ranks"

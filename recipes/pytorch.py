@@ -131,11 +131,16 @@ def save(model: Classifier, job: Job) -> None:
 
 def load(job: Job) -> Predict:
     """Return the function that predicts, from the saved model alone."""
+    return predictor(saved(job).to("cuda" if torch.cuda.is_available() else "cpu"), job)
+
+
+def saved(job: Job) -> Classifier:
+    """Return the classifier in the Hugging Face folder that a recipe has left, on the CPU."""
     config = AutoConfig.from_pretrained(job.model)
     encoder = encoder_of(job.model, {"hidden": 0.0, "attention": 0.0})
     model = Classifier(encoder, config.pooling, 0.0, len(config.id2label))
     model.head.load_state_dict(load_file(job.model / "head.safetensors"))
-    return predictor(model.to("cuda" if torch.cuda.is_available() else "cpu"), job)
+    return model
 
 
 def predictor(model: Classifier, job: Job) -> Predict:

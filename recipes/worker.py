@@ -1,16 +1,19 @@
-"""Run one recipe in its library's environment: `python -m recipes.worker JOB.json finetune|reload|hidden`.
+"""Run one recipe in its library's environment: `python -m recipes.worker JOB.json finetune|reload|hidden|predict`.
 
 `finetune` trains, predicts the valid and test rows and saves; `reload`, in a process of its own, predicts test rows (in
 a search, which has none, valid's) from the saved model alone: one, as soon as it can; batches, to time them; and all,
 to say how far the logits are from those before saving. The phases are timed here, at the same marks for every library.
-`hidden` writes the encoder's hidden states before training, for scripts/parity.py.
+`hidden` writes the encoder's hidden states before training, for scripts/parity.py. `predict`
+goes on with the saved model until its parent ends it: it takes the chunks of texts that are laid down for it.
 """
 
 import importlib
+import itertools
 import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +35,9 @@ def main(path: str, action: str) -> int:
         log = os.open(job.folder / log_name(job.rank), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
-    return told(job, lambda: {"finetune": finetune, "reload": reload, "hidden": hidden}[action](job))
+    return told(
+        job, lambda: {"finetune": finetune, "reload": reload, "hidden": hidden, "predict": predict}[action](job)
+    )
 
 
 def told(job: Job, action: Callable[[], None]) -> int:
@@ -92,6 +97,18 @@ def hidden(job: Job) -> None:
         padded = np.asarray(states(batch, mode == "train"), np.float32)
         found[mode] = np.concatenate([row[:length] for row, length in zip(padded, lengths, strict=True)])
     np.savez(job.folder / "hidden.npz", eval=found["eval"], train=found["train"])
+
+
+def predict(job: Job) -> None:
+    """Load the saved model; for each chunk in `chunks/`, a folder as a split's, write its logits beside it."""
+    function = importlib.import_module(f"recipes.{job.recipe}").load(job)
+    for number in itertools.count():
+        folder, part = job.folder / "chunks" / str(number), job.folder / "part.npy"
+        while not folder.exists():
+            time.sleep(0.005)
+        tokens = folder if (folder / "token_ids.values.bin").exists() else None
+        np.save(part, predict_split(function, Split("chunk", folder, tokens)))
+        part.rename(folder.with_suffix(".npy"))
 
 
 def predict_split(predict: Predict, split: Split) -> np.ndarray:

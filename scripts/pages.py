@@ -124,6 +124,9 @@ def excerpt(name: str, phase: str) -> tuple[str, dict[str, str]]:
     pieces, used = ["\n".join(line[indent:] for line in lines)], named(block)
     if phase == "save":
         used |= {"load"}
+        if "load" in imported:  # shared: with what it names there
+            used |= named(ast.parse(shared["load"]))
+            imported |= used
     used |= {
         key for key, code in own.items() for word in REGISTERED if REGISTERED[word] == phase and f"@{word}(" in code
     }

@@ -58,10 +58,10 @@ def fill(rows: Spool, source: Iterable[Row], names: dict[str, int], seed: int, d
     `names` maps label names to numbers in order of appearance; new ones are added. Raises UserError for cells
     that are empty (unless `drop_empty`) or no text, and for a label column that holds free text.
     """
-    wrong, key = _Wrong(), str(seed).encode()
+    wrong, key = Wrong(), str(seed).encode()
     with open(rows.texts, "wb", buffering=1 << 20) as handle:
         for number, text, label in source:
-            problem = _problem(text, label)
+            problem = problem_of(text, label)
             if problem:
                 wrong.add(problem, number)
                 continue
@@ -84,7 +84,7 @@ def fill(rows: Spool, source: Iterable[Row], names: dict[str, int], seed: int, d
     yield len(rows)
 
 
-def _problem(text: Any, label: Any) -> str | None:
+def problem_of(text: Any, label: Any) -> str | None:
     """Say what is wrong with a row's cells, if anything."""
     if text is None or (isinstance(text, str) and not text.strip()):
         return "an empty text"
@@ -102,7 +102,7 @@ def _problem(text: Any, label: Any) -> str | None:
     return None
 
 
-class _Wrong:
+class Wrong:
     """Rows with cells that cannot be used: how many of each problem, and the first row numbers."""
 
     def __init__(self) -> None:

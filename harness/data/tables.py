@@ -13,6 +13,11 @@ from harness.data.encoding import encoding_of, mark
 from harness.data.source import Notes, nearest
 from harness.errors import UserError
 
+
+class ColumnError(UserError):
+    """A file has no column of a name, or several."""
+
+
 Cells = Iterator[tuple[int, list[Any]]]  # the row's number, counted from 1; its cells in the order asked for
 Reader = Callable[[Path, list[str], str | None, Notes], Cells]
 
@@ -72,13 +77,13 @@ def json_lines(path: Path, columns: list[str], encoding: str | None, notes: Note
 
 
 def check_columns(place: Any, there: list[str], wanted: list[str]) -> None:
-    """Raise UserError unless each of `wanted` stands once among the columns that are `there`."""
+    """Raise ColumnError unless each of `wanted` stands once among the columns that are `there`."""
     shown = ", ".join(f"`{column}`" for column in there)
     for column in wanted:
         if column not in there:
-            raise UserError(f"{place}: there is no column `{column}`; there are {shown}.{nearest(column, there)}")
+            raise ColumnError(f"{place}: there is no column `{column}`; there are {shown}.{nearest(column, there)}")
         if there.count(column) > 1:
-            raise UserError(
+            raise ColumnError(
                 f"{place}: {there.count(column)} columns are named `{column}`; there are {shown}. Rename them."
             )
 

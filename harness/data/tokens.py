@@ -20,19 +20,17 @@ CHARACTERS = 64  # a token: what is encoded at first of a long text; several tim
 
 def build(data: Path, tokenizer: Path, max_length: int, folder: Path) -> None:
     """Write <split>/token_ids.{values,offsets}.bin for the splits of `data` and tokens.json into `folder`."""
-    encoder = _load(tokenizer, max_length)
+    encoder = load(tokenizer, max_length)
     report = {}
     with progress.step("data: tokenising") as show:
         for split in SPLITS:
             (folder / split).mkdir()
-            offsets = np.fromfile(data / split / "texts.offsets.bin", np.int64)
-            with open(data / split / "texts.values.bin", "rb") as texts:
-                rows = _encode(encoder, texts, offsets, max_length)
-                report[split] = _write(rows, folder / split, split, show)
+            say = lambda rows, split=split: show(f"{split}: {rows:,} rows")  # noqa: E731
+            report[split] = write(encoder, data / split, max_length, folder / split, say)
     (folder / "tokens.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 
-def _load(path: Path, max_length: int) -> Any:
+def load(path: Path, max_length: int) -> Any:
     """Return the tokenizer in `path`, cutting to `max_length` tokens and not padding."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # unset, it warns in every process forked after this
     from tokenizers import Tokenizer
@@ -81,18 +79,21 @@ def _head(texts: IO[bytes], start: int, end: int, characters: int) -> tuple[str,
     return (words[0] if len(words) > 1 else text[:characters]), False
 
 
-def _write(
-    rows: Iterator[tuple[list[int], bool]], folder: Path, split: str, show: Callable[[str], None]
+def write(
+    encoder: Any, data: Path, max_length: int, folder: Path, show: Callable[[int], None] | None = None
 ) -> dict[str, Any]:
-    """Write token ids and offsets; return what the data report says about them."""
-    offsets, truncated = array("q", [0]), 0
-    with open(folder / "token_ids.values.bin", "wb", buffering=1 << 20) as handle:
-        for ids, was_cut in rows:
+    """Write the token ids of the texts in the folder `data`; return what the data report says about them."""
+    text_offsets, offsets, truncated = np.fromfile(data / "texts.offsets.bin", np.int64), array("q", [0]), 0
+    with (
+        open(data / "texts.values.bin", "rb") as texts,
+        open(folder / "token_ids.values.bin", "wb", buffering=1 << 20) as handle,
+    ):
+        for ids, was_cut in _encode(encoder, texts, text_offsets, max_length):
             handle.write(array("i", ids).tobytes())
             offsets.append(offsets[-1] + len(ids))
             truncated += was_cut
-            if len(offsets) % 10_000 == 0:
-                show(f"{split}: {len(offsets):,} rows")
+            if show and len(offsets) % 10_000 == 0:
+                show(len(offsets))
     with open(folder / "token_ids.offsets.bin", "wb") as handle:
         offsets.tofile(handle)
     number = len(offsets) - 1

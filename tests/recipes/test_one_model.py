@@ -75,7 +75,7 @@ def test_the_model_is_read_as_documented(runs, recipe):
     runs.run(f"recipe={recipe}", "precision=fp32")
     (folder,) = runs.folders()
     page = (ROOT / "outputs" / "README.md").read_text(encoding="utf-8")
-    (lines,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    lines, *_ = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     where = json.loads((folder / "job.json").read_text(encoding="utf-8"))["splits"]["test"]["data"]
     split = Split("test", Path(where))
     texts = [split.text(row) for row in range(len(split))]

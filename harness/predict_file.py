@@ -1,0 +1,177 @@
+"""Predict the rows of a file, of any length, and go on where it was after a kill.
+
+Beside the result lies `.NAME.predicting` while it is made: what is to be done (`task.json`), and the logits of the rows
+that are done, one after the other (`logits.bin`), in whole chunks. At last the file is read once more and written with
+the new columns, so that whatever stands at the result's place is whole, and the same however often it was cut off.
+"""
+
+import itertools
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import progress, store
+from harness.data import rows as checked
+from harness.data.source import Notes, joined
+from harness.data.tables import ColumnError, read_table, reader_of
+from harness.data.widen import columns_of, widen
+from harness.errors import UserError
+from harness.home import locked, sha256
+from harness.metrics import softmax
+from harness.predict import CHUNK, predictor
+from harness.saved import Saved
+
+DIGITS = 6  # of a probability
+
+
+@dataclass
+class Table:
+    """A file, the columns that make its text, and what reading it found out."""
+
+    path: Path
+    columns: list[str]
+    encoding: str | None = None
+    notes: Notes = field(default_factory=dict)
+    rows: int = 0
+    empty: checked.Wrong = field(default_factory=checked.Wrong)
+
+    def texts(self) -> Iterator[tuple[int, Any]]:
+        """Yield each row's number and text, of several columns the way the data is read for training."""
+        for number, cells in read_table(self.path, self.columns, self.encoding, self.notes):
+            yield number, joined(cells)
+
+    def check(self, added: list[str]) -> None:
+        """Read all of it: UserError, with the rows, for what is no text, and for columns that are there already."""
+        try:
+            with progress.step(f"reading {self.path}") as show:
+                for number, text in self.texts():
+                    self.rows += 1
+                    if problem := checked.problem_of(text, "none is wanted"):
+                        self.empty.add(problem, number)
+                    if self.rows % 10_000 == 0:
+                        show(f"{self.rows:,} rows")
+        except ColumnError as error:
+            raise UserError(f"{error}\n--text COLUMN says which column holds the text.") from None
+        except UserError as error:
+            raise UserError(str(error).replace("data.encoding=", "--encoding ")) from None
+        if (encoding := self.notes.get("encoding", "utf-8")) not in ("utf-8", "utf-8-sig"):
+            progress.say(f"{self.path} was read as {encoding}, the result is UTF-8 (--encoding … to say otherwise)")
+        self.empty.settle(str(self.path), drop_empty=True, notes=self.notes)
+        there = [name for name in added if name in columns_of(self.path, self.notes)]
+        if there:
+            raise UserError(
+                f"{self.path} has a column `{there[0]}` already.\n"
+                "--prefix predicted_ puts this before the names of the columns that are added."
+            )
+
+
+def columns_for(run: Saved, chosen: list[str] | None) -> list[str]:
+    """Return the columns that hold the text: those chosen, or those the run was trained with, or `text`."""
+    own = run.config["data"].get("text")
+    return chosen or ([own] if isinstance(own, str) else list(own or ["text"]))
+
+
+def place_for(path: Path, out: Path | None) -> Path:
+    """Return where the result goes; UserError where something is there, or where its name asks for another format."""
+    out = out or path.with_name(f"{path.stem}.predicted{path.suffix}")
+    if reader_of(out) is not reader_of(path):
+        raise UserError(f"--out {out}: the result has the file's format: let its name end with {path.suffix}.", code=2)
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"--out {out}: there is no folder {out.absolute().parent}.", code=2)
+    refuse(out)
+    return out.absolute()
+
+
+def refuse(out: Path) -> None:
+    """Raise UserError where a file is: none is written over."""
+    if out.exists():
+        raise UserError(f"{out} is there already, and no file is written over: --out says where else to write.")
+
+
+def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefix: str = "") -> None:
+    """Write the rows of `table` to `out` with their label and its probability (`every`: of every class)."""
+    labels = run.job["labels"]
+    names = [f"{prefix}label", f"{prefix}probability"]
+    names += [f"{prefix}probability_{label}" for label in labels] if every else []
+    table.check(names)
+    working = out.with_name(f".{out.name}.predicting")
+    with locked(working / "lock", f"{out.name}"):
+        refuse(out)
+        begin(working, {"file": sha256(table.path), "columns": table.columns, "notes": table.notes,
+                        "chunk": CHUNK, "model": run.digest(), "job": run.job})  # fmt: skip
+        missing(run, table, working)
+        values = added(working / "logits.bin", table.rows, labels, every)
+        try:
+            widen(table.path, table.notes, working / out.name, names, values)
+        except ValueError:
+            raise UserError(f"{table.path} has changed while it was read. Give the same command again.") from None
+        refuse(out)
+        (working / out.name).rename(out)
+        shutil.rmtree(working)
+    count = table.empty.counts.get("an empty text")
+    if count:
+        where = checked.listed(table.empty.first["an empty text"], count)
+        progress.say(f"without text, so without label: {where}")
+    progress.say(f"{out}: {table.rows:,} rows")
+
+
+def begin(working: Path, task: dict[str, Any]) -> None:
+    """Clear away what was done of another task, and what a worker left."""
+    task = json.loads(json.dumps(task))
+    path, logits = working / "task.json", working / "logits.bin"
+    if logits.exists() and (not path.exists() or json.loads(path.read_text(encoding="utf-8")) != task):
+        progress.say("the file or the model is another than it was: beginning anew")
+        logits.unlink()
+    store.write_json(path, task)
+    shutil.rmtree(working / "worker", ignore_errors=True)
+    logits.touch()
+
+
+def done_rows(size: int, rows: int, classes: int) -> int:
+    """Return how many of the rows have logits in a file of `size` bytes, in whole chunks; the last may be smaller."""
+    there = size // (4 * classes)
+    return rows if there >= rows else there // CHUNK * CHUNK
+
+
+def missing(run: Saved, table: Table, working: Path) -> None:
+    """Predict the rows that have no logits yet, chunk by chunk."""
+    path, classes = working / "logits.bin", len(run.job["labels"])
+    done = done_rows(path.stat().st_size, table.rows, classes)
+    if done:
+        progress.say(f"going on after {done:,} of {table.rows:,} rows")
+    if done == table.rows:
+        return
+    texts = (text for _, text in itertools.islice(table.texts(), done, None))
+    chunks = iter(lambda: list(itertools.islice(texts, CHUNK)), [])
+    with open(path, "r+b") as handle:
+        handle.truncate(4 * classes * done)
+        handle.seek(0, 2)
+        with progress.step("predicting") as show, predictor(run, working / "worker") as model:
+            start, before = time.monotonic(), done
+            for number, logits in enumerate(model.logits(chunks)):
+                handle.write(logits.tobytes())
+                handle.flush()
+                done += len(logits)
+                rate = (done - before) / (time.monotonic() - start)
+                show(f"{done:,} of {table.rows:,} rows, {rate:,.0f} rows/s")
+                if number == 0:  # with it the library has started: that is no speed
+                    start, before = time.monotonic(), done
+
+
+def added(path: Path, rows: int, labels: list[str], every: bool) -> Iterator[list[Any]]:
+    """Yield the values of the new columns, row by row, from a file of logits; none where there was no text."""
+    with open(path, "rb") as handle:
+        for start in range(0, rows, CHUNK):
+            logits = np.fromfile(handle, np.float32, min(CHUNK, rows - start) * len(labels)).reshape(-1, len(labels))
+            for row, best in zip(softmax(logits), logits.argmax(1), strict=True):
+                chosen = [row[best], *row] if every else [row[best]]
+                if np.isnan(row[0]):
+                    yield [None] * (1 + len(chosen))
+                else:
+                    yield [labels[best], *(round(float(value), DIGITS) for value in chosen)]

@@ -1,0 +1,103 @@
+"""A trained model as ONNX: `python -m recipes.onnx JOB.json export|quantise|measure`, for scripts/export.py; no recipe.
+
+The model is the Hugging Face folder that every recipe with an encoder leaves, whatever trained it. `export` writes it
+with PyTorch, `quantise` turns its weights to int8; `measure` has nothing but onnxruntime loaded.
+"""
+
+import logging
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from recipes.job import Batch, Job, Predict, Split
+from recipes.worker import die_with_parent, predict_split, told
+
+MODEL, INT8 = "model.onnx", "model_int8.onnx"
+WARM_UP, CALLS, SECONDS = 10, 100, 2.0  # at least so many calls, and so long
+
+
+def main(path: str, action: str) -> int:
+    """Run the action; return the exit code."""
+    threading.Thread(target=die_with_parent, daemon=True).start()
+    job = Job.read(Path(path))
+    return told(job, lambda: {"export": export, "quantise": quantise, "measure": measure}[action](job))
+
+
+def export(job: Job) -> None:
+    """Write model.onnx, in which rows and tokens are any number, and PyTorch's logits of the last split."""
+    import torch
+
+    from recipes.pytorch import pad, predictor, saved
+
+    warnings.filterwarnings("ignore", module=r"torch\.onnx|copyreg")  # of torch's own making
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    model = saved(job).eval()
+    split = job.split(job.evaluated[-1])
+    longest = np.argsort(split.lengths)[-2:]  # two rows of several tokens: a size of 1 would be taken for fixed
+    inputs = pad([split.token_ids[row] for row in longest], model.encoder.config.pad_token_id)
+    torch.onnx.export(
+        model,
+        tuple(inputs.values()),
+        job.folder / MODEL,
+        dynamo=True,
+        input_names=list(inputs),
+        output_names=["logits"],
+        dynamic_shapes=[{0: "rows", 1: "tokens"}] * len(inputs),
+        external_data=False,
+        verbose=False,
+    )
+    np.save(job.folder / "torch.npy", predict_split(predictor(model, job), split))
+
+
+def quantise(job: Job) -> None:
+    """Write model_int8.onnx: weights in 8 bits, a scale for each channel; activations turned to 8 bits as they come."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(job.folder / MODEL, job.folder / INT8, per_channel=True, weight_type=QuantType.QInt8)
+
+
+def measure(job: Job) -> None:
+    """Save the logits of the last split, and the seconds of each call with 1 and with 32 of its texts."""
+    predict, split = load(job), job.split(job.evaluated[-1])
+    logits = predict_split(predict, split)
+    one, many = calls(predict, split, 1), calls(predict, split, 32)
+    np.savez(job.folder / "measured.npz", labels=split.labels, logits=logits, seconds_1=one, seconds_32=many)
+
+
+def load(job: Job) -> Predict:
+    """Return the function that predicts with the file that the settings name, by onnxruntime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = job.settings["threads"]
+    providers = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(job.folder / job.settings["file"], options, providers)
+
+    def predict(batch: Batch) -> np.ndarray:
+        lengths = np.array([len(ids) for ids in batch.token_ids])
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        ids = np.full(mask.shape, job.settings["padding"], np.int64)
+        ids[mask] = np.concatenate(batch.token_ids)
+        return session.run(["logits"], {"input_ids": ids, "attention_mask": mask.astype(np.int64)})[0]
+
+    return predict
+
+
+def calls(predict: Predict, split: Split, size: int) -> np.ndarray:
+    """Return the seconds of calls with `size` texts each, drawn from the split; those to warm up are left out."""
+    generator = np.random.default_rng(0)
+    seconds: list[float] = []
+    while len(seconds) < WARM_UP + CALLS or sum(seconds[WARM_UP:]) < SECONDS:
+        batch = split.batch(generator.integers(len(split), size=size))
+        start = time.perf_counter()
+        predict(batch)
+        seconds.append(time.perf_counter() - start)
+    return np.array(seconds[WARM_UP:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,72 @@
+"""Predict with a finished run: python scripts/predict.py RUN "night nurse", or RUN --file postings.csv."""
+
+import argparse
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from harness import bootstrap
+from harness.errors import UserError, guarded
+
+if TYPE_CHECKING:
+    from harness.saved import Saved
+
+
+def main() -> int:
+    from harness import predict_file, saved
+
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="A file (csv, tsv, JSON lines, parquet) is written again, with columns label and probability, as UTF-8. "
+        "Cut off, the same command goes on where it was.",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in the folder of results")
+    parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to predict")
+    parser.add_argument("--file", type=Path, help="a file whose rows are predicted")
+    parser.add_argument("--out", type=Path, help="where the rows are written (default: FILE.predicted.csv, …)")
+    parser.add_argument("--text", action="append", metavar="COLUMN", help="the column of the text (default: the run's)")
+    parser.add_argument("--encoding", help="of the file, where it is told wrongly")
+    parser.add_argument("--all", action="store_true", help="the probability of every class")
+    parser.add_argument("--prefix", default="", help="put before the names of the new columns")
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="the folder of results (default outputs)")
+    arguments = parser.parse_intermixed_args()  # texts may follow options
+    if bool(arguments.texts) == bool(arguments.file):
+        raise UserError("give texts, or --file FILE.", code=2)
+    run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())
+    if arguments.texts:
+        show(run, arguments.texts, arguments.all)
+        return 0
+    path = arguments.file.expanduser()
+    out = predict_file.place_for(path, arguments.out and arguments.out.expanduser())
+    table = predict_file.Table(path, predict_file.columns_for(run, arguments.text), arguments.encoding)
+    predict_file.predict_file(run, table, out, arguments.all, arguments.prefix)
+    return 0
+
+
+def show(run: "Saved", texts: list[str], every: bool) -> None:
+    """Print each text with its likeliest class, or with all of them."""
+    import numpy as np
+
+    from harness.metrics import softmax
+    from harness.predict import CHUNK, predictor
+
+    if empty := [number for number, text in enumerate(texts, 1) if not text.strip()]:
+        raise UserError(f"text {empty[0]} is empty.", code=2)
+    labels = run.job["labels"]
+    chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+    with tempfile.TemporaryDirectory() as scratch, predictor(run, Path(scratch)) as model:
+        probabilities = softmax(np.concatenate(list(model.logits(chunks))))
+    for text, row in zip(texts, probabilities, strict=True):
+        print(text)
+        for best in row.argsort()[::-1][: None if every else 1]:
+            print(f"  {row[best]:.3f}  {labels[best]}")
+
+
+if __name__ == "__main__":
+    bootstrap.enter()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as clean as Ctrl-C
+    sys.exit(guarded(main))

@@ -1,0 +1,163 @@
+"""Using a trained model: a file predicted, cut off and gone on with; the model exported to ONNX and read again."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import ROOT, Runs, gone
+
+from harness import environments
+from harness.predict import CHUNK
+from recipes.job import Split
+
+ROWS = 3 * CHUNK + 10
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Small finished runs: a network in full precision, and one that takes texts; once for all processes."""
+    place = tmp_path_factory.getbasetemp()
+    runs = Runs((place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "trained")
+    for words in (["recipe=torch", "precision=fp32"], ["recipe=tfidf"]):
+        runs.run(*words)
+    return {folder.name.partition("-")[0]: folder for folder in runs.folders()}
+
+
+def expected(folder):
+    """Return the texts of the test split, and the labels that the run predicted for them."""
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    logits = np.load(folder / "predictions_test.npz")["logits"]
+    split = Split("test", Path(job["splits"]["test"]["data"]))
+    return [split.text(row) for row in range(len(split))], [job["labels"][best] for best in logits.argmax(1)]
+
+
+def postings(folder, place):
+    """Write a file as Excel does, with more rows than a chunk holds: the test split again and again, one row empty."""
+    texts, labels = expected(folder)
+    path = place / "offres.csv"
+    with open(path, "w", encoding="cp1252", newline="") as handle:
+        writer = csv.writer(handle, delimiter=";")
+        writer.writerow(["intitulé", "ville", "n°"])
+        for row in range(ROWS):
+            writer.writerow(["" if row == 7 else texts[row % len(texts)], 'Orléans; "Nord"', f"{row:05}"])
+    return path, ["" if row == 7 else labels[row % len(labels)] for row in range(ROWS)]
+
+
+def predict(folder, path, out, *words):
+    script = [sys.executable, str(ROOT / "scripts" / "predict.py"), str(folder), "--file", str(path)]
+    command = [*script, "--text", "intitulé", "--out", str(out), *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def told(process, code=0):
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == code, said
+    assert "Traceback" not in said
+    return said
+
+
+def rows_of(out):
+    with open(out, encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle, delimiter=";"))
+
+
+def cut_off(process, out, chunks, signal_number):
+    """Send a signal when so many chunks of 25 classes are done; see that no worker is left."""
+    done, end = out.parent / f".{out.name}.predicting" / "logits.bin", time.monotonic() + 120
+    while not done.exists() or done.stat().st_size < 4 * 25 * chunks * CHUNK:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    process.send_signal(signal_number)
+    assert gone(out.parent), "a worker outlived its parent"
+
+
+def test_a_file_is_predicted_and_gone_on_with_to_the_byte(trained, tmp_path):
+    path, labels = postings(trained["torch"], tmp_path)
+    whole, cut = tmp_path / "whole.csv", tmp_path / "cut.csv"
+    assert "offres.csv was read as cp1252" in told(predict(trained["torch"], path, whole))
+    process = predict(trained["torch"], path, cut)
+    cut_off(process, cut, 1, signal.SIGKILL)
+    process.communicate()
+    process = predict(trained["torch"], path, cut)
+    cut_off(process, cut, 2, signal.SIGINT)
+    assert told(process, 130).endswith("interrupted\n")
+    said = told(predict(trained["torch"], path, cut))
+    assert f"going on after {2 * CHUNK:,} of {ROWS:,} rows" in said
+    assert "without text, so without label: row 8" in said
+    assert cut.read_bytes() == whole.read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["cut.csv", "offres.csv", "whole.csv"]
+    rows = rows_of(whole)
+    assert [row["label"] for row in rows] == labels
+    assert [(row["ville"], row["n°"]) for row in rows] == [('Orléans; "Nord"', f"{row:05}") for row in range(ROWS)]
+
+
+def test_a_recipe_that_takes_texts_gives_each_class_its_probability(trained, tmp_path):
+    path, labels = postings(trained["tfidf"], tmp_path)
+    out = tmp_path / "out.csv"
+    told(predict(trained["tfidf"], path, out, "--all", "--prefix", "predicted_"))
+    rows = rows_of(out)
+    assert [row["predicted_label"] for row in rows] == labels
+    for row in rows[:7]:
+        shares = {name: float(value) for name, value in row.items() if name.startswith("predicted_probability_")}
+        assert max(shares, key=shares.get) == f"predicted_probability_{row['predicted_label']}"
+        assert abs(sum(shares.values()) - 1) < 1e-4
+
+
+def export(folder, *words, code=0):
+    command = [sys.executable, str(ROOT / "scripts" / "export.py"), str(folder), "--format", "onnx", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+AS_DOCUMENTED = """
+import json, sys
+import numpy
+folder, texts = sys.argv[1], json.loads(sys.argv[2])
+exec(sys.argv[3])
+assert "torch" not in sys.modules
+print(json.dumps(logits.tolist()))
+"""
+
+
+def test_onnx_gives_the_library_s_logits_and_its_figures_go_into_the_result(trained):
+    folder = trained["torch"]
+    before = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    said = export(folder, "--int8")
+    assert "of the library's own (0.0001 is allowed)" in said
+    after = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert before.items() <= after.items()
+    assert after["onnx.max_difference"] <= 1e-4
+    assert after["onnx_int8.max_difference"] > 1e-4
+    for key in ("test.accuracy", "test.macro_f1"):
+        assert after[f"onnx.{key}"] == after[key]
+        assert abs(after[f"onnx_int8.{key}"] - after[key]) < 0.1
+    assert after["onnx_int8.size_mb"] < after["onnx.size_mb"] / 3
+    for kind in ("onnx", "onnx_int8"):
+        assert 0 < after[f"{kind}.batch1.p50_ms"] <= after[f"{kind}.batch1.p95_ms"]
+        assert after[f"{kind}.batch32.texts_per_second"] > 0
+
+    page = (ROOT / "outputs" / "README.md").read_text(encoding="utf-8")
+    (lines,) = [block for block in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S) if "onnxruntime" in block]
+    texts, _ = expected(folder)
+    python = environments.ensure("onnx").python
+    command = [python, "-c", AS_DOCUMENTED, folder / "onnx", json.dumps([*texts, "cook " * 400]), lines]
+    logits = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    own = np.load(folder / "predictions_test.npz")["logits"]
+    np.testing.assert_allclose(logits[:-1], own, rtol=0, atol=1e-4)
+
+
+def test_what_cannot_be_exported_is_told(trained, tmp_path):
+    assert "only one is exported to ONNX" in export(trained["tfidf"], code=1)
+    (tmp_path / "mine.txt").touch()
+    assert "nothing is written over" in export(trained["torch"], "--out", str(tmp_path), code=1)

@@ -1,0 +1,200 @@
+"""Using a run's model: which run is meant, columns kept and added in each format, what a kill leaves."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support import ROOT
+
+from harness import predict_file, saved
+from harness.data.widen import columns_of, widen
+from harness.errors import UserError
+from harness.predict import CHUNK
+from harness.predict_file import Table
+
+
+def written(path, notes, rows, names=("label", "probability")):
+    """Read a file to its end, write it with columns added; return what was written."""
+    table = Table(path, ["title"])
+    table.check(list(names))
+    assert table.rows == rows
+    assert notes.items() <= table.notes.items()
+    out = path.with_name(f"out{path.suffix}")
+    widen(path, table.notes, out, list(names), iter([[f"é{n}", n / 4] if n else [None, None] for n in range(rows)]))
+    return out.read_bytes()
+
+
+def test_a_delimited_file_keeps_its_cells_delimiter_and_line_ends(tmp_path):
+    path = tmp_path / "jobs.csv"
+    text = 'n°;title;note\r\n1;;"a ""b"";\nc"\r\n\r\n2;Pâtissière;\r\n3;night nurse;007\r\n'
+    path.write_bytes(text.encode("cp1252"))
+    new = (
+        'n°;title;note;label;probability\r\n1;;"a ""b"";\nc";;\r\n2;Pâtissière;;é1;0.25\r\n3;night nurse;007;é2;0.5\r\n'
+    )
+    assert written(path, {"encoding": "cp1252", "delimiter": ";"}, 3).decode() == new
+
+
+def test_json_lines_keep_every_digit(tmp_path):
+    path = tmp_path / "jobs.jsonl"
+    path.write_text('{"title": null, "pay": 1.10}\n\n{"title":"a \\u00e9", "id": 12345678901234567890 }\n{"title":"b"}')
+    new = (
+        '{"title": null, "pay": 1.10, "label": null, "probability": null}\n'
+        '{"title":"a \\u00e9", "id": 12345678901234567890, "label": "é1", "probability": 0.25}\n'
+        '{"title":"b", "label": "é2", "probability": 0.5}\n'
+    )
+    assert written(path, {"encoding": "utf-8"}, 3).decode() == new
+
+
+def test_parquet_keeps_its_types(tmp_path):
+    path = tmp_path / "jobs.parquet"
+    table = pa.table(
+        {"title": [None, "a", "b"], "when": pa.array([1, None, 3], pa.timestamp("s")), "skills": [["x"], [], None]}
+    )
+    pq.write_table(table, path)
+    written(path, {}, 3)
+    new = pq.read_table(tmp_path / "out.parquet")
+    assert new.select(table.column_names).equals(pq.read_table(path))
+    assert new["label"].to_pylist() == [None, "é1", "é2"]
+    assert new["probability"].to_pylist() == [None, 0.25, 0.5]
+
+
+def test_a_column_that_is_there_is_not_written_over(tmp_path):
+    path = tmp_path / "jobs.jsonl"
+    path.write_text('{"title": "a"}\n{"title": "b", "label": "nurse"}\n')
+    with pytest.raises(UserError, match="has a column `label` already.\n--prefix"):
+        Table(path, ["title"]).check(["label", "probability"])
+    table = Table(path, ["title"])
+    table.check(["predicted_label"])
+    assert columns_of(path, table.notes) == ["title", "label"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            '{"title": "a"}\n{"title": 7}\n',
+            r"jobs.jsonl: these rows cannot be used.\n  a text that is no text \(int\): row 2",
+        ),
+        ('{"name": "a"}\n', "there is no column `title`; there are `name`.*\n--text COLUMN says"),
+    ],
+)
+def test_what_is_no_text_is_told_with_its_row(tmp_path, rows, said):
+    path = tmp_path / "jobs.jsonl"
+    path.write_text(rows)
+    with pytest.raises(UserError, match=said):
+        Table(path, ["title"]).check(["label"])
+
+
+def test_of_what_a_kill_left_whole_chunks_count():
+    rows, classes = 2 * CHUNK + 5, 3
+    sizes = {0: 0, CHUNK - 1: 0, CHUNK: CHUNK, 2 * CHUNK + 4: 2 * CHUNK, rows: rows}
+    assert {there: predict_file.done_rows(4 * classes * there + 3, rows, classes) for there in sizes} == sizes
+
+
+def test_another_task_begins_anew(tmp_path, capsys):
+    predict_file.begin(tmp_path, {"file": "a"})
+    (tmp_path / "logits.bin").write_bytes(b"1234")
+    predict_file.begin(tmp_path, {"file": "a"})
+    assert (tmp_path / "logits.bin").read_bytes() == b"1234"
+    predict_file.begin(tmp_path, {"file": "b"})
+    assert (tmp_path / "logits.bin").read_bytes() == b""
+    assert "beginning anew" in capsys.readouterr().err
+
+
+def test_rows_without_text_have_no_label(tmp_path):
+    np.array([[0, 1], [np.nan] * 2, [2, 0]], np.float32).tofile(tmp_path / "logits.bin")
+    values = list(predict_file.added(tmp_path / "logits.bin", 3, ["a", "b"], every=True))
+    assert values == [["b", 0.731059, 0.268941, 0.731059], [None] * 4, ["a", 0.880797, 0.880797, 0.119203]]
+
+
+@pytest.mark.parametrize(
+    ("trained_with", "chosen", "columns"),
+    [
+        ({"text": ["titre", "description"]}, None, ["titre", "description"]),
+        ({"text": "titre"}, None, ["titre"]),
+        ({"text": "titre"}, ["poste"], ["poste"]),
+        ({}, None, ["text"]),
+    ],
+)
+def test_the_text_is_in_the_columns_the_run_was_trained_with(tmp_path, trained_with, chosen, columns):
+    run = saved.Saved(tmp_path, {}, {"data": trained_with}, {})
+    assert predict_file.columns_for(run, chosen) == columns
+
+
+def test_several_columns_make_one_text(tmp_path):
+    path = tmp_path / "jobs.tsv"
+    path.write_text("titre\tid\tdescription\nchef\t1\t\n\t2\tcooks\nnurse\t3\tnights\n")
+    assert list(Table(path, ["titre", "description"]).texts()) == [(1, "chef"), (2, "cooks"), (3, "nurse\nnights")]
+
+
+def test_no_file_is_written_over_and_the_format_stays(tmp_path):
+    path = tmp_path / "jobs.csv"
+    assert predict_file.place_for(path, None) == tmp_path / "jobs.predicted.csv"
+    (tmp_path / "jobs.predicted.csv").touch()
+    with pytest.raises(UserError, match="no file is written over"):
+        predict_file.place_for(path, None)
+    with pytest.raises(UserError, match="its name end with .csv"):
+        predict_file.place_for(path, tmp_path / "out.jsonl")
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    """Two finished runs, and one that failed."""
+    for name, status in (
+        ("torch-a-seed0-1", "finished"),
+        ("torch-a-seed1-2", "finished"),
+        ("flair-a-seed0-3", "failed"),
+    ):
+        folder = tmp_path / "jobs" / name
+        (folder / "model").mkdir(parents=True)
+        row = {"status": status, "reason": "no luck", "command": "python train.py"}
+        for file, values in (("result.json", row), ("job.json", {}), ("config.yaml", {})):
+            (folder / file).write_text(json.dumps(values))
+    return tmp_path
+
+
+def test_a_run_is_found_by_its_folder_its_name_or_how_that_begins(outputs):
+    folder = outputs / "jobs" / "torch-a-seed1-2"
+    for name in (str(folder), "jobs/torch-a-seed1-2", "torch-a-seed1-2/", "torch-a-seed1"):
+        assert saved.find(name, outputs).folder == folder
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("torch-a", "2 finished runs in .* begin with torch-a"),
+        ("trch-a", "no such run in .*Did you mean `torch-`.*The newest that finished:\n  jobs/torch-a-seed"),
+        ("jobs/flair-a-seed0-3", "no such run"),
+        ("FOLDER", "it did not finish: no luck.\nAgain: python train.py"),
+    ],
+)
+def test_a_run_that_there_is_not_is_told(outputs, name, said):
+    with pytest.raises(UserError, match=said):
+        saved.find(name.replace("FOLDER", str(outputs / "jobs" / "flair-a-seed0-3")), outputs)
+
+
+def test_a_reference_result_has_no_model(outputs):
+    folder = outputs / "jobs" / "torch-a-seed0-1"
+    (folder / "model").rmdir()
+    (folder / "job.json").unlink()
+    with pytest.raises(UserError, match="only its results are here.\nTo train it: python train.py"):
+        saved.find(str(folder), outputs)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["x"], "error: give texts, or --file FILE.\n"),
+        (["x", "--file", "jobs.csv", "night nurse"], "error: give texts, or --file FILE.\n"),
+        (["nosuch", "--all", "--outputs", "/nowhere", "night nurse"], "error: nosuch: there is no such folder"),
+    ],
+)
+def test_texts_or_a_file_and_options_anywhere(words, said):
+    command = [sys.executable, ROOT / "scripts" / "predict.py", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(said)
