@@ -303,7 +303,7 @@ def recipes_environments(name: str) -> list[str]:
     """Return the environments of a recipe, that of each of its variants."""
     text = source("recipe", name)
     words = yaml.safe_load(text).get("variants", [])
-    files = [OmegaConf.merge(OmegaConf.create({"recipe": yaml.safe_load(text)}), OmegaConf.from_dotlist(chosen))
+    files = [OmegaConf.merge(OmegaConf.create({"recipe": OmegaConf.create(text)}), OmegaConf.from_dotlist(chosen))
              for chosen in ([], *([word] for word in words))]  # fmt: skip
     return [OmegaConf.select(file, "recipe.environment") for file in files]
 
