@@ -237,3 +237,15 @@ def test_an_engine_s_choice_has_keys_that_it_takes_and_a_part_of_the_machine(
     if name == "joblib":
         assert (engine.cores(values | {"n_jobs": -1}), engine.at_once(values | {"n_jobs": -1})) == (1, 4)
         assert (engine.cores(values | {"n_jobs": 9}), engine.at_once(values | {"n_jobs": 9})) == (1, 4)
+
+
+def test_the_table_says_which_run_s_times_are_no_timing():
+    row = {"test.macro_f1": 0.5, "worker.seconds": 3.0, "status": "finished", "reason": None}
+    sweep = record("a", "b")
+    seen = [
+        look.Seen(run, "finished", {**row, "timing": word})
+        for run, word in zip(sweep.runs, ("noisy", "ok"), strict=True)
+    ]
+    seen[0].earlier = True
+    remarks = [cell.plain for cell in tables.outcome(sweep, seen).columns[-1].cells]
+    assert remarks == ["from an earlier start, noisy: no timing", ""]
