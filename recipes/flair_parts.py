@@ -53,12 +53,22 @@ class Checkpoint(TrainerPlugin):
         self.job, self.schedule, self.newest = job, schedule, job.checkpoints.newest()
         steps = math.ceil(len(lengths) / job.step_size)  # of an epoch
         self.step, self.steps = step_of(self.newest) if self.newest else 0, steps * job.train["epochs"]
-        self.epoch, done = divmod(self.step, steps)
-        self.sampler = InBatches(job, lengths, self.epoch, done * job.step_size)
+        self.epoch, self.done = divmod(self.step, steps)
+        self.sampler = InBatches(job, lengths, self.epoch, self.done * job.step_size)
+
+    @TrainerPlugin.hook
+    def before_training_epoch(self, **_):
+        if not self.done:  # the loader is yet to draw a random number, as it was then
+            self.go_on()
 
     @TrainerPlugin.hook
     def before_training_batch(self, **_):
-        if self.newest:  # here, since the loader has drawn a random number by now
+        self.go_on()  # where it was within an epoch: the loader has drawn its number by now
+        self.step += 1
+
+    def go_on(self) -> None:
+        """Load the checkpoint that there was at the start, once."""
+        if self.newest:
             state = torch.load(self.newest / "state.pt", map_location=flair.device)
             for part, values in state["parts"].items():
                 self.parts()[part].load_state_dict(values)
@@ -66,7 +76,6 @@ class Checkpoint(TrainerPlugin):
             if torch.cuda.is_available():
                 torch.cuda.set_rng_state_all([device.cpu() for device in state["random_cuda"]])
             self.newest = None
-        self.step += 1
 
     @TrainerPlugin.hook
     def after_training_batch(self, **_):

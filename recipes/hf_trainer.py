@@ -82,6 +82,8 @@ class Report(TrainerCallback):
         torch.manual_seed(self.job.seed + epoch)  # its order, in a run that was resumed too
 
     def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step * state.num_train_epochs % state.max_steps == 0:
+            self.on_epoch_begin(args, state, control)  # a checkpoint made here is loaded after the next one's begin
         control.should_save = self.job.checkpoints.due(state.global_step)
 
     def on_save(self, args, state, control, **kwargs):

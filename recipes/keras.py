@@ -3,8 +3,6 @@
 Pick it to take one model from TensorFlow to JAX or PyTorch, or where TensorFlow is to serve it.
 """
 
-import collections
-import copy
 import json
 import math
 import os
@@ -49,28 +47,20 @@ def finetune(job: Job) -> Predict:
     with job.phase("build_data"):
         padding = config["pad_token_id"]
         native = BACKEND == "tensorflow" and not job.controlled and job.processes == 1
-        data = buckets(job, padding) if native else Batches(job, padding)
-        steps = epochs * len(data) // accumulate
+        data = partial(buckets if native else Batches, job, padding)  # of an epoch
+        size = len(data(0))
+        steps = epochs * size // accumulate
     with job.phase("train"), scope():
         rising = math.ceil(settings["warmup"] * steps)
         optimizer = AdamW(WarmupThenLinear(settings["learning_rate"], rising, steps, accumulate), job)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         optimizer.build(model.trainable_variables)  # or TensorFlow would trace the step twice
         model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        report = Report(job, steps)
-        epoch, done = divmod(report.restore(model), len(data))
-        if native:
-            for _ in range(epoch):
-                collections.deque(data, 0)  # each pass over it shuffles anew
-
-        def fit(data, first, last):
-            report.data = data
-            model.fit(feed(data), initial_epoch=first, epochs=last, shuffle=False, verbose=0, callbacks=[report])
-
-        if done:  # what is left of the epoch that was cut off
-            fit(data.skip(done), epoch, epoch + 1)
-            epoch += 1
-        fit(data, epoch, epochs)
+        report = Report(job, steps, size)
+        first, done = divmod(report.restore(model), size)
+        for epoch in range(first, epochs):  # a call of `fit` each: where it goes on within one, of what is left
+            left = feed(data(epoch).skip(done if epoch == first else 0))
+            model.fit(left, initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0, callbacks=[report])
     with job.phase("save"):
         (job.model / "keras").mkdir(parents=True)
         keras.Model(model.input, model.output).save(job.model / "keras" / "model.keras")  # without the optimizer
@@ -80,13 +70,14 @@ def finetune(job: Job) -> Predict:
     return load(job) if job.processes > 1 else predictor(model, padding)  # one device predicts
 
 
-def buckets(job: Job, padding: int):
-    """Return batches of texts of like length, in another order each epoch: tf.data's buckets."""
+def buckets(job: Job, padding: int, epoch: int):
+    """Return an epoch's batches of texts of like length: tf.data's buckets."""
     import tensorflow as tf  # the other backends do without
 
     split, size, boundaries = job.split("train"), job.train["batch_size"], job.settings["bucket_boundaries"]
     rows = tf.RaggedTensor.from_row_splits(np.array(split.token_ids.values), np.array(split.token_ids.offsets))
-    data = tf.data.Dataset.from_tensor_slices((rows, np.array(split.labels))).shuffle(len(split), seed=job.seed)
+    data = tf.data.Dataset.from_tensor_slices((rows, np.array(split.labels)))
+    data = data.shuffle(len(split), seed=epoch)  # beside the job's seed, which is TensorFlow's global one
     data = data.map(lambda ids, label: ({"token_ids": ids, "padding_mask": tf.ones_like(ids)}, label))
     data = data.bucket_by_sequence_length(
         lambda inputs, label: tf.size(inputs["token_ids"]),
@@ -104,25 +95,19 @@ class Batches(keras.utils.PyDataset):
     Each is for all devices: one that cannot be divided is filled up with rows of no weight.
     """
 
-    def __init__(self, job: Job, padding: int):
+    def __init__(self, job: Job, padding: int, epoch: int):
         super().__init__()
         self.job, self.split, self.padding, self.first = job, job.split("train"), padding, 0
-        self.set_epoch(0)
+        if job.controlled:
+            order = job.order(epoch)
+        else:
+            order = order_of_like_length(self.split.lengths, job.step_size, np.random.default_rng([job.seed, epoch]))
+        self.rows = job.cut(order)
 
     def skip(self, count: int):
-        """Return the same without its first batches, as tf.data's does."""
-        rest = copy.copy(self)
-        rest.first = count
-        rest.set_epoch(0)  # for its length
-        return rest
-
-    def set_epoch(self, epoch: int):
-        if self.job.controlled:
-            order = self.job.order(epoch)
-        else:
-            generator = np.random.default_rng([self.job.seed, epoch])
-            order = order_of_like_length(self.split.lengths, self.job.step_size, generator)
-        self.rows = self.job.cut(order)[self.first :]
+        """Leave out the first batches, as tf.data's does."""
+        self.first, self.rows = self.first + count, self.rows[count:]
+        return self
 
     def __len__(self):
         return len(self.rows)

@@ -19,9 +19,10 @@ class Report(keras.callbacks.Callback):
     Keras' BackupAndRestore does not know where in an epoch it was, nor what its dropout was to draw next.
     """
 
-    def __init__(self, job: Job, steps: int):
+    def __init__(self, job: Job, steps: int, size: int):
         super().__init__()
-        self.job, self.steps, self.accumulate, self.batch = job, steps, job.train["accumulate"], 0
+        self.job, self.steps, self.size = job, steps, size  # steps of the training, batches of an epoch
+        self.accumulate, self.batch = job.train["accumulate"], 0
         self.random_state = None
 
     def restore(self, model: keras.Model) -> int:
@@ -36,8 +37,9 @@ class Report(keras.callbacks.Callback):
         return self.batch
 
     def on_epoch_begin(self, epoch, logs=None):
-        if hasattr(self.data, "set_epoch"):  # Keras calls its own on_epoch_end before the first epoch too
-            self.data.set_epoch(epoch)
+        if BACKEND == "torch" and self.batch % self.size == 0:
+            torch.manual_seed(self.job.seed + epoch)  # what was drawn before is not the same in a run that goes on
+            self.random_state = None
 
     def on_train_batch_begin(self, batch, logs=None):
         if self.random_state is not None:  # here, since PyTorch's loader has drawn a number by now

@@ -39,17 +39,24 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
     runs, words, tmp_path
 ):
     deep, words = words in VARIANTS, words.split()
-    if deep:  # about 19 steps an epoch: it goes on late in the first; protocol=controlled: test_parity.py
-        words += ["precision=fp32", "train.batch_size=16", "train.epochs=2", "checkpoint.every=8"]
+    if deep:  # 16 steps an epoch: it goes on between two, then within the second; protocol=controlled: test_parity.py
+        words += [
+            "precision=fp32",
+            "data.train_size=256",
+            "train.batch_size=16",
+            "train.epochs=2",
+            "checkpoint.every=8",
+        ]
         killed_at_checkpoint(16, runs, words, tmp_path)
+        killed_at_checkpoint(24, runs, words, tmp_path)
     for phase in () if deep else ("train", "save"):
         killed_in(phase, runs, words, tmp_path)
     said = runs.run(*words)
     row = runs.row()
     assert row["status"] == "finished"
     if deep:
-        assert "going on from the checkpoint of step 16" in said
-        assert row["train.resumed_at_step"] == 16
+        assert "going on from the checkpoint of step 24" in said
+        assert row["train.resumed_at_step"] == 24
         assert {1, 10, 20, 30, row["train.steps"]} <= reported_steps(runs.folders()[0]), "the steps before are kept too"
         assert not (runs.folders()[0] / "checkpoints").exists()
     assert f"recipe={row['recipe']}" == words[0]
@@ -76,7 +83,7 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
     assert (folder / "result.json").stat().st_mtime_ns > before.st_mtime_ns
     assert runs.row()["train.resumed_at_step"] is None
     for one, other in zip(first, check_predictions(folder, runs.row()), strict=True):
-        np.testing.assert_array_equal(one, other, "a run that was cut off ends elsewhere than one that was not")
+        np.testing.assert_array_equal(one, other, "a run that was cut off twice ends elsewhere than one that was not")
 
 
 def reported_steps(folder: Path) -> set[int]:
