@@ -2,6 +2,7 @@
 
 python scripts/compare.py                                      all results, each with what it may be compared with
 python scripts/compare.py data=job_titles recipe=torch,flair   by any key of result.json
+python scripts/compare.py experiment=emscad                    one experiment, beside what was published
 python scripts/compare.py --out report.html --out table.tex    also written: .md .tex .csv .html
 python scripts/compare.py --aa                                 how often a recipe is called different from itself
 python scripts/compare.py --against v0.1                       what got slower or worse since then
@@ -100,6 +101,7 @@ def draw(arguments: argparse.Namespace, analyses: list["Analysis"], made: list["
 def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:
     """Return the results that are meant, and where they are, in words."""
     from harness import results
+    from harness.compare import published
 
     for path in arguments.out:
         if path.suffix not in WRITTEN:
@@ -112,7 +114,7 @@ def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:
     found = results.filtered(everything, arguments.words)
     if not found:
         raise UserError(f"no result in {where} is {' and '.join(arguments.words)} at once.", code=2)
-    return found, [f"{len(found):,} results in {where}"]
+    return found, [f"{len(found):,} results in {where}", *published.lines(arguments.words)]
 
 
 if __name__ == "__main__":

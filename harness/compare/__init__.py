@@ -5,6 +5,7 @@ statistics.py   the statistics, from arrays alone
 rules.py        the rules that a table is held to, printed with it
 sections.py     the analysis in words and tables
 same.py         the A/A check: a recipe against itself
+published.py    what an experiment reproduces, and the figures published for it
 against.py      the same results, now and then
 render.py       sections on the terminal, as Markdown and LaTeX; the analysis as CSV
 page.py         sections as an HTML page

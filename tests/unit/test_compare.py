@@ -216,3 +216,12 @@ def test_what_cannot_be_compared_is_told(compare, tmp_path):
     assert re.search(r"(torch – flair|flair – torch) .* no difference: the same predictions", compare())
     (folders[0] / "predictions_test.npz").write_bytes(b"torn")
     assert "predictions_test.npz: cannot be read" in compare(code=1)
+
+
+def test_an_experiment_stands_beside_what_was_published_for_it(compare, tmp_path):
+    command = "python train.py experiment=emscad recipe=torch seed=0"
+    several(tmp_path / "outputs", {"torch": 0.5}, change=lambda recipe, seed: {"command": command})
+    said = " ".join(compare("experiment=emscad").split())
+    assert "experiment=emscad reproduces detecting fake job postings" in said
+    assert "Fraud-BERT, F1 0.93" in said
+    assert "no figure" not in said
