@@ -77,6 +77,8 @@ def joined(launcher: Mapping[str, Any], sweep: Path, cwd: str) -> Iterator[None]
 def end_with_parent() -> None:
     """See to it that this process ends at once when its parent has gone, or went before; the worker goes with it."""
     parent = int(os.environ[PARENT])
+    if os.getpid() == parent:  # one job at once is done here
+        return
 
     def wait() -> None:
         while os.getppid() == parent:
