@@ -93,7 +93,7 @@ def compare(name: str, words: list[str], script: Path, environment: str | None, 
     print(f"{name}: recipe / plain {spread}, outside the worker {statistics.median(outside):.2f} s", flush=True)
 
 
-def sweep(words: list[str], pairs: int, runs: int = 4) -> None:
+def sweep(words: list[str], pairs: int, runs: int = 8) -> None:
     """Print what a sweep takes beyond its workers, and how much longer two one-thread runs at once take than one."""
     seeds = ",".join(map(str, range(runs)))
     with tempfile.TemporaryDirectory() as outputs:
