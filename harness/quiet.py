@@ -1,10 +1,10 @@
 """How quiet the machine was while a run worked: a time counts as one only where nobody else had the processors."""
 
-import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -13,7 +13,8 @@ from harness.energy import Energy
 
 LOAD = 0.05  # of the processors' time, by others: a desktop with nothing to do, or a server's daemons, take less
 STEAL = 0.02  # of it, by the host of a virtual machine
-BETWEEN = 5.0  # seconds between two looks at the frequency
+BUSIEST = 0.15  # of it, by both, within any 5 s: as long as the calls of one batch size are timed
+BETWEEN = 5.0  # seconds between two looks
 
 
 @dataclass(frozen=True)
@@ -32,45 +33,72 @@ class Counted:
             if number in machine.cores():
                 busy += sum(getattr(times, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq"))
                 stolen += getattr(times, "steal", 0.0)
-        own = os.times()  # of children, those that have ended
-        ours = own.user + own.system + own.children_user + own.children_system
+        ours = sum(map(taken, [psutil.Process(), *psutil.Process().children(recursive=True)]))
         return cls(time.monotonic(), busy, stolen, ours)
 
 
+def taken(process: psutil.Process) -> float:
+    """Return the seconds that a process has had, and those of its children that it has waited for."""
+    with suppress(psutil.Error):
+        times = process.cpu_times()
+        return times.user + times.system + times.children_user + times.children_system
+    return 0.0
+
+
 class Watch:
-    """Counts from the start of a run on, and looks at the processors' frequency and the meters now and then."""
+    """Counts from the start of a run on, and looks at processors and meters every few seconds."""
 
     def __init__(self, gpu: bool = False) -> None:
         self.energy = Energy(gpu)
-        self.start, self.looked = Counted.now(), 0.0
+        self.start = self.last = Counted.now()
+        self.windows: list[Shares | None] = []
         self.frequencies: list[float] = []
 
     def look(self) -> None:
-        if time.monotonic() - self.looked > BETWEEN:
-            self.looked = time.monotonic()
-            self.energy.look()
-            if frequency := megahertz():
-                self.frequencies.append(frequency)
+        if time.monotonic() - self.last.wall < BETWEEN:
+            return
+        now = Counted.now()
+        self.windows.append(of_others(self.last, now, len(machine.cores())))
+        self.last = now
+        self.energy.look()
+        if frequency := megahertz():
+            self.frequencies.append(frequency)
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures of result.json; the run's processes have ended."""
-        seen = self.frequencies
-        shares = of_others(self.start, Counted.now(), len(machine.cores()))
+        """Return the figures of result.json."""
+        seen, whole = self.frequencies, of_others(self.start, Counted.now(), len(machine.cores()))
         frequency = round(sum(seen) / len(seen), 1) if seen else None
-        return {**shares, "machine.frequency_mhz": frequency, "energy.kwh": self.energy.kwh()}
+        return {**judged(whole, self.windows), "machine.frequency_mhz": frequency, "energy.kwh": self.energy.kwh()}
 
 
-def of_others(start: Counted, end: Counted, processors: int) -> dict[str, Any]:
-    """Return what share of the processors' time others had between two counts, and whether that is quiet.
+class Shares(NamedTuple):
+    """What others and the host took, as shares of the processors' time."""
 
-    Where the system does not count, nothing is known.
-    """
+    load: float
+    steal: float
+
+
+def of_others(start: Counted, end: Counted, processors: int) -> Shares | None:
+    """Return the shares between two counts; None where the system does not count."""
     time_of_all = (end.wall - start.wall) * processors
     if end.busy <= start.busy or not time_of_all:
-        return {"machine.load": None, "machine.steal": None, "machine.quiet": None}
-    load = round(max(0.0, end.busy - start.busy - (end.ours - start.ours)) / time_of_all, 3)
-    steal = round((end.stolen - start.stolen) / time_of_all, 3)
-    return {"machine.load": load, "machine.steal": steal, "machine.quiet": load <= LOAD and steal <= STEAL}
+        return None
+    load = max(0.0, end.busy - start.busy - (end.ours - start.ours)) / time_of_all
+    return Shares(round(load, 3), round((end.stolen - start.stolen) / time_of_all, 3))
+
+
+def judged(whole: Shares | None, windows: Sequence[Shares | None]) -> dict[str, Any]:
+    """Return the figures of a run, and whether that is quiet: on the whole, and at each moment."""
+    if whole is None:
+        return dict.fromkeys(("machine.load", "machine.steal", "machine.busiest", "machine.quiet"))
+    busiest = round(max(sum(window) for window in [whole, *windows] if window), 3)
+    quiet = whole.load <= LOAD and whole.steal <= STEAL and busiest <= BUSIEST
+    return {
+        "machine.load": whole.load,
+        "machine.steal": whole.steal,
+        "machine.busiest": busiest,
+        "machine.quiet": quiet,
+    }
 
 
 def timing(quiet: bool | None, told: bool) -> str:
