@@ -1,9 +1,10 @@
 """Errors for people: what was wrong, where, and what to do; never a traceback."""
 
+import difflib
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
@@ -54,3 +55,10 @@ def guarded(action: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean '…'?" when one of the known names is like `name`, in whatever case, else nothing."""
+    folded = {other.casefold(): other for other in known}
+    found = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f" Did you mean '{folded[found[0]]}'?" if found else ""

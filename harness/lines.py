@@ -17,7 +17,7 @@ def recipe_lines(name: str) -> int:
 
 def files(name: str) -> list[Path]:
     """Return the files that make a recipe: its own, and what stands beside it by its name."""
-    return [RECIPES / f"{name}.py", *RECIPES.glob(f"{name}_*.py"), *RECIPES.glob(f"{name}_*/**/*.py")]
+    return [RECIPES / f"{name}.py", *sorted([*RECIPES.glob(f"{name}_*.py"), *RECIPES.glob(f"{name}_*/**/*.py")])]
 
 
 def code_lines(path: Path) -> int:

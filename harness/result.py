@@ -13,7 +13,7 @@ from harness.lines import recipe_lines
 from harness.measured import inference, steps
 from harness.quiet import timing
 from harness.store import write_json
-from recipes.job import Split, read_array
+from recipes.split import Split, read_array
 
 if TYPE_CHECKING:
     from harness.run import Attempt, Prepared

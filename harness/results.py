@@ -6,7 +6,6 @@ has). A row is read at once, everything else when it is asked for.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -17,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness.errors import UserError
+from harness.errors import UserError, nearest
 from harness.home import ROOT
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Group(NamedTuple):
     processes: int
     epochs: int | None
     batch: int | None  # rows of an optimiser step in each process
-    settings: str  # words of the command about the model or the protocol
+    settings: str  # words of the command about the model or the protocol, and the experiment
 
     @property
     def title(self) -> str:
@@ -95,7 +94,8 @@ class Result:
     def group(self) -> Group:
         row = self.row
         batch = row["train.batch_size"] * (row.get("train.accumulate") or 1) if row.get("train.batch_size") else None
-        own = {key for key in self.words if key.startswith(("model.", "protocol.")) or key == "data.max_length"}
+        own = {key for key in self.words if key.startswith(("model.", "protocol."))}
+        own |= {"data.max_length", "experiment"} & self.words.keys()  # an experiment sets what the command does not say
         settings = " ".join(f"{key}={self.words[key]}" for key in sorted(own - {"model.path"}))
         where = (row["machine"], row["threads"], row.get("placement") or "cpu", row.get("processes") or 1)
         what = (row["data"], row["data_digest"], row["model"], row["weights_digest"], row["protocol"], row["precision"])
@@ -220,12 +220,6 @@ def filtered(results: Sequence[Result], words: Iterable[str]) -> list[Result]:
 
 def _text(value: Any) -> str:
     return "null" if value is None else str(value)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which known name is nearest, if one is near."""
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 def grouped(results: Iterable[Result]) -> dict[Group, list[Result]]:

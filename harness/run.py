@@ -17,7 +17,7 @@ from harness.errors import UserError, explain
 from harness.launch import Judge, Outcome, work
 from harness.loggers import Loggers
 from harness.monitor import Monitor
-from recipes.job import Split
+from recipes.split import Split
 
 Show = Callable[[dict[str, Any], Path], None]
 

@@ -8,8 +8,7 @@ from typing import Any
 import yaml
 
 from harness import environments, machine, store
-from harness.data.source import nearest
-from harness.errors import UserError
+from harness.errors import UserError, nearest
 from harness.home import sha256
 
 SHOWN = 5  # runs listed in an error

@@ -26,8 +26,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 
 from recipes.fastai_parts import Accumulate, BFloat16, Checkpoint, Report, Shared, in_turn
-from recipes.job import Job, Predict, Split
+from recipes.job import Job, Predict
 from recipes.pytorch import Classifier, build, hidden_states, parameter_groups, predictor, save
+from recipes.split import Split
 
 __all__ = ["finetune", "hidden_states", "load"]
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from recipes.job import Job, Predict, Split
+from recipes.job import Job, Predict
+from recipes.split import Split
 
 WARM_UP = 10  # calls at least
 FORESEEN = 1000  # batches drawn to learn which lengths there are
@@ -24,10 +25,15 @@ def measure(job: Job, predict: Predict, split: Split) -> None:
     """
     found: dict[str, Any] = {}
     for size in job.measure["batch_sizes"]:
-        warm_up(predict, split, drawn(split, size, stream=0))
-        calls = timed(predict, split, drawn(split, size, stream=1), job.measure["calls"], job.measure["seconds"])
+        calls = latencies(predict, split, size, job.measure["calls"], job.measure["seconds"])
         found[f"seconds_{size}"], found[f"tokens_{size}"] = calls
     np.savez_compressed(job.folder / "inference.npz", **found)
+
+
+def latencies(predict: Predict, split: Split, size: int, calls: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the seconds (float64) and real tokens (int32) of calls with `size` texts, after a warm-up."""
+    warm_up(predict, split, drawn(split, size, stream=0))
+    return timed(predict, split, drawn(split, size, stream=1), calls, seconds)
 
 
 def drawn(split: Split, size: int, stream: int) -> Draw:
@@ -52,7 +58,7 @@ def warm_up(predict: Predict, split: Split, draw: Draw) -> None:
 
 
 def timed(predict: Predict, split: Split, draw: Draw, calls: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the seconds (float64) and real tokens (int32) of each call, of so many and for so long at least."""
+    """Return the seconds and real tokens of each call, of so many and for so long at least."""
     taken: list[float] = []
     tokens: list[int] = []
     total = 0.0

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,81 +24,10 @@ from typing import Any
 import numpy as np
 
 from recipes.checkpoints import Checkpoints
-
-
-class Ragged:
-    """Rows of different lengths, kept flat: row i is `values[offsets[i]:offsets[i + 1]]`.
-
-    On disk: `NAME.values.bin` (any dtype) and `NAME.offsets.bin` (int64, one more than there are rows), read
-    by memory map.
-    """
-
-    def __init__(self, values: np.ndarray, offsets: np.ndarray):
-        self.values, self.offsets = values, offsets
-
-    @classmethod
-    def open(cls, folder: Path, name: str, dtype: str) -> "Ragged":
-        return cls(
-            read_array(folder / f"{name}.values.bin", dtype), read_array(folder / f"{name}.offsets.bin", "int64")
-        )
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, row: int) -> np.ndarray:
-        return self.values[self.offsets[row] : self.offsets[row + 1]]
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return np.diff(self.offsets)
-
-
-def read_array(path: Path, dtype: str) -> np.ndarray:
-    """Memory-map a flat binary file; an empty file is an empty array."""
-    if path.stat().st_size == 0:
-        return np.empty(0, dtype)
-    return np.memmap(path, dtype, mode="r")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows to predict: their texts, and their token ids (one int32 array a row, special tokens included)."""
-
-    texts: list[str]
-    token_ids: list[np.ndarray]
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
+from recipes.split import Batch, Split
 
 Predict = Callable[[Batch], np.ndarray]  # a batch -> logits, float32 (rows, labels)
 Hidden = Callable[[Batch, bool], np.ndarray]  # a batch, in train mode? -> last hidden state (rows, tokens, hidden)
-
-
-class Split:
-    """One split of the data: row ids (int64), labels (int32), texts, and token ids where the recipe has a tokenizer."""
-
-    def __init__(self, name: str, data: Path, tokens: Path | None = None):
-        self.name = name
-        self.row_ids = read_array(data / "row_ids.bin", "int64")
-        self.labels = read_array(data / "labels.bin", "int32")
-        self._texts = Ragged.open(data, "texts", "uint8")
-        self.token_ids = Ragged.open(tokens, "token_ids", "int32") if tokens else None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def text(self, row: int) -> str:
-        return self._texts[row].tobytes().decode("utf-8")
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens in each row; UTF-8 bytes where there is no tokenizer."""
-        return (self.token_ids or self._texts).lengths
-
-    def batch(self, rows: Sequence[int] | np.ndarray) -> Batch:
-        ids = self.token_ids
-        return Batch([self.text(r) for r in rows], [ids[r] for r in rows] if ids else [])
 
 
 @dataclass

@@ -7,17 +7,17 @@ with PyTorch, `quantise` turns its weights to int8; `measure` has nothing but on
 import logging
 import sys
 import threading
-import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from recipes.job import Batch, Job, Predict, Split
+from recipes import inference
+from recipes.job import Batch, Job, Predict
 from recipes.worker import die_with_parent, predict_split, told
 
 MODEL, INT8 = "model.onnx", "model_int8.onnx"
-WARM_UP, CALLS, SECONDS = 10, 100, 2.0  # at least so many calls, and so long
+CALLS, SECONDS = 100, 2.0  # at least so many calls, and so long
 
 
 def main(path: str, action: str) -> int:
@@ -64,7 +64,7 @@ def measure(job: Job) -> None:
     """Save the logits of the last split, and the seconds of each call with 1 and with 32 of its texts."""
     predict, split = load(job), job.split(job.evaluated[-1])
     logits = predict_split(predict, split)
-    one, many = calls(predict, split, 1), calls(predict, split, 32)
+    one, many = (inference.latencies(predict, split, size, CALLS, SECONDS)[0] for size in (1, 32))
     np.savez(job.folder / "measured.npz", labels=split.labels, logits=logits, seconds_1=one, seconds_32=many)
 
 
@@ -85,18 +85,6 @@ def load(job: Job) -> Predict:
         return session.run(["logits"], {"input_ids": ids, "attention_mask": mask.astype(np.int64)})[0]
 
     return predict
-
-
-def calls(predict: Predict, split: Split, size: int) -> np.ndarray:
-    """Return the seconds of calls with `size` texts each, drawn from the split; those to warm up are left out."""
-    generator = np.random.default_rng(0)
-    seconds: list[float] = []
-    while len(seconds) < WARM_UP + CALLS or sum(seconds[WARM_UP:]) < SECONDS:
-        batch = split.batch(generator.integers(len(split), size=size))
-        start = time.perf_counter()
-        predict(batch)
-        seconds.append(time.perf_counter() - start)
-    return np.array(seconds[WARM_UP:])
 
 
 if __name__ == "__main__":

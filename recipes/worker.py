@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from recipes import inference, peak
-from recipes.job import Job, Predict, Split, log_name
+from recipes.job import Job, Predict, log_name
+from recipes.split import Split
 
 PREDICT_BATCH = 64
 HIDDEN_ROWS = 32

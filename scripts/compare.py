@@ -5,7 +5,7 @@ python scripts/compare.py data=job_titles recipe=torch,flair   by any key of res
 python scripts/compare.py experiment=emscad                    one experiment, beside what was published
 python scripts/compare.py --out report.html --out table.tex    also written: .md .tex .csv .html
 python scripts/compare.py --aa                                 how often a recipe is called different from itself
-python scripts/compare.py --against v0.1                       what got slower or worse since then
+python scripts/compare.py --against FOLDER                     what got slower or worse since those results
 """
 
 import argparse

@@ -9,7 +9,7 @@ import yaml
 
 from harness.data import Dataset, prepare
 from harness.home import ROOT
-from recipes.job import Split
+from recipes.split import Split
 
 JOBS = [("cook in a hotel", "kitchen"), ("night nurse", "care"), ("pastry chef", "kitchen"), ("midwife", "care")]
 

@@ -19,7 +19,8 @@ import keras  # noqa: E402
 import keras_hub  # noqa: E402
 import numpy as np  # noqa: E402
 
-from recipes.job import Job, Split  # noqa: E402
+from recipes.job import Job  # noqa: E402
+from recipes.split import Split  # noqa: E402
 
 BATCH_SIZE, LENGTH = 32, 128
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
-from harness.results import nearest
+from harness.errors import UserError, nearest
 from harness.traits import OWN, WATCH, Library
 
 WHERE = {"cpu": "on processors alone", "gpu": "on a GPU", "both": "on either"}

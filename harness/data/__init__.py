@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.data import kinds
-from harness.data.source import Sizes, Source, nearest
-from harness.errors import UserError
+from harness.data.source import Sizes, Source
+from harness.errors import UserError, nearest
 from harness.home import build_beside, home, sha256
 
 FORMAT = 1  # of the prepared files and the tokens; a new one makes all entries anew

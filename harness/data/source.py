@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from harness.errors import UserError
@@ -73,13 +72,6 @@ def _size(config: Mapping[str, Any], key: str, optional: bool) -> int | float | 
         return size
     everything = ", or null for all" if optional else ""
     raise UserError(f"data.{key}={size}: give a number of rows (1 or more) or a share between 0 and 1{everything}.")
-
-
-def nearest(name: str, names: list[str]) -> str:
-    """Return " Did you mean `…`?" when one of `names` is like `name`, else nothing."""
-    folded = {other.casefold(): other for other in names}
-    found = get_close_matches(name.casefold(), folded, n=1)
-    return f" Did you mean `{folded[found[0]]}`?" if found else ""
 
 
 def joined(parts: list[Any]) -> Any:

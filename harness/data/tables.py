@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.encoding import encoding_of, mark
-from harness.data.source import Notes, nearest
-from harness.errors import UserError
+from harness.data.source import Notes
+from harness.errors import UserError, nearest
 
 
 class ColumnError(UserError):

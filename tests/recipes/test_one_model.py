@@ -12,7 +12,7 @@ import pytest
 from support import ROOT, minilm
 
 from harness import environments
-from recipes.job import Split
+from recipes.split import Split
 
 
 @pytest.fixture

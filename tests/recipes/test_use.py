@@ -16,7 +16,7 @@ from support import ROOT, Runs, gone
 
 from harness import environments
 from harness.predict import CHUNK
-from recipes.job import Split
+from recipes.split import Split
 
 ROWS = 3 * CHUNK + 10
 

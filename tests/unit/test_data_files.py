@@ -138,7 +138,7 @@ def test_text_of_10_mb_passes(tmp_path):
 CSV_ERRORS = {
     "ragged": ("text,label\na,b\n\na,b,c\n", r"row 2 \(line 4\): 3 cells, but the header has 2"),
     "open quote": ('text,label\na,b\n"a,b\nc,d\n', r"row 2 \(line 4\): .*quote left open"),
-    "no column": ("Text;category\na,b\n", r"no column `text`; there are `Text`, `category`\. Did you mean `Text`\?"),
+    "no column": ("Text;category\na,b\n", r"no column `text`; there are `Text`, `category`\. Did you mean 'Text'\?"),
     "twice": ("text,label,text\na,b,c\n", "2 columns are named `text`"),
     "only header": ("text,label\n", "there are no rows"),
     "empty": ("", "is empty"),

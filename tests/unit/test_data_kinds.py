@@ -35,7 +35,7 @@ def test_config(name):
 
 
 def test_unknown_kind():
-    with pytest.raises(UserError, match=r"data.kind=skilspan: there are csv, hub, .*Did you mean `skillspan`\?"):
+    with pytest.raises(UserError, match=r"data.kind=skilspan: there are csv, hub, .*Did you mean 'skillspan'\?"):
         prepare(settings("csv", kind="skilspan"))
 
 
@@ -118,7 +118,7 @@ def test_hub_from_a_local_folder(tmp_path):
     assert [row[1:] for row in rows_of(data, "test")] == jobs(4)
     assert data.report["splits"]["valid"]["rows"] == 6
     assert data.digest == from_file(folder / "train.csv", test=str(folder / "test.csv")).digest
-    with pytest.raises(UserError, match=r"no split `tst`; there are train, test. Did you mean `test`\?"):
+    with pytest.raises(UserError, match=r"no split `tst`; there are train, test. Did you mean 'test'\?"):
         prepare(hub_settings(folder, splits={**splits, "test": "tst"}))
     with pytest.raises(UserError, match="no column `title`; there are `text`, `label`"):
         prepare(hub_settings(folder, text="title"))

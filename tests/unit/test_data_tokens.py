@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from harness.data import prepare, tokenise, tokens
 from harness.errors import UserError
-from recipes.job import Split
+from recipes.split import Split
 
 
 @pytest.fixture(autouse=True)

@@ -167,7 +167,7 @@ def test_a_run_is_found_by_its_folder_its_name_or_how_that_begins(outputs):
     ("name", "said"),
     [
         ("torch-a", "2 finished runs in .* begin with torch-a"),
-        ("trch-a", "no such run in .*Did you mean `torch-`.*The newest that finished:\n  jobs/torch-a-seed"),
+        ("trch-a", "no such run in .*Did you mean 'torch-'.*The newest that finished:\n  jobs/torch-a-seed"),
         ("jobs/flair-a-seed0-3", "no such run"),
         ("FOLDER", "it did not finish: no luck.\nAgain: python train.py"),
     ],

@@ -10,7 +10,8 @@ import pytest
 from support import ROOT
 
 from recipes import worker
-from recipes.job import Job, Ragged, Split
+from recipes.job import Job
+from recipes.split import Ragged, Split
 
 
 @pytest.fixture

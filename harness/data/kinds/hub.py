@@ -11,9 +11,9 @@ from typing import Any
 
 from harness import progress
 from harness.data.kinds.csv import columns, drop_empty
-from harness.data.source import SPLITS, Notes, Part, Row, Source, joined, nearest
+from harness.data.source import SPLITS, Notes, Part, Row, Source, joined
 from harness.data.tables import Cells, check_columns
-from harness.errors import UserError
+from harness.errors import UserError, nearest
 from harness.home import home, sha256
 
 SECONDS = 10  # to wait for the hub's first answer
