@@ -93,12 +93,8 @@ def judged(whole: Shares | None, windows: Sequence[Shares | None]) -> dict[str, 
         return dict.fromkeys(("machine.load", "machine.steal", "machine.busiest", "machine.quiet"))
     busiest = round(max(sum(window) for window in [whole, *windows] if window), 3)
     quiet = whole.load <= LOAD and whole.steal <= STEAL and busiest <= BUSIEST
-    return {
-        "machine.load": whole.load,
-        "machine.steal": whole.steal,
-        "machine.busiest": busiest,
-        "machine.quiet": quiet,
-    }
+    shares = {"machine.load": whole.load, "machine.steal": whole.steal, "machine.busiest": busiest}
+    return {**shares, "machine.quiet": quiet}
 
 
 def timing(quiet: bool | None, told: bool) -> str:

@@ -36,7 +36,8 @@ def figures(row: dict[str, Any]) -> list[str]:
         why = "how quiet the machine was cannot be read"
         if load is not None:
             host = f", the host {steal:.0%}" if steal >= 0.005 else ""
-            why = f"others took {load:.0%} of the processors' time{host}, both at most {row['machine.busiest']:.0%} in 5 s"
+            busiest = f"for some seconds {row['machine.busiest']:.0%}"
+            why = f"others took {load:.0%} of the processors' time{host}, {busiest}"
         lines.append(f"  noisy     {why}: no timing (measure.noisy=true lets it count)")
     lines.append(f"  memory    {row['memory.peak_rss_mb']:,.0f} MB at most")
     if row["model.parameters"]:
