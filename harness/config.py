@@ -68,6 +68,7 @@ class Measure:
     batch_sizes: list[int] = field(default_factory=lambda: [1, 8, 32, 128])
     calls: int = 100
     seconds: float = 5.0
+    at_most: float = 30.0
     noisy: bool = False
 
 
@@ -199,6 +200,8 @@ def check_measure(measure: dict[str, Any]) -> None:
         raise UserError(f"measure.calls={measure['calls']}: a whole number above 0 is needed.", code=2)
     if not 0 <= measure["seconds"] < math.inf:
         raise UserError(f"measure.seconds={measure['seconds']}: a number from 0 on is needed.", code=2)
+    if not measure["at_most"] >= measure["seconds"]:
+        raise UserError(f"measure.at_most={measure['at_most']}: at least measure.seconds is needed.", code=2)
 
 
 def place_search(values: dict[str, Any]) -> None:

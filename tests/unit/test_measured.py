@@ -1,5 +1,7 @@
 """What is said about time: which texts are predicted, and what figures come of the calls."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,19 @@ def test_calls_are_measured_for_as_long_as_was_asked():
     seconds, _ = inference.timed(lambda batch: sum(range(2000)), Texts(), lambda: np.array([0]), calls=1, seconds=0.05)
     assert len(seconds) > 1
     assert seconds.sum() >= 0.05 > seconds[:-1].sum()
+
+
+def test_slow_calls_end_in_time_and_every_shape_is_still_met():
+    def slow(batch):
+        made.append(batch)
+        time.sleep(0.01)
+
+    made = []
+    inference.warm_up(slow, Texts(), inference.drawn(Texts(), 1, stream=0), at_most=0.0)
+    shapes = [-(-max(batch) // 8) for batch in made]
+    assert len(set(shapes)) == len(shapes) > 3, "each shape once"
+    seconds, _ = inference.timed(slow, Texts(), lambda: np.array([0]), calls=100, seconds=0.0, at_most=0.03)
+    assert len(seconds) == 3
 
 
 def test_a_steady_step_is_the_mean_between_two_that_were_told_and_the_first_ten_are_left_out():
