@@ -69,6 +69,7 @@ class Measure:
     calls: int = 100
     seconds: float = 5.0
     at_most: float = 30.0
+    target: float | None = None
     noisy: bool = False
 
 
@@ -200,6 +201,10 @@ def check_measure(measure: dict[str, Any]) -> None:
         raise UserError(f"measure.calls={measure['calls']}: a whole number above 0 is needed.", code=2)
     if not 0 <= measure["seconds"] < math.inf:
         raise UserError(f"measure.seconds={measure['seconds']}: a number from 0 on is needed.", code=2)
+    if measure["target"] is not None and not 0 < measure["target"] <= 1:
+        raise UserError(
+            f"measure.target={measure['target']}: a macro-F1 on valid above 0, at most 1, is needed.", code=2
+        )
     if not measure["at_most"] >= measure["seconds"]:
         raise UserError(f"measure.at_most={measure['at_most']}: at least measure.seconds is needed.", code=2)
 

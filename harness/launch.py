@@ -43,6 +43,8 @@ class Outcome:
     reported: list[tuple[int, float]] = field(default_factory=list)  # steps of the phase train, and when each was told
     worker_seconds: float | None = None
     parameters: int | None = None
+    epochs: list[tuple[float, str]] = field(default_factory=list)  # of measure.target: when one ended, its predictions
+    evaluating: float = 0.0  # seconds that these predictions took
     reload_max_difference: float | None = None
     started: float = 0.0  # when the last process was, in seconds since the epoch
     peak_gflops: float | None = None  # of a matrix product, on one device
@@ -78,6 +80,9 @@ class Outcome:
             self.steps = event["step"]
             if self.phase == "train":
                 self.reported.append((event["step"], event["time"]))
+        elif kind == "epoch":
+            self.epochs.append((event["time"], event["file"]))
+            self.evaluating += event["seconds"]
         elif kind == "model":
             self.parameters = event["parameters"]
         elif kind == "first_prediction":

@@ -6,6 +6,7 @@ one can run any code.
 """
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from harness import home, packages, progress
 from harness.errors import UserError
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+SHAPE = {"num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size"}
 PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl", "pytorch_model.pt")
 
 
@@ -56,7 +58,14 @@ class Model:
 def find(config: Mapping[str, Any]) -> Model:
     """Find the model that `config` (conf/model/*.yaml) describes, and verify its files."""
     model = pretrained(config)
-    return model if config["from_scratch"] is None else drawn(model, config["from_scratch"])
+    shape = dict(config["shape"] or {})
+    if config["from_scratch"] is None:
+        if shape:
+            raise UserError(
+                "model.shape: pretrained weights have a shape of their own; give model.from_scratch=SEED.", 2
+            )
+        return model
+    return drawn(model, config["from_scratch"], shape)
 
 
 def pretrained(config: Mapping[str, Any]) -> Model:
@@ -78,36 +87,66 @@ def pretrained(config: Mapping[str, Any]) -> Model:
     )
 
 
-def drawn(model: Model, seed: int) -> Model:
-    """Return the same architecture with random weights, as transformers' BERT draws those that it does not load.
+def drawn(model: Model, seed: int, shape: dict[str, int]) -> Model:
+    """Return the architecture with random weights, as transformers' BERT draws those that it does not load.
 
     Matrices and embeddings from a normal distribution (`initializer_range`), LayerNorm 1, biases 0, padding 0.
+    `shape` has what differs from the model's config.json: sizes, layers, heads.
     """
-    place = home.home() / "from_scratch" / f"{model.digest[:16]}-{seed}"
+    check_shape(model, shape)
+    sizes = "".join(f"-{value}" for _, value in sorted(shape.items()))
+    place = home.home() / "from_scratch" / f"{model.digest[:16]}{sizes}-{seed}"
+    config = model.config | shape
     with home.build_beside(place, "drawing weights") as folder:
         if folder:
-            write_drawn(model, seed, folder)
-    return Model(f"{model.name}_from_scratch", place, home.sha256(place / WEIGHTS), model.config)
+            write_drawn(model, config, seed, folder)
+    name = model.name if shape else f"{model.name}_from_scratch"
+    return Model(name, place, home.sha256(place / WEIGHTS), config)
 
 
-def write_drawn(model: Model, seed: int, folder: Path) -> None:
-    """Write a model folder with random weights."""
+def check_shape(model: Model, shape: dict[str, int]) -> None:
+    """Refuse shapes that cannot be, or that cannot be told from the weights that there are."""
+    for key, value in shape.items():
+        if key not in SHAPE or key not in model.config:
+            there = ", ".join(sorted(SHAPE & model.config.keys())) or "none"
+            raise UserError(f"model.shape.{key}: of {model.name} there are {there}.", 2)
+        if not (isinstance(value, int) and value > 0):
+            raise UserError(f"model.shape.{key}={value}: a whole number above 0 is needed.", 2)
+    layers, most = shape.get("num_hidden_layers", 1), model.config.get("num_hidden_layers", 1)
+    if layers > most:
+        raise UserError(f"model.shape.num_hidden_layers={layers}: {model.name} has {most}; take as many or fewer.", 2)
+    config = model.config | shape
+    if shape and config["hidden_size"] % config["num_attention_heads"]:
+        heads = config["num_attention_heads"]
+        raise UserError(f"model.shape: a hidden_size of {config['hidden_size']} is not a multiple of {heads} heads.", 2)
+
+
+def write_drawn(model: Model, config: dict[str, Any], seed: int, folder: Path) -> None:
+    """Write a model folder with random weights: tensors of the model's names, in the shapes of `config`."""
     import numpy as np
     from safetensors.numpy import load_file, save_file
 
-    generator, deviation, weights = np.random.default_rng(seed), model.config.get("initializer_range", 0.02), {}
+    generator, deviation, weights = np.random.default_rng(seed), config.get("initializer_range", 0.02), {}
+    sizes: dict[int, int] = {
+        model.config[key]: config[key] for key in ("hidden_size", "intermediate_size") if key in config
+    }
     for name, values in sorted(load_file(model.folder / WEIGHTS).items()):
+        layer = re.search(r"\blayer\.(\d+)\.", name)
+        if layer and int(layer[1]) >= config.get("num_hidden_layers", math.inf):
+            continue
+        shape = tuple(sizes.get(int(size), int(size)) for size in values.shape)
         if values.dtype.kind == "f" and values.ndim > 1:
-            values = generator.normal(0, deviation, values.shape).astype(np.float32)
+            values = generator.normal(0, deviation, shape).astype(np.float32)
         elif values.dtype.kind == "f":  # of LayerNorm, or a bias
-            values = np.full(values.shape, name.endswith("weight"), np.float32)
+            values = np.full(shape, name.endswith("weight"), np.float32)
         if name.endswith("word_embeddings.weight"):
-            values[model.config.get("pad_token_id") or 0] = 0
+            values[config.get("pad_token_id") or 0] = 0
         weights[name] = values
     save_file(weights, folder / WEIGHTS)
     for path in model.folder.iterdir():
-        if path.is_file() and path.name != WEIGHTS:
+        if path.is_file() and path.name not in (WEIGHTS, CONFIG):
             shutil.copyfile(path, folder / path.name)
+    (folder / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
 
 
 def hub_cache(config: Mapping[str, Any]) -> tuple[Path | None, str | None]:

@@ -96,6 +96,8 @@ def of(config: dict[str, Any]) -> Placement:
     check_counts(placed, gpus)
     if placed.processes > 1:
         check_one_device_only(config)
+        if config["measure"]["target"] is not None:
+            raise UserError("measure.target: how long it takes is told of one process or device only.", code=2)
     return placed
 
 

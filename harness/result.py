@@ -44,7 +44,8 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "placement": prepared.placed.name,
         "processes": prepared.placed.processes,
         **figures,
-        **training(config, prepared, outcome),
+        **(trained := training(config, prepared, outcome)),
+        **to_target(config["measure"]["target"], working, outcome, figures | trained),
         "worker.seconds": outcome.worker_seconds,
         **{f"phase.{name}.{key}": value for name, phase in outcome.phases.items() for key, value in phase.items()},
         **done.monitor.figures(),
@@ -99,6 +100,8 @@ def check_reload(outcome: Outcome) -> None:
 def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
     """Return the figures of the training phase; a sample counts once an epoch, padding never counts."""
     seconds = outcome.phases.get("train", {}).get("seconds") or None  # None too where it rounds to 0
+    if seconds and outcome.evaluating:
+        seconds = round(seconds - outcome.evaluating, 3)
     if seconds and outcome.resumed:
         seconds = round(seconds + outcome.resumed[1], 3)
     folder = prepared.dataset.folder / "train"
@@ -124,6 +127,30 @@ def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> 
         ),
         **compute.figures(useful, outcome.peak_gflops, seconds, devices),
     }
+
+
+def to_target(target: float | None, working: Path, outcome: Outcome, known: dict[str, Any]) -> dict[str, float | None]:
+    """Return the declared macro-F1 on valid and the seconds of training until an epoch ended with it, if one did.
+
+    As in MLPerf's time to train, what it took to evaluate is among them. A recipe without epochs ends once; a training
+    that was resumed has no such time.
+    """
+    if target is None or "valid.macro_f1" not in known:
+        return {}
+    from harness import metrics
+
+    labels = np.load(working / "predictions_valid.npz")["labels"]
+    reached = (
+        time - outcome.train_start
+        for time, name in outcome.epochs
+        if metrics.scores(labels, np.load(working / "epochs" / name))["macro_f1"] >= target
+    )
+    seconds = next(reached, None)
+    if not outcome.epochs and known["valid.macro_f1"] >= target:
+        seconds = known["train.seconds"]
+    if seconds is None or outcome.resumed:
+        return {"train.target": target, "train.target_seconds": None}
+    return {"train.target": target, "train.target_seconds": round(seconds, 3)}
 
 
 def size_mb(folder: Path) -> float | None:

@@ -95,7 +95,11 @@ class Result:
         row = self.row
         batch = row["train.batch_size"] * (row.get("train.accumulate") or 1) if row.get("train.batch_size") else None
         own = {key for key in self.words if key.startswith(("model.", "protocol."))}
-        own |= {"data.max_length", "experiment"} & self.words.keys()  # an experiment sets what the command does not say
+        own |= {
+            "data.max_length",
+            "experiment",
+            "measure.target",
+        } & self.words.keys()  # an experiment sets what the command does not say
         settings = " ".join(f"{key}={self.words[key]}" for key in sorted(own - {"model.path"}))
         where = (row["machine"], row["threads"], row.get("placement") or "cpu", row.get("processes") or 1)
         what = (row["data"], row["data_digest"], row["model"], row["weights_digest"], row["protocol"], row["precision"])
@@ -149,11 +153,15 @@ class Result:
     @cached_property
     def classes(self) -> list[str] | None:
         """Return the names of the classes, where the folder has them."""
-        try:
-            metrics = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        return list(next(iter(metrics.values()))["classes"])
+        if (path := self.folder / "metrics.json").is_file():
+            return list(next(iter(json.loads(path.read_text(encoding="utf-8")).values()))["classes"])
+        import numpy as np
+
+        for path in self.folder.glob("predictions_*.npz"):
+            with np.load(path) as saved:
+                if "classes" in saved and len(saved["classes"]):
+                    return [str(name) for name in saved["classes"]]
+        return None
 
 
 def _quiet_open(path: Path) -> Any:

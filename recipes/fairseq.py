@@ -46,6 +46,7 @@ def finetune(job: Job) -> Predict:
         cfg.optimizer.groups = optimizers(job, task.total_updates)
         for batches in trainer.epochs():
             train(cfg, trainer, task, batches)
+            job.epoch_ended(lambda: predictor(model, task, job))  # a step sets it to train again
     with job.phase("save"):
         cfg.checkpoint.no_save_optimizer_state = True
         encoder, head = (arrays(part) for part in (model.encoder, model.classification_heads[HEAD].out_proj))

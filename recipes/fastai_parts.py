@@ -15,6 +15,7 @@ from torch import nn
 
 from recipes.checkpoints import step_of
 from recipes.job import Job
+from recipes.pytorch import predictor
 
 
 class Shared(DistributedDL):
@@ -102,6 +103,8 @@ class Report(Callback):
         self.losses.clear()
 
     def before_validate(self):
+        if not self.checkpoints.passing:
+            self.job.epoch_ended(lambda: predictor(self.model, self.job))
         raise CancelValidException  # the harness evaluates; without this line fastai does, after each epoch
 
 

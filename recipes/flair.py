@@ -64,7 +64,11 @@ def finetune(job: Job) -> Predict:
             use_amp=job.precision == "bf16",
             sampler=None if several else checkpoints.sampler,  # its own is DistributedSampler
             multi_gpu=several,
-            plugins=[Report(checkpoints), schedule, checkpoints],  # in the order they are called in
+            plugins=[
+                Report(checkpoints, lambda: predictor(classifier, job)),
+                schedule,
+                checkpoints,
+            ],  # in the order they are called in
             attach_default_scheduler=False,
             create_file_logs=False,
             create_loss_file=False,

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable
 
 import flair
 import numpy as np
@@ -11,7 +12,7 @@ from flair.samplers import FlairSampler
 from flair.trainers.plugins import LinearSchedulerPlugin, TrainerPlugin
 
 from recipes.checkpoints import step_of
-from recipes.job import Job
+from recipes.job import Job, Predict
 from recipes.pytorch import Batches
 
 
@@ -94,9 +95,10 @@ class Checkpoint(TrainerPlugin):
 class Report(TrainerPlugin):
     """Hand the metrics that Flair records on as the job's progress events."""
 
-    def __init__(self, checkpoints: Checkpoint):
+    def __init__(self, checkpoints: Checkpoint, predict: Callable[[], Predict]):
         super().__init__()
         self.checkpoints, self.job, self.seen = checkpoints, checkpoints.job, dict[str, float]()
+        self.predict = predict
 
     @TrainerPlugin.hook
     def metric_recorded(self, record):
@@ -109,6 +111,10 @@ class Report(TrainerPlugin):
             rate = self.trainer.optimizer.param_groups[-1]["lr"]  # of the encoder; the schedule's plugin comes later
             norm = float(self.seen["gradient_norm"])
             self.job.step(step, steps, loss=self.seen["batch_loss"], learning_rate=rate, grad_norm=norm)
+
+    @TrainerPlugin.hook
+    def after_training_epoch(self, **_):
+        self.job.epoch_ended(self.predict)  # the next epoch begins with model.train()
 
 
 class Controlled(LinearSchedulerPlugin):

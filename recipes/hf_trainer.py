@@ -81,6 +81,9 @@ class Report(TrainerCallback):
         epoch = state.global_step * state.num_train_epochs // state.max_steps  # state.epoch, resumed, is a fraction
         torch.manual_seed(self.job.seed + epoch)  # its order, in a run that was resumed too
 
+    def on_epoch_end(self, args, state, control, model=None, **kwargs):
+        self.job.epoch_ended(lambda: predictor(model, self.job))  # the Trainer's next step sets it to train again
+
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step * state.num_train_epochs % state.max_steps == 0:
             self.on_epoch_begin(args, state, control)  # a checkpoint made here is loaded after the next one's begin

@@ -24,9 +24,8 @@ from typing import Any
 import numpy as np
 
 from recipes.checkpoints import Checkpoints
-from recipes.split import Batch, Split
+from recipes.split import Batch, Predict, Split, predict_split
 
-Predict = Callable[[Batch], np.ndarray]  # a batch -> logits, float32 (rows, labels)
 Hidden = Callable[[Batch, bool], np.ndarray]  # a batch, in train mode? -> last hidden state (rows, tokens, hidden)
 
 
@@ -152,6 +151,20 @@ class Job:
     def step(self, step: int, steps: int, **values: float | None) -> None:
         """Report optimiser step `step` of `steps`, with what is known of loss, learning_rate, grad_norm."""
         self.event("step", step=step, steps=steps, **values)
+
+    def epoch_ended(self, predict: Callable[[], Predict]) -> None:
+        """Keep what is predicted of valid after an epoch, for the harness to see whether `measure.target` is reached.
+
+        `predict` makes the function that predicts; it is asked where there is a target. Back to training is the
+        recipe's business.
+        """
+        if self.measure.get("target") is None:
+            return
+        start = time.perf_counter()
+        path = self.folder / "epochs" / f"{time.time_ns()}.npy"
+        path.parent.mkdir(exist_ok=True)
+        np.save(path, predict_split(predict(), self.split("valid")))
+        self.event("epoch", file=path.name, seconds=time.perf_counter() - start)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:

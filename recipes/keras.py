@@ -56,18 +56,19 @@ def finetune(job: Job) -> Predict:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         optimizer.build(model.trainable_variables)  # or TensorFlow would trace the step twice
         model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        report = Report(job, steps, size)
+        report, predict = Report(job, steps, size), predictor(model, padding)
         first, done = divmod(report.restore(model), size)
         for epoch in range(first, epochs):  # a call of `fit` each: where it goes on within one, of what is left
             left = feed(data(epoch).skip(done if epoch == first else 0))
             model.fit(left, initial_epoch=epoch, epochs=epoch + 1, shuffle=False, verbose=0, callbacks=[report])
+            job.epoch_ended(lambda: predict)
     with job.phase("save"):
         (job.model / "keras").mkdir(parents=True)
         keras.Model(model.input, model.output).save(job.model / "keras" / "model.keras")  # without the optimizer
         trained = {weight.path: ops.convert_to_numpy(weight) for weight in encoder.weights}
         kernel, bias = head.get_weights()
         weights.write(job, from_keras(config, trained), {"weight": kernel.T, "bias": bias})
-    return load(job) if job.processes > 1 else predictor(model, padding)  # one device predicts
+    return load(job) if job.processes > 1 else predict  # one device predicts
 
 
 def buckets(job: Job, padding: int, epoch: int):

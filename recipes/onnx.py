@@ -14,7 +14,8 @@ import numpy as np
 
 from recipes import inference
 from recipes.job import Batch, Job, Predict
-from recipes.worker import die_with_parent, predict_split, told
+from recipes.split import predict_split
+from recipes.worker import die_with_parent, told
 
 MODEL, INT8 = "model.onnx", "model_int8.onnx"
 CALLS, SECONDS = 100, 2.0  # at least so many calls, and so long

@@ -1,10 +1,12 @@
 """The rows of a job as they lie on disk, and the batches of them that a model is given. Standard library and numpy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+PREDICT_BATCH = 64
 
 
 class Ragged:
@@ -76,3 +78,15 @@ class Split:
     def batch(self, rows: Sequence[int] | np.ndarray) -> Batch:
         ids = self.token_ids
         return Batch([self.text(r) for r in rows], [ids[r] for r in rows] if ids else [])
+
+
+Predict = Callable[[Batch], np.ndarray]  # a batch -> logits, float32 (rows, labels)
+
+
+def predict_split(predict: Predict, split: Split) -> np.ndarray:
+    """Return the logits of all rows, float32 (rows, labels), in their order; rows of like length go together."""
+    order = np.argsort(split.lengths, kind="stable")
+    logits = [predict(split.batch(order[i : i + PREDICT_BATCH])) for i in range(0, len(order), PREDICT_BATCH)]
+    ordered = np.empty((len(order), logits[0].shape[1]), np.float32)
+    ordered[order] = np.concatenate(logits)
+    return ordered

@@ -75,6 +75,8 @@ def finetune(job: Job) -> Predict:
                 if job.checkpoints.due(step):
                     with job.checkpoints.writing(step) as folder:
                         accelerator.save_state(str(folder))
+            job.epoch_ended(lambda: predictor(accelerator.unwrap_model(model), job))
+            model.train()
     with job.phase("save"):
         model = accelerator.unwrap_model(model)
         save(model, job)

@@ -21,10 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from recipes import inference, peak
-from recipes.job import Job, Predict, log_name
-from recipes.split import Split
+from recipes.job import Job, log_name
+from recipes.split import Split, predict_split
 
-PREDICT_BATCH = 64
 HIDDEN_ROWS = 32
 
 
@@ -110,15 +109,6 @@ def predict(job: Job) -> None:
         tokens = folder if (folder / "token_ids.values.bin").exists() else None
         np.save(part, predict_split(function, Split("chunk", folder, tokens)))
         part.rename(folder.with_suffix(".npy"))
-
-
-def predict_split(predict: Predict, split: Split) -> np.ndarray:
-    """Return the logits of all rows, float32 (rows, labels), in their order; rows of like length go together."""
-    order = np.argsort(split.lengths, kind="stable")
-    logits = [predict(split.batch(order[i : i + PREDICT_BATCH])) for i in range(0, len(order), PREDICT_BATCH)]
-    ordered = np.empty((len(order), logits[0].shape[1]), np.float32)
-    ordered[order] = np.concatenate(logits)
-    return ordered
 
 
 def die_with_parent() -> None:

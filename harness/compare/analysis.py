@@ -31,6 +31,7 @@ FIGURES = [
     Figure("test_unseen.macro_f1", "unseen macro-F1"),
     Figure("test.accuracy", "test accuracy"),
     Figure("train.seconds", "training", "s", 1, time=True),
+    Figure("train.target_seconds", "to the target", "s", 1, time=True),
     Figure("inference.batch1.p50_ms", "latency", "ms", 1, time=True),
     Figure("inference.batch32.texts_per_second", "batches of 32", "texts/s", 0, time=True),
     Figure("memory.peak_rss_mb", "memory", "MB", 0),

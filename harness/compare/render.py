@@ -45,19 +45,25 @@ def terminal(sections: Sequence[Section], opening: Sequence[str]) -> None:
 
 
 def markdown(sections: Sequence[Section], opening: Sequence[str]) -> str:
+    return "\n".join(["# Results, compared", "", *opening, *map(markdown_section, sections)]) + "\n"
+
+
+def markdown_section(section: Section) -> str:
+    """Return a section as Markdown, with the pictures that lie in files."""
+
     def cells(row: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
 
-    lines = ["# Results, compared", "", *opening]
-    for section in sections:
-        lines += ["", f"## {section.title}"]
-        for table in section.tables:
-            bars = ["---" if place in table.text else "---:" for place in range(len(table.head))]
-            lines += ["", f"### {table.title}", "", cells(table.head), cells(bars), *map(cells, table.rows)]
-            lines += ["", table.note] if table.note else []
-        for heading, notes in section.notes.items():
-            lines += ["", f"### {heading}", "", *(f"- {note}" for note in notes)]
-    return "\n".join(lines) + "\n"
+    lines = ["", f"## {section.title}"]
+    for table in section.tables:
+        bars = ["---" if place in table.text else "---:" for place in range(len(table.head))]
+        lines += ["", f"### {table.title}", "", cells(table.head), cells(bars), *map(cells, table.rows)]
+        lines += ["", table.note] if table.note else []
+    for path, caption in section.files:
+        lines += ["", f"![{caption.partition(':')[0]}]({path})", "", f"*{caption}*"]
+    for heading, notes in section.notes.items():
+        lines += ["", f"### {heading}", "", *(f"- {note}" for note in notes)]
+    return "\n".join(lines)
 
 
 def latex(sections: Sequence[Section], opening: Sequence[str]) -> str:

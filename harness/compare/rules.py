@@ -40,6 +40,15 @@ def about_figures(analysis: Analysis) -> Iterator[str]:
     """Say what the figures are, and of times from which runs."""
     yield f"controlled and native are never in one table: this is {analysis.group.protocol}."
     yield "What is chosen is chosen by valid, in whose order the rows are; test stands beside it."
+    aimed = [run for one in analysis.contestants for run in one.runs if run.row.get("train.target")]
+    if aimed:
+        missed = [run for run in aimed if run.row.get("train.target_seconds") is None]
+        left = ", ".join(f"{run.row['recipe']} seed {run.row['seed']}" for run in missed)
+        yield f"The target, a valid macro-F1 of {aimed[0].row['train.target']:g}, was reached by " + (
+            f"{len(aimed) - len(missed)} of {len(aimed)} runs, whose times these are; not by {left}."
+            if missed
+            else "all runs."
+        )
     notes = Counter(run.row.get("timing") or "not noted" for one in analysis.contestants for run in one.runs)
     without = [f"{number} {note}" for note, number in notes.items() if note not in ("ok", "told")]
     told = f"; {notes['told']} on a machine that was not quiet, told to count" if notes["told"] else ""

@@ -79,12 +79,26 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
     assert "finished already" in runs.run(*words)
     after = (folder / "result.json").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    runs.run(*words, "rerun=true")
+    runs.run(*words, "rerun=true", f"measure.target={row['valid.macro_f1']}")
     assert runs.folders() == [folder]
     assert (folder / "result.json").stat().st_mtime_ns > before.st_mtime_ns
     assert runs.row()["train.resumed_at_step"] is None
     for one, other in zip(first, check_predictions(folder, runs.row()), strict=True):
         np.testing.assert_array_equal(one, other, "a run that was cut off twice ends elsewhere than one that was not")
+    check_target(folder, runs.row(), first[0], 2 if deep else 0)
+
+
+def check_target(folder: Path, row: dict, last: np.ndarray, epochs: int) -> None:
+    """Hold the time to the macro-F1 that the run ends with against the epochs it was predicted after."""
+    made = sorted(folder.glob("epochs/*.npy"))
+    assert len(made) == epochs
+    assert row["train.target"] == row["valid.macro_f1"]
+    if not epochs:
+        assert row["train.target_seconds"] == row["train.seconds"]
+        return
+    np.testing.assert_array_equal(np.load(made[-1]), last)
+    assert 0 < row["train.first_step_seconds"] < row["train.target_seconds"] < row["phase.train.seconds"] + 1
+    assert row["train.seconds"] < row["phase.train.seconds"], "what the evaluations took is not training"
 
 
 def reported_steps(folder: Path) -> set[int]:
@@ -190,6 +204,17 @@ def test_a_batch_of_one_a_class_of_one_row_a_text_of_one_token_and_one_of_10_mb(
     row = runs.row()
     assert row["train.rows"] == 19
     assert row["test.accuracy"] == 1
+
+
+@pytest.mark.parametrize("recipe", ["hf_trainer", "fairseq", "keras"])
+def test_a_small_network_from_scratch_is_of_the_library_s_own_layers(runs, recipe):
+    runs.run("experiment=small_network", f"recipe={recipe}", "seed=3")
+    row = runs.row()
+    width, inner, layer = 128, 512, 4 * (128 * 128 + 128) + 4 * 128
+    layer += 2 * width * inner + inner + width
+    expected = (30522 + 512 + 2) * width + 2 * width + 2 * layer + 25 * width + 25
+    assert (row["model"], row["model.parameters"]) == ("small", expected)
+    assert row["reload.max_difference"] == 0
 
 
 def test_the_running_interpreter_s_environment_is_used_and_what_it_lacks_is_told(runs):

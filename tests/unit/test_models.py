@@ -12,7 +12,7 @@ from harness import models
 from harness.errors import UserError
 
 CONFIG = {"name": "path", "hub": None, "revision": None, "package": None, "package_folder": None, "sha256": None}
-CONFIG |= {"from_scratch": None}
+CONFIG |= {"from_scratch": None, "shape": None}
 
 
 @pytest.fixture
@@ -52,6 +52,36 @@ def test_from_scratch_are_the_same_shapes_with_weights_drawn_by_the_seed(folder,
     assert not words[0].any()
     assert set(drawn["LayerNorm.weight"]) == {1}
     assert set(drawn["dense.bias"]) == {0}
+
+
+def test_a_shape_of_one_s_own_has_the_tensors_that_its_config_says(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("FINETUNE_RECIPES_HOME", str(tmp_path / "home"))
+    own = {"num_hidden_layers": 3, "hidden_size": 6, "num_attention_heads": 2, "intermediate_size": 24}
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", "max_position_embeddings": 64} | own))
+    shapes = {"embeddings.word_embeddings.weight": (90, 6), "embeddings.position_embeddings.weight": (64, 6)}
+    shapes |= {f"encoder.layer.{n}.intermediate.dense.weight": (24, 6) for n in range(3)}
+    shapes |= {f"encoder.layer.{n}.output.LayerNorm.weight": (6,) for n in range(3)}
+    save_file({name: np.ones(shape, np.float32) for name, shape in shapes.items()}, folder / "model.safetensors")
+    shape = {"num_hidden_layers": 2, "hidden_size": 4, "intermediate_size": 8}
+    found = find(folder, from_scratch=0, shape=shape)
+    assert (found.name, found.hidden_size) == ("path", 4)
+    assert json.loads((found.folder / "config.json").read_text())["intermediate_size"] == 8
+    drawn = {name: values.shape for name, values in load_file(found.folder / "model.safetensors").items()}
+    assert drawn == {
+        "embeddings.word_embeddings.weight": (90, 4), "embeddings.position_embeddings.weight": (64, 4),
+        **{f"encoder.layer.{n}.intermediate.dense.weight": (8, 4) for n in range(2)},
+        **{f"encoder.layer.{n}.output.LayerNorm.weight": (4,) for n in range(2)},
+    }  # fmt: skip
+    refused = [
+        ({"hidden_size": 5}, "multiple of 2"),
+        ({"num_hidden_layers": 4}, "has 3"),
+        ({"width": 4}, "hidden_size"),
+    ]
+    for wrong, why in refused:
+        with pytest.raises(UserError, match=why):
+            find(folder, from_scratch=0, shape=wrong)
+    with pytest.raises(UserError, match="model.from_scratch=SEED"):
+        find(folder, shape=shape)
 
 
 def test_roberta_has_two_positions_fewer(folder):

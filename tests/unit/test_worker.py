@@ -55,7 +55,7 @@ def test_predictions_come_in_the_order_of_the_rows_whatever_the_batches(split, m
         seen.append([len(ids) for ids in batch.token_ids])
         return np.array([np.eye(3)[ids.sum() % 3] for ids in batch.token_ids], np.float32)
 
-    monkeypatch.setattr(worker, "PREDICT_BATCH", 7)
+    monkeypatch.setattr("recipes.split.PREDICT_BATCH", 7)
     logits = worker.predict_split(predict, split)
     np.testing.assert_array_equal(logits.argmax(1), split.labels)
     assert sum(map(len, seen)) == 50

@@ -1,0 +1,110 @@
+"""Make the reference results of this repository: outputs/reference/, and docs/results.md from them.
+
+python scripts/reference.py                        all: hours, on a quiet machine
+python scripts/reference.py job_titles seed=0,1    of one data set; words for train.py stand above those below
+python scripts/reference.py --no-runs              only keeps what outputs/ has of them, and writes the page
+
+Each data set is a sweep of `train.py -m`: cut off, it goes on with what is missing. A noisy run is done once more.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from harness import bootstrap
+from harness.errors import guarded
+
+if TYPE_CHECKING:
+    from harness.results import Result
+
+LIBRARIES, SEEDS = "hf_trainer,fastai,flair,fairseq,keras", "0,1,2,3,4"
+DATA = {  # what somebody has who labels texts for some days; two cores take hours for all libraries and seeds
+    "job_titles": ["data.train_size=1000"],
+    "skillspan": ["data.train_size=1000", "train.epochs=2"],
+    "onet": ["train.epochs=2"],  # all 712 texts
+}
+SHARED = ["precision=fp32", "measure.batch_sizes=[1,32]"]
+FREE = {"recipe", "seed", "protocol", "data.path", "rerun"}  # keys that the runs of a data set differ by
+PAGE, PICTURES = ROOT / "docs" / "results.md", ROOT / "docs" / "results"
+SHOWN = ("training-time", "latency", "learning")  # of the pictures
+BEGIN, END = "<!-- tables: written by scripts/reference.py -->", "<!-- /tables -->"
+
+
+def main(arguments: argparse.Namespace) -> int:
+    from harness import results, small
+
+    names = [word for word in arguments.words if "=" not in word] or list(DATA)
+    for name in [] if arguments.no_runs else names:
+        for words in sweeps(name, [word for word in arguments.words if "=" in word]):
+            train("-m", *words)
+        for one in list(made(name)):
+            if not one.timed:
+                train(*(f"{key}={value}" for key, value in (one.words | {"rerun": "true"}).items()))
+    kept = [small.keep(one, results.REFERENCE) for name in names for one in made(name)]
+    print(f"kept {len(kept)} runs in {results.REFERENCE.relative_to(ROOT)}")
+    write_page()
+    return 0
+
+
+def sweeps(name: str, words: list[str]) -> list[list[str]]:
+    """Return the words of the sweeps of a data set: the baseline has no encoder, and one protocol."""
+    shared = [f"seed={SEEDS}", f"data={name}", *DATA[name], *SHARED]
+    return [
+        [*shared, "recipe=tfidf", *words],
+        [*shared, "protocol=native,controlled", f"recipe={LIBRARIES}", *words],
+    ]
+
+
+def train(*words: str) -> None:
+    """Run train.py; what fails there is told there, and stops nothing here."""
+    subprocess.run([os.environ["FINETUNE_RECIPES_PYTHON"], str(ROOT / "train.py"), *words], cwd=ROOT, check=False)
+
+
+def made(name: str) -> Iterator["Result"]:
+    """Yield the finished runs in outputs/ that the words above make, and no others of the same data."""
+    from harness import results
+
+    wanted = dict(word.split("=", 1) for word in (f"data={name}", *DATA[name], *SHARED))
+    for one in results.read(ROOT / "outputs"):
+        if one.finished and {key: value for key, value in one.words.items() if key not in FREE} == wanted:
+            yield one
+
+
+def write_page() -> None:
+    """Write the tables and pictures of outputs/reference/ into docs/results.md; what is said of them stands above."""
+    from harness import results
+    from harness.compare import analysis, pictures, render, sections
+
+    found = results.read(results.REFERENCE)
+    analyses = analysis.analyse(found, pairs=True)
+    made = [sections.section(one, len(SEEDS.split(","))) for one in analyses]
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for old in PICTURES.glob("*.svg"):
+        old.unlink()
+    for one, section in zip(analyses, made, strict=True):
+        for picture in pictures.drawn(one):
+            if picture.name in SHOWN:
+                path = PICTURES / f"{one.group.data}-{one.group.protocol}-{picture.name}.svg"
+                path.write_bytes(picture.svg)
+                section.files.append((path.relative_to(PAGE.parent).as_posix(), picture.caption))
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    tables = "\n".join(map(render.markdown_section, made))
+    PAGE.write_text(f"{before}{BEGIN}\n{tables}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="DATA|KEY=VALUE", help=f"of {', '.join(DATA)}; words for train.py")
+    parser.add_argument("--no-runs", action="store_true", help="run nothing: keep what outputs/ has, write the page")
+    given = parser.parse_intermixed_args()
+    if unknown := [word for word in given.words if "=" not in word and word not in DATA]:
+        parser.error(f"{unknown[0]}: there are reference results of {', '.join(DATA)}.")
+    bootstrap.enter("core_matplotlib")
+    sys.exit(guarded(lambda: main(given)))

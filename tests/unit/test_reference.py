@@ -1,0 +1,89 @@
+"""outputs/reference/: a run in small says what the whole one does, and the page says what those here do."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from results_support import row, write
+from sklearn.metrics import f1_score
+from support import ROOT
+
+from harness import results, small
+from harness.compare import sections
+from harness.compare.analysis import analyse
+
+LABELS, PREDICTED = np.array([0, 1, 2, 1, 0]), np.array([0, 1, 1, 2, 0])
+KEPT = results.read(results.REFERENCE)
+
+
+@pytest.fixture
+def reference():
+    """Load scripts/reference.py, which is no package."""
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "scripts" / "reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_run_in_small_says_what_the_whole_one_does(tmp_path):
+    splits = {"valid": (LABELS, LABELS), "test": (LABELS, PREDICTED)}
+    whole = results.read(write(tmp_path / "outputs", row("torch", 3), **splits))[0]
+    for _ in range(2):  # over what is there
+        folder = small.keep(whole, tmp_path / "reference")
+    (kept,) = results.read(tmp_path / "reference")
+    assert kept.folder == folder == tmp_path / "reference" / "job_titles" / whole.folder.name
+    assert (kept.row, kept.group, kept.classes, kept.curve) == (whole.row, whole.group, whole.classes, whole.curve)
+    for split in splits:
+        for ours, theirs in zip(kept.predictions(split), whole.predictions(split), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_allclose(kept.latencies[1], whole.latencies[1], rtol=1e-6)
+    assert not [path for path in folder.iterdir() if path.suffix not in (".json", ".npz", ".csv")]
+
+
+def test_only_the_runs_of_the_declared_words_are_kept(reference, tmp_path, monkeypatch):
+    monkeypatch.setattr(reference, "ROOT", tmp_path)
+    words = ["data=job_titles", *reference.DATA["job_titles"], *reference.SHARED]
+    write(tmp_path / "outputs", row("torch", 0, words=[*words, "protocol=native"]), test=(LABELS, LABELS))
+    write(tmp_path / "outputs", row("torch", 1, words=[*words, "rerun=true"]), test=(LABELS, LABELS))
+    write(tmp_path / "outputs", row("torch", 2, words=[*words, "train.epochs=1"]), test=(LABELS, LABELS))
+    write(tmp_path / "outputs", row("torch", 3, words=words[:-1]), test=(LABELS, LABELS))
+    write(tmp_path / "outputs", row("torch", 4, words=words, status="failed"), test=(LABELS, LABELS))
+    assert [one.row["seed"] for one in reference.made("job_titles")] == [0, 1]
+    assert list(reference.made("onet")) == []
+
+
+def test_a_data_set_that_is_not_among_them_is_told():
+    command = [sys.executable, ROOT / "scripts" / "reference.py", "nosuch"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "nosuch: there are reference results of job_titles, skillspan, onet" in done.stderr
+
+
+@pytest.mark.parametrize("one", KEPT, ids=lambda one: f"{one.row['data']}/{one.folder.name}")
+def test_a_reference_result_is_whole_and_names_no_place(one):
+    assert one.row["log"] is None
+    assert not re.search(r"=~?/|outputs=", one.row["command"])
+    for split in ("valid", "test"):
+        labels, predicted = one.predictions(split)
+        score = f1_score(labels, predicted, average="macro", zero_division=0)
+        assert one.row[f"{split}.macro_f1"] == pytest.approx(score)
+    assert set(one.latencies) == {1, 32}
+    assert len(one.classes) == labels.max() + 1
+    assert sum(path.stat().st_size for path in one.folder.iterdir()) < 50_000
+
+
+def test_nearly_all_reference_results_were_measured_on_a_quiet_machine():
+    assert sum(not one.timed for one in KEPT) <= len(KEPT) / 20
+
+
+def test_the_page_has_the_figures_of_the_reference_results():
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for group in analyse(KEPT, pairs=False):
+        assert f"## {group.group.title}\n" in page
+        for line in sections.figures(group, 5).rows:
+            assert f"| {' | '.join(line)} |" in page
+    for picture in re.findall(r"\]\((results/.+?)\)", page):
+        assert (ROOT / "docs" / picture).stat().st_size > 1000
