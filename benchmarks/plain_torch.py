@@ -16,7 +16,8 @@ from transformers import AutoModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from recipes.job import Job, order_of_like_length
+from recipes.job import Job
+from recipes.split import order_of_like_length
 
 job = Job.read(Path(sys.argv[1]))
 settings, split, size = job.settings, job.split("train"), job.train["batch_size"]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import UserError
-from recipes.job import order_of_like_length
+from recipes.split import order_of_like_length
 
 HEAD_DEVIATION = 0.02  # BERT's initializer_range
 

@@ -164,7 +164,9 @@ class Job:
         path = self.folder / "epochs" / f"{time.time_ns()}.npy"
         path.parent.mkdir(exist_ok=True)
         np.save(path, predict_split(predict(), self.split("valid")))
-        self.event("epoch", file=path.name, seconds=time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        self.checkpoints.began += seconds  # what a checkpoint says of the time of training is without it
+        self.event("epoch", file=path.name, seconds=seconds)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -179,21 +181,6 @@ class Job:
         yield
         seconds, cpu_seconds = time.perf_counter() - wall, _cpu_seconds() - cpu
         self.event("phase_end", name=name, seconds=seconds, cpu_seconds=cpu_seconds)
-
-
-def order_of_like_length(lengths: np.ndarray, batch_size: int, generator: np.random.Generator) -> np.ndarray:
-    """Return a random order of rows, int64, in which each run of `batch_size` rows has texts of like length.
-
-    Rows are shuffled and sorted by length within every 50 batches, then the batches are shuffled: the way of
-    transformers' LengthGroupedSampler. The batch that is not full comes last.
-    """
-    chunk = 50 * batch_size
-    order = generator.permutation(len(lengths))
-    chunks = [order[start : start + chunk] for start in range(0, len(order), chunk)]
-    order = np.concatenate([rows[np.argsort(lengths[rows], kind="stable")] for rows in chunks])
-    full = len(order) // batch_size * batch_size
-    batches = generator.permutation(order[:full].reshape(-1, batch_size))
-    return np.concatenate([batches.reshape(-1), order[full:]])
 
 
 def log_name(rank: int) -> str:

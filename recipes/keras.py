@@ -12,7 +12,8 @@ from importlib.util import find_spec
 import numpy as np
 
 from recipes import weights
-from recipes.job import Batch, Hidden, Job, Predict, order_of_like_length
+from recipes.job import Batch, Hidden, Job, Predict
+from recipes.split import order_of_like_length
 from recipes.weights.keras import from_keras
 
 # Before it is imported, Keras is told its backend (each environment of this recipe has one), and JAX its threads.

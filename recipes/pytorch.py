@@ -7,8 +7,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from recipes import weights
-from recipes.job import Batch, Hidden, Job, Predict, order_of_like_length
-from recipes.split import Split
+from recipes.job import Batch, Hidden, Job, Predict
+from recipes.split import Split, order_of_like_length
 
 
 class Classifier(nn.Module):

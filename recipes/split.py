@@ -90,3 +90,18 @@ def predict_split(predict: Predict, split: Split) -> np.ndarray:
     ordered = np.empty((len(order), logits[0].shape[1]), np.float32)
     ordered[order] = np.concatenate(logits)
     return ordered
+
+
+def order_of_like_length(lengths: np.ndarray, batch_size: int, generator: np.random.Generator) -> np.ndarray:
+    """Return a random order of rows, int64, in which each run of `batch_size` rows has texts of like length.
+
+    Rows are shuffled and sorted by length within every 50 batches, then the batches are shuffled: the way of
+    transformers' LengthGroupedSampler. The batch that is not full comes last.
+    """
+    chunk = 50 * batch_size
+    order = generator.permutation(len(lengths))
+    chunks = [order[start : start + chunk] for start in range(0, len(order), chunk)]
+    order = np.concatenate([rows[np.argsort(lengths[rows], kind="stable")] for rows in chunks])
+    full = len(order) // batch_size * batch_size
+    batches = generator.permutation(order[:full].reshape(-1, batch_size))
+    return np.concatenate([batches.reshape(-1), order[full:]])

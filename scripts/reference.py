@@ -1,7 +1,7 @@
 """Make the reference results of this repository: outputs/reference/, and docs/results.md from them.
 
 python scripts/reference.py                        all: hours, on a quiet machine
-python scripts/reference.py job_titles seed=0,1    of one data set; words for train.py stand above those below
+python scripts/reference.py job_titles seed=0,1    of one data set, or some of its runs: by recipe=, protocol=, seed=
 python scripts/reference.py --no-runs              only keeps what outputs/ has of them, and writes the page
 
 Each data set is a sweep of `train.py -m`: cut off, it goes on with what is missing. A noisy run is done once more.
@@ -104,7 +104,10 @@ if __name__ == "__main__":
     parser.add_argument("words", nargs="*", metavar="DATA|KEY=VALUE", help=f"of {', '.join(DATA)}; words for train.py")
     parser.add_argument("--no-runs", action="store_true", help="run nothing: keep what outputs/ has, write the page")
     given = parser.parse_intermixed_args()
-    if unknown := [word for word in given.words if "=" not in word and word not in DATA]:
-        parser.error(f"{unknown[0]}: there are reference results of {', '.join(DATA)}.")
+    for word in given.words:
+        if "=" not in word and word not in DATA:
+            parser.error(f"{word}: there are reference results of {', '.join(DATA)}.")
+        if "=" in word and word.partition("=")[0] not in FREE:  # another run, which would not be kept
+            parser.error(f"{word}: the reference results are what they are but for {', '.join(sorted(FREE))}.")
     bootstrap.enter("core_matplotlib")
     sys.exit(guarded(lambda: main(given)))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from harness import controlled
-from recipes.job import Job, order_of_like_length
+from recipes.job import Job
+from recipes.split import order_of_like_length
 
 LENGTHS = np.random.default_rng(1).integers(1, 100, 1003)
 
