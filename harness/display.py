@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from harness import progress
 
@@ -36,15 +36,12 @@ class Display:
 
     def __enter__(self) -> "Display":
         if sys.stderr.isatty():
-            columns = [
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[loss]}"),
-            ]
-            self.live = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+            text, step = TextColumn("{task.description}"), TextColumn("{task.fields[step]}")
+            self.live = Progress(
+                text, BarColumn(), TimeElapsedColumn(), step, console=Console(stderr=True), transient=True
+            )
             self.live.start()
-            self.task = self.live.add_task("starting", total=None, loss="")
+            self.task = self.live.add_task("starting", total=None, step="")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,19 +55,22 @@ class Display:
             self._step(event)
 
     def _phase(self, text: str) -> None:
+        self.first: tuple[int, float] | None = None  # step and time: a run that goes on does not begin with step 1
         if self.live:
             self.live.remove_task(self.task)
-            self.task = self.live.add_task(text, total=None, loss="")
+            self.task = self.live.add_task(text, total=None, step="")
         else:
             progress.say(f"{text} …")
-            self.start = self.printed = time.monotonic()
+            self.printed = time.monotonic()
 
     def _step(self, event: dict[str, Any]) -> None:
-        step, steps, loss = event["step"], event["steps"], event.get("loss")
-        shown = f"loss {loss:.3f}" if loss is not None else ""
+        step, steps, loss, now = event["step"], event["steps"], event.get("loss"), time.monotonic()
+        first, start = self.first = self.first or (step, now)
+        shown = f"step {step}/{steps}" + (f"  loss {loss:.3f}" if loss is not None else "")
+        if step > first:
+            shown += f"  {(now - start) / (step - first) * (steps - step):.0f} s left"
         if self.live:
-            self.live.update(self.task, completed=step, total=steps, loss=shown)
-        elif step < steps and time.monotonic() - self.printed > PLAIN_EVERY:
-            self.printed = time.monotonic()
-            left = (self.printed - self.start) / step * (steps - step)
-            progress.say(f"  step {step}/{steps}  {shown}  {left:.0f} s left")
+            self.live.update(self.task, completed=step, total=steps, step=shown)
+        elif step < steps and now - self.printed > PLAIN_EVERY:
+            self.printed = now
+            progress.say(f"  {shown}")

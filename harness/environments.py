@@ -132,6 +132,7 @@ def _build(name: str, folder: Path) -> None:
     """Build the environment `name` in the empty folder given, and write its record `environment.json`."""
     start = time.monotonic()
     log = new_log(f"environment-{name}")
+    find_uv()  # on first use its installation has a line of its own, above
     with progress.step(f"building the environment {name} (first use only)") as show:
         run_uv(["venv", "--quiet", "--relocatable", "--python", sys.executable, "--allow-existing", str(folder)], log)
         pins = str(LISTS / f"{name}.txt")

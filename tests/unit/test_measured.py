@@ -5,7 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from harness import measured
+from harness import measured, result
+from harness.launch import Outcome
 from recipes import inference
 
 
@@ -76,3 +77,32 @@ def test_a_steady_step_is_the_mean_between_two_that_were_told_and_the_first_ten_
 @pytest.mark.parametrize("told", [[], [(8, 3.0)], [(40, 9.0)]])
 def test_what_was_not_told_is_null(told):
     assert set(measured.steps(1.0, told).values()) == {None}, "the first step of a resumed training is no first one"
+
+
+EPOCHS = [(110.0, "wrong.npy"), (120.0, "right.npy"), (130.0, "right.npy")]
+
+
+@pytest.mark.parametrize(
+    ("target", "outcome", "seconds"),
+    [
+        (0.9, Outcome(train_start=100.0, epochs=EPOCHS), 20.0),
+        (0.1, Outcome(train_start=100.0, epochs=EPOCHS), 10.0),
+        (0.9, Outcome(train_start=100.0, epochs=EPOCHS[:1]), None),
+        (0.9, Outcome(train_start=100.0, epochs=EPOCHS, resumed=(8, 5.0)), None),
+        (0.5, Outcome(train_start=100.0), 33.0),
+        (0.7, Outcome(train_start=100.0), None),
+    ],
+    ids=["second epoch", "first epoch", "not reached", "resumed", "no epochs", "no epochs, not reached"],
+)
+def test_the_time_to_a_target_ends_with_the_first_epoch_that_reached_it(tmp_path, target, outcome, seconds):
+    labels = np.array([0, 1, 0, 1])
+    np.savez(tmp_path / "predictions_valid.npz", labels=labels)
+    (tmp_path / "epochs").mkdir()
+    np.save(tmp_path / "epochs" / "right.npy", np.eye(2)[labels])
+    np.save(tmp_path / "epochs" / "wrong.npy", np.eye(2)[[0, 0, 0, 1]][::-1])  # half are right, both classes are said
+    found = result.to_target(target, tmp_path, outcome, {"valid.macro_f1": 0.6, "train.seconds": 33.0})
+    assert found == {"train.target": target, "train.target_seconds": seconds}
+
+
+def test_without_a_target_nothing_is_said_of_it(tmp_path):
+    assert result.to_target(None, tmp_path, Outcome(), {"valid.macro_f1": 0.6}) == {}
