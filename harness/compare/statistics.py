@@ -4,11 +4,12 @@
   distribution that accounts for that; a bootstrap of five values gives intervals that are too narrow.
 - The difference of two libraries is a paired one, on the same seeds and test rows. Its standard error comes from a
   bootstrap over both at once (seeds and rows are crossed: Owen, The pigeonhole bootstrap, 2007, which errs on the
-  side of caution). Interval and p-value weigh the quantiles of t (for the seeds' part of the variance, known from a
-  few seeds) and of the normal distribution (for the rows' part) by the two parts, as Cochran and Cox do. Percentiles
-  of the bootstrap itself would be too narrow here (Hesterberg, What teachers should know about the bootstrap, 2015,
-  section 5): of 600 simulated pairs of a library with itself, whose seeds scattered more than its rows, they called
-  10% different with five seeds and 25% with two; this called 2.5% and 4.5%. scripts/compare.py --aa tries real runs.
+  side of caution). Interval and p-value add up the seeds' part of the variance, known from a few seeds, by t and the
+  rows' part by the normal distribution: the limits' squares (Howe, JASA 1974). Quantiles weighed by the two parts
+  instead, as Cochran and Cox do, call up to 6% different with two seeds where 5% may be. Percentiles of the bootstrap
+  itself are far too narrow here (Hesterberg, What teachers should know about the bootstrap, 2015, section 5): of 600
+  simulated pairs of a library with itself, whose seeds scattered more than its rows, they called 13% different with
+  five seeds and 25% with two; this called 3.5% and 2.0%. scripts/compare.py --aa tries real runs.
 - Almost stochastic order compares whole distributions of scores: del Barrio et al. 2018, Dror et al., ACL 2019.
 - Over all pairs, Holm's correction (A simple sequentially rejective multiple test procedure, 1979).
 """
@@ -58,8 +59,13 @@ class Difference:
 
 
 def quantile(share: float, values: int, of_values: float = 1.0) -> float:
-    """Return a quantile of t for a spread estimated from so many values, weighed with the normal one for the rest."""
-    return float(of_values * special.stdtrit(values - 1, share) + (1 - of_values) * special.ndtri(share))
+    """Return how many standard errors away an upper limit is whose confidence is `share`, at least 0.5.
+
+    By t for the part `of_values` of the variance, which is estimated from so many values, by the normal distribution
+    for the rest (Howe 1974).
+    """
+    squares = of_values * special.stdtrit(values - 1, share) ** 2 + (1 - of_values) * special.ndtri(share) ** 2
+    return float(np.sqrt(squares))
 
 
 def p_value(distance: float, values: int, of_values: float) -> float:

@@ -60,6 +60,18 @@ def test_quantiles_and_p_values_are_those_of_t_and_of_the_normal_at_the_ends(dis
     assert ours.quantile(1 - ours.p_value(distance, 5, 0.4) / 2, 5, 0.4) == pytest.approx(distance, rel=1e-6)
 
 
+@pytest.mark.parametrize("seeds", [2, 5])
+@pytest.mark.parametrize("scatter", [0.3, 2.0, 8.0], ids=lambda ratio: f"seeds {ratio} times the rows")
+def test_a_mean_of_few_seeds_and_rows_is_called_different_from_nothing_at_most_as_often_as_said(seeds, scatter):
+    """Seeds' parts of a variance that is known of the rows and estimated from the seeds."""
+    draw, times = np.random.default_rng(6), 20_000
+    values = draw.normal(0, scatter, (times, seeds)) + draw.normal(0, 1, (times, 1))
+    of_seeds = values.var(1, ddof=1) / seeds
+    away = np.abs(values.mean(1)) / np.sqrt(of_seeds + 1)
+    limits = [ours.quantile(1 - ours.LEVEL / 2, seeds, share) for share in of_seeds / (of_seeds + 1)]
+    assert (away > limits).sum() <= stats.binom.ppf(0.99, times, ours.LEVEL)
+
+
 def test_holm_by_hand():
     assert ours.holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert ours.holm(np.array([0.6, 0.7])) == pytest.approx([1, 1])
