@@ -1,5 +1,6 @@
 """Checkpoints: whole or not there, two kept, the newest that is whole taken; and what a run's folder keeps of them."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -12,6 +13,7 @@ import pytest
 from harness import store
 from harness.config import every
 from harness.errors import UserError
+from recipes import job
 from recipes.checkpoints import Checkpoints
 
 
@@ -120,6 +122,22 @@ def test_the_seconds_of_training_before_count(tmp_path, monkeypatch):
         now[0] += 1000  # until it is started again
     checkpoints.newest()
     assert [entry for entry in seen if entry[0] == "resumed"] == [("resumed", 10), ("resumed", 20)]
+
+
+def test_what_it_takes_to_see_whether_a_target_is_reached_is_no_training(tmp_path, monkeypatch):
+    now = [100.0]
+    for clock in ("time.monotonic", "time.perf_counter"):
+        monkeypatch.setattr(clock, lambda: now[0])
+    values = {field.name: None for field in dataclasses.fields(job.Job)}
+    one = job.Job(**values | {"folder": tmp_path, "checkpoint": {"steps": 1}, "measure": {"target": 0.5}})
+    monkeypatch.setattr(job.Job, "split", lambda *_: None)
+    monkeypatch.setattr(job, "predict_split", lambda *_: now.__setitem__(0, now[0] + 7) or [[0.0]])
+    one.checkpoints.newest()
+    now[0] += 10
+    one.epoch_ended(lambda: None)
+    with one.checkpoints.writing(1) as folder:
+        pass
+    assert json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["seconds"] == 10
 
 
 @pytest.mark.parametrize(
