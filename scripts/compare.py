@@ -111,7 +111,11 @@ def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:
     everything = results.read(*places)
     if not everything:
         raise UserError(f"there are no results in {where}; `python train.py` makes one.")
-    found = results.filtered(everything, arguments.words)
+    try:
+        found = results.filtered(everything, arguments.words)
+    except UserError as error:
+        beside = "" if results.REFERENCE in [place.resolve() for place in places] else "\nThe reference results: --outputs outputs/reference"
+        raise UserError(f"in {where}: {error}{beside}", error.code) from None
     if not found:
         raise UserError(f"no result in {where} is {' and '.join(arguments.words)} at once.", code=2)
     return found, [f"{len(found):,} results in {where}", *published.lines(arguments.words)]

@@ -230,7 +230,10 @@ def test_what_cannot_be_compared_is_told(compare, tmp_path):
         for seed in (0, 1)
     ]
     assert "its ending says what is written" in compare("--out", "table.doc", code=2)
-    assert "Did you mean 'torch'" in compare("recipe=torhc", code=2)
+    said = compare("recipe=torhc", code=2)
+    assert f"in {tmp_path / 'outputs'}: no result has recipe=torhc. Did you mean 'torch'" in said
+    assert said.endswith("The reference results: --outputs outputs/reference\n")
+    assert "The reference" not in compare("--outputs", str(results.REFERENCE), "recipe=torhc", code=2)
     assert "No two that compete have two seeds in common" in compare("seed=0")
     assert re.search(r"(torch – flair|flair – torch) .* no difference: the same predictions", compare())
     (folders[0] / "predictions_test.npz").write_bytes(b"torn")
