@@ -114,7 +114,8 @@ def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:
     try:
         found = results.filtered(everything, arguments.words)
     except UserError as error:
-        beside = "" if results.REFERENCE in [place.resolve() for place in places] else "\nThe reference results: --outputs outputs/reference"
+        shown = results.REFERENCE in [place.resolve() for place in places]
+        beside = "" if shown else "\nThe reference results: --outputs outputs/reference"
         raise UserError(f"in {where}: {error}{beside}", error.code) from None
     if not found:
         raise UserError(f"no result in {where} is {' and '.join(arguments.words)} at once.", code=2)
