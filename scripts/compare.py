@@ -111,6 +111,7 @@ def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:
     everything = results.read(*places)
     if not everything:
         raise UserError(f"there are no results in {where}; `python train.py` makes one.")
+    published.check(arguments.words, everything, where)
     try:
         found = results.filtered(everything, arguments.words)
     except UserError as error:

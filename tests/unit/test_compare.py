@@ -247,3 +247,12 @@ def test_an_experiment_stands_beside_what_was_published_for_it(compare, tmp_path
     assert "experiment=emscad reproduces detecting fake job postings" in said
     assert "Fraud-BERT, F1 0.93" in said
     assert "no figure" not in said
+
+
+def test_an_experiment_of_which_there_is_no_run_is_told_with_the_command_that_makes_them(compare, tmp_path):
+    command = {"command": "python train.py experiment=mine recipe=torch seed=0"}
+    several(tmp_path / "outputs", {"torch": 0.5}, change=lambda recipe, seed: command)
+    said = compare("experiment=mine,onet", code=2)
+    assert f"no run in {tmp_path / 'outputs'} is of experiment=onet. `python train.py -m experiment=onet`" in said
+    assert "no experiment is 'emscat'. Did you mean 'emscad'?" in compare("experiment=emscat", code=2)
+    assert "experiment=mine" in compare("experiment=mine")  # somebody's, whose file is not here
