@@ -24,12 +24,16 @@ PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl", "pytorch_model.pt")
 
 @dataclass(frozen=True)
 class Model:
-    """A verified encoder; `digest` is the SHA-256 of its weights, `config` its config.json."""
+    """A verified encoder; `digest` is the SHA-256 of its weights, `config` its config.json.
+
+    `drawn` tells random weights by what they were drawn for, whatever the seed; None: they are not random.
+    """
 
     name: str
     folder: Path
     digest: str
     config: dict[str, Any]
+    drawn: str | None = None
 
     @property
     def tokenizer(self) -> Path:
@@ -94,14 +98,14 @@ def drawn(model: Model, seed: int, shape: dict[str, int]) -> Model:
     `shape` has what differs from the model's config.json: sizes, layers, heads.
     """
     check_shape(model, shape)
-    sizes = "".join(f"-{value}" for _, value in sorted(shape.items()))
-    place = home.home() / "from_scratch" / f"{model.digest[:16]}{sizes}-{seed}"
+    architecture = "-".join([model.digest[:16], *(f"{key}={value}" for key, value in sorted(shape.items()))])
+    place = home.home() / "from_scratch" / f"{architecture}-{seed}"
     config = model.config | shape
     with home.build_beside(place, "drawing weights") as folder:
         if folder:
             write_drawn(model, config, seed, folder)
     name = model.name if shape else f"{model.name}_from_scratch"
-    return Model(name, place, home.sha256(place / WEIGHTS), config)
+    return Model(name, place, home.sha256(place / WEIGHTS), config, architecture)
 
 
 def check_shape(model: Model, shape: dict[str, int]) -> None:

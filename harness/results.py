@@ -31,7 +31,7 @@ class Group(NamedTuple):
     data: str
     data_digest: str
     model: str | None
-    weights_digest: str | None
+    weights: str | None  # their digest; of those that the run's seed drew, what they were drawn for
     protocol: str
     precision: str | None
     machine: str
@@ -100,9 +100,13 @@ class Result:
             "experiment",
             "measure.target",
         } & self.words.keys()  # an experiment sets what the command does not say
-        settings = " ".join(f"{key}={self.words[key]}" for key in sorted(own - {"model.path"}))
+        own -= {"model.path"}
+        if self.words.get("model.from_scratch") in ("null", str(row["seed"])):
+            own -= {"model.from_scratch"}  # the model's name and its weights say it
+        settings = " ".join(f"{key}={self.words[key]}" for key in sorted(own))
         where = (row["machine"], row["threads"], row.get("placement") or "cpu", row.get("processes") or 1)
-        what = (row["data"], row["data_digest"], row["model"], row["weights_digest"], row["protocol"], row["precision"])
+        weights = row.get("weights_drawn") or row["weights_digest"]
+        what = (row["data"], row["data_digest"], row["model"], weights, row["protocol"], row["precision"])
         return Group(*what, *where, row["train.epochs"], batch, settings)
 
     def value(self, key: str) -> Any:

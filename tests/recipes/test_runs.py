@@ -214,6 +214,7 @@ def test_a_small_network_from_scratch_is_of_the_library_s_own_layers(runs, recip
     layer += 2 * width * inner + inner + width
     expected = (30522 + 512 + 2) * width + 2 * width + 2 * layer + 25 * width + 25
     assert (row["model"], row["model.parameters"]) == ("small", expected)
+    assert row["weights_drawn"]
     assert row["reload.max_difference"] == 0
 
 

@@ -44,6 +44,8 @@ def test_from_scratch_are_the_same_shapes_with_weights_drawn_by_the_seed(folder,
     first, again, other = (find(folder, from_scratch=seed) for seed in (0, 0, 1))
     assert first == again
     assert first.digest != other.digest
+    assert first.drawn == other.drawn
+    assert find(folder).drawn is None
     assert (first.name, first.tokenizer.read_text()) == ("path_from_scratch", "{}")
     drawn = load_file(first.folder / "model.safetensors")
     assert {name: values.shape for name, values in drawn.items()} == shapes
@@ -72,6 +74,9 @@ def test_a_shape_of_one_s_own_has_the_tensors_that_its_config_says(folder, tmp_p
         **{f"encoder.layer.{n}.intermediate.dense.weight": (8, 4) for n in range(2)},
         **{f"encoder.layer.{n}.output.LayerNorm.weight": (4,) for n in range(2)},
     }  # fmt: skip
+    inner = find(folder, from_scratch=0, shape={"intermediate_size": 6})  # the same number, of something else
+    assert inner.config["hidden_size"] == 6
+    assert find(folder, from_scratch=0, shape={"num_attention_heads": 6}).config["intermediate_size"] == 24
     refused = [
         ({"hidden_size": 5}, "multiple of 2"),
         ({"num_hidden_layers": 4}, "has 3"),

@@ -74,6 +74,22 @@ def test_groups_share_what_a_comparison_needs_and_the_baseline_joins_each(tmp_pa
     assert len(alone) == 1
 
 
+def test_weights_that_each_run_s_seed_draws_are_the_same_of_all_seeds():
+    def drawn(seed: int, by: int, words: str, origin: str | None) -> dict:
+        return row("torch", seed, words=[words], weights_digest=f"{by}" * 64, weights_drawn=origin)
+
+    rows = [
+        *(drawn(seed, seed, f"model.from_scratch={seed}", "a") for seed in range(3)),
+        drawn(3, 3, "model=small", "a"),
+        drawn(0, 0, "model=small", "b"),
+        *(drawn(seed, 7, "model.from_scratch=7", None) for seed in range(2)),
+        row("torch", 0, words=["model.from_scratch=null"]), row("torch", 1),
+    ]  # fmt: skip
+    groups = results.grouped(results.Result(one, Path()) for one in rows)
+    seeds = [[one.row["seed"] for one in members] for members in groups.values()]
+    assert seeds == [[0, 1, 2, 3], [0], [0, 1], [0, 1]]
+
+
 def test_the_pareto_front_is_what_no_other_beats():
     draw = np.random.default_rng(0)
     points = draw.integers(0, 6, (60, 3)).astype(float)
