@@ -74,9 +74,10 @@ def test_a_shape_of_one_s_own_has_the_tensors_that_its_config_says(folder, tmp_p
         **{f"encoder.layer.{n}.intermediate.dense.weight": (8, 4) for n in range(2)},
         **{f"encoder.layer.{n}.output.LayerNorm.weight": (4,) for n in range(2)},
     }  # fmt: skip
-    inner = find(folder, from_scratch=0, shape={"intermediate_size": 6})  # the same number, of something else
-    assert inner.config["hidden_size"] == 6
-    assert find(folder, from_scratch=0, shape={"num_attention_heads": 6}).config["intermediate_size"] == 24
+    numbers = ({"intermediate_size": 6}, {"num_attention_heads": 6})  # the same number, of something else
+    inner, heads = (find(folder, from_scratch=0, shape=shape) for shape in numbers)
+    assert inner.folder != heads.folder
+    assert json.loads((heads.folder / "config.json").read_text())["intermediate_size"] == 24
     refused = [
         ({"hidden_size": 5}, "multiple of 2"),
         ({"num_hidden_layers": 4}, "has 3"),
