@@ -21,7 +21,8 @@ def named(words: Sequence[str]) -> Iterator[str]:
 
 def check(words: Sequence[str], everything: Sequence[Result], where: str) -> None:
     """Raise UserError for an experiment among `words` of which no run is in `where`: it tells how to make them."""
-    for name in set(named(words)) - {one.words.get("experiment") for one in everything}:
+    there = {one.words.get("experiment", "null") for one in everything}
+    for name in (name for name in named(words) if name not in there):
         if not (EXPERIMENTS / f"{name}.yaml").is_file():
             known = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
             raise UserError(f"no experiment is '{name}'.{nearest(name, known)} There are: {', '.join(known)}.", code=2)

@@ -256,3 +256,5 @@ def test_an_experiment_of_which_there_is_no_run_is_told_with_the_command_that_ma
     assert f"no run in {tmp_path / 'outputs'} is of experiment=onet. `python train.py -m experiment=onet`" in said
     assert "no experiment is 'emscat'. Did you mean 'emscad'?" in compare("experiment=emscat", code=2)
     assert "experiment=mine" in compare("experiment=mine")  # somebody's, whose file is not here
+    several(tmp_path / "outputs", {"flair": 0.5})
+    assert "experiment=mine" not in compare("experiment=null")
