@@ -152,9 +152,13 @@ def plain(config: DictConfig) -> dict[str, Any]:
     dropout = values["model"]["dropout"]
     if dropout is not None and not (isinstance(dropout, (int, float)) and 0 <= dropout < 1):
         raise UserError(f"model.dropout={dropout}: a number from 0 to below 1 is needed.", code=2)
+    if values["model"]["from_scratch"] == "seed":
+        values["model"]["from_scratch"] = values["seed"]
     scratch = values["model"]["from_scratch"]
     if scratch is not None and not (isinstance(scratch, int) and 0 <= scratch < 2**32):
-        raise UserError(f"model.from_scratch={scratch}: a seed is needed, a whole number, or null.", code=2)
+        raise UserError(
+            f"model.from_scratch={scratch}: a seed is needed, a whole number; or seed, the run's own; or null.", code=2
+        )
     values["checkpoint"] = every(values["checkpoint"]["every"])
     if not 0 <= values["retries"] <= 10:
         raise UserError(f"retries={values['retries']}: a whole number from 0 to 10 is needed.", code=2)

@@ -64,14 +64,9 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "timing": timing(outcome.quiet["machine.quiet"], config["measure"]["noisy"]) if outcome.quiet else None,
         "data_digest": prepared.dataset.digest,
         "weights_digest": prepared.model.digest if prepared.model else None,
-        "weights_drawn": prepared.model.drawn if prepared.model and drawn_by_seed(config) else None,
+        "weights_drawn": prepared.model.drawn if prepared.model else None,
         "command": command,
     }
-
-
-def drawn_by_seed(config: dict[str, Any]) -> bool:
-    """Tell whether the weights, if random, are drawn by the run's own seed, and so are others with another seed."""
-    return bool(config["model"]["from_scratch"] == config["seed"])
 
 
 def quality(prepared: "Prepared", working: Path, splits: list[str]) -> dict[str, float]:

@@ -94,18 +94,14 @@ class Result:
     def group(self) -> Group:
         row = self.row
         batch = row["train.batch_size"] * (row.get("train.accumulate") or 1) if row.get("train.batch_size") else None
-        own = {key for key in self.words if key.startswith(("model.", "protocol."))}
-        own |= {
-            "data.max_length",
-            "experiment",
-            "measure.target",
-        } & self.words.keys()  # an experiment sets what the command does not say
-        own -= {"model.path"}
-        if self.words.get("model.from_scratch") in ("null", str(row["seed"])):
-            own -= {"model.from_scratch"}  # the model's name and its weights say it
+        told = {"data.max_length", "experiment", "measure.target"}  # an experiment sets what the command does not say
+        own = {key for key in self.words if key.startswith(("model.", "protocol.")) or key in told} - {"model.path"}
+        weights = row["weights_digest"]
+        if self.words.get("model.from_scratch", "seed") in ("null", "seed"):  # not the same draw for all seeds
+            weights = row.get("weights_drawn") or weights
+            own -= {"model.from_scratch"}  # the model's name says it
         settings = " ".join(f"{key}={self.words[key]}" for key in sorted(own))
         where = (row["machine"], row["threads"], row.get("placement") or "cpu", row.get("processes") or 1)
-        weights = row.get("weights_drawn") or row["weights_digest"]
         what = (row["data"], row["data_digest"], row["model"], weights, row["protocol"], row["precision"])
         return Group(*what, *where, row["train.epochs"], batch, settings)
 

@@ -76,6 +76,7 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
         (["measure.at_most=1"], ["measure.at_most=1.0", "measure.seconds"]),
         (["data.max_length=1.5"], ["data.max_length=1.5", "whole number"]),
         (["model.pooling=max"], ["model.pooling=max", "mean", "cls"]),
+        (["model.from_scratch=sead"], ["model.from_scratch=sead", "whole number", "seed"]),
         (["model.dropout=1.5"], ["model.dropout=1.5", "below 1"]),
         (["protocol=controlled", "recipe=tfidf"], ["recipe=tfidf", "protocol=native"]),
         (["protocol=controlled", "precision=bf16"], ["fp32", "protocol=native"]),

@@ -3,10 +3,12 @@
 import subprocess
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from support import devices
 
 from harness import config, machine
+from harness.home import ROOT
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,16 @@ def test_commas_part_the_runs_of_a_sweep():
 @pytest.mark.parametrize("word", ["--help", "-m", "+a=é", "not a pair"])
 def test_other_words_stay(word):
     assert config.quoted(word, sweep=False) in (word, "+a='é'")
+
+
+@pytest.mark.parametrize(
+    ("words", "drawn_by"),
+    [(["model=small"], 3), (["model.from_scratch=seed"], 3), (["model.from_scratch=7"], 7), (["model=minilm"], None)],
+)
+def test_weights_from_scratch_are_drawn_by_the_run_s_seed_or_by_one_that_is_given(words, drawn_by):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        values = config.plain(compose("config", [*words, "seed=3"]))
+    assert values["model"]["from_scratch"] == drawn_by
 
 
 @pytest.mark.parametrize(("capabilities", "native"), [([(9, 0)], True), ([(7, 5)], False), ([(9, 0), (7, 0)], False)])

@@ -75,14 +75,14 @@ def test_groups_share_what_a_comparison_needs_and_the_baseline_joins_each(tmp_pa
 
 
 def test_weights_that_each_run_s_seed_draws_are_the_same_of_all_seeds():
-    def drawn(seed: int, by: int, words: str, origin: str | None) -> dict:
+    def drawn(seed: int, by: int, words: str, origin: str) -> dict:
         return row("torch", seed, words=[words], weights_digest=f"{by}" * 64, weights_drawn=origin)
 
     rows = [
-        *(drawn(seed, seed, f"model.from_scratch={seed}", "a") for seed in range(3)),
+        *(drawn(seed, seed, "model.from_scratch=seed", "a") for seed in range(3)),
         drawn(3, 3, "model=small", "a"),
         drawn(0, 0, "model=small", "b"),
-        *(drawn(seed, 7, "model.from_scratch=7", None) for seed in range(2)),
+        *(drawn(seed, 1, "model.from_scratch=1", "a") for seed in range(2)),
         row("torch", 0, words=["model.from_scratch=null"]), row("torch", 1),
     ]  # fmt: skip
     groups = results.grouped(results.Result(one, Path()) for one in rows)
