@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness import progress
+from harness import bytecode, progress
 from harness.errors import UserError
 from harness.home import ROOT, build_beside, home
 
@@ -87,6 +87,11 @@ def built() -> list[Path]:
     return sorted(path.parent for path in (home() / "environments").glob("*/environment.json"))
 
 
+def site_of(folder: Path) -> Path:
+    """Return the folder of an environment's packages."""
+    return next(folder.glob("lib/python*/site-packages"))
+
+
 def record(folder: Path) -> dict[str, Any]:
     """Return what was written when it was built: name, list (digest), asked, packages, size_mb, build_seconds."""
     return json.loads((folder / "environment.json").read_text(encoding="utf-8"))
@@ -137,10 +142,11 @@ def _build(name: str, folder: Path) -> None:
         run_uv(["venv", "--quiet", "--relocatable", "--python", sys.executable, "--allow-existing", str(folder)], log)
         pins = str(LISTS / f"{name}.txt")
         python = str(folder / "bin" / "python")
-        run_uv(["pip", "install", "--python", python, "--compile-bytecode", "--override", OVERRIDES, "-r", pins], log)
+        run_uv(["pip", "install", "--python", python, "--override", OVERRIDES, "-r", pins], log)
+        site = site_of(folder)
+        bytecode.compile_all(folder / "bin" / "python", site, list(map(site_of, built())))
         size = sum(path.lstat().st_size for path in folder.rglob("*")) / 1e6
         show(f"({size:.0f} MB)")
-    site = next(folder.glob("lib/python*/site-packages"))
     packages = {normal(d.name): d.version for d in importlib.metadata.distributions(path=[str(site)])}
     known = {
         "name": name,
