@@ -8,6 +8,7 @@ import math
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch.linalg import vector_norm
 from torch.nn.functional import cross_entropy
 
 from recipes import weights
@@ -29,7 +30,7 @@ def finetune(job: Job) -> Predict:
         logits = logits_of(encoder, weight, bias, train.batch(rows).token_ids, job.pooling)
         loss = cross_entropy(logits, torch.tensor(train.labels[rows], dtype=torch.long))
         loss.backward()
-        norm = math.sqrt(sum(float(p.grad.double().square().sum()) for p in parameters))
+        norm = math.sqrt(sum(float(vector_norm(p.grad, dtype=torch.double)) ** 2 for p in parameters))
         for parameter in parameters:
             parameter.grad *= min(1.0, chosen["max_grad_norm"] / (norm + 1e-6))
         for group in optimizer.param_groups:

@@ -15,28 +15,38 @@ sys.path.insert(0, str(ROOT))
 from harness import bootstrap, environments
 from harness.errors import guarded
 
+NOTHING = 5  # pytest's exit code where no test was chosen
 CHECKS = (["ruff", "format", "--check", "--quiet"], ["ruff", "check", "--quiet"], ["mypy", "--no-error-summary"])
 
 
 def main() -> int:
     arguments, for_pytest = parse()
     failed = []
-    if not arguments.quick:
-        with ThreadPoolExecutor(3) as pool:  # one compiles, another downloads, while the checks run
-            built = pool.map(environments.ensure, environments.names())
+    with ThreadPoolExecutor(2) as pool:  # no more: each links what those before it compiled
+        wanted = [] if arguments.quick else environments.names()
+        built = pool.map(environments.ensure, wanted)
+        if wanted:
             failed = [" ".join(check) for check in CHECKS if run([*check, "."] if check[0] == "ruff" else check)]
+        codes = [tested("tests/unit", *for_pytest)]
         list(built)  # a failure is told here
-    tests = ["tests/unit"] if arguments.quick else ["tests/unit", "tests/recipes"]
-    at_once = (os.cpu_count() or 1) + 1  # a run often waits, for a disk or for another process to end
-    if run(["pytest", f"--numprocesses={at_once}", "--dist=worksteal", *tests, *for_pytest]):
+    if wanted:
+        codes.append(tested("tests/recipes", "-m", "" if arguments.all else "not thorough", *for_pytest))
+    if set(codes) - {0, NOTHING} or set(codes) == {NOTHING}:
         failed.append("pytest")
     print(f"failed: {', '.join(failed)}" if failed else "all passed", flush=True)
     return 1 if failed else 0
 
 
+def tested(folder: str, *for_pytest: str) -> int:
+    """Run the tests of a folder, and name the slowest; return pytest's exit code."""
+    at_once = (os.cpu_count() or 1) + 1  # a run often waits, for a disk or for another process to end
+    return run(["pytest", folder, f"--numprocesses={at_once}", "--dist=worksteal", "--durations=10", *for_pytest])
+
+
 def parse() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, epilog="Other arguments go to pytest.", allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="the unit tests alone: seconds")
+    parser.add_argument("--all", action="store_true", help="those too that go over what others cover for fewer recipes")
     parser.add_argument("--fresh", action="store_true", help="with all environments built anew, in a temporary place")
     return parser.parse_known_args()
 

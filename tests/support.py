@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
+import pytest
 import yaml
 
 from harness import monitor, packages
@@ -22,10 +23,17 @@ VARIANTS = [
     " ".join(words) for words in variants()
 ]  # recipes with an encoder, and each backend of those that have some
 DEEP = [words.partition("=")[2] for words in VARIANTS if " " not in words]
+THOROUGH = pytest.mark.thorough  # over what another test covers for fewer recipes: scripts/test.py --all
 SMALL = [
     "data.train_size=300", "data.valid_size=100", "data.test_size=100", "train.epochs=1", "threads=1",
     "measure.batch_sizes=[]",
 ]  # fmt: skip
+
+
+def others(values: Sequence[str], *chosen: str) -> list:
+    """Return the values to parametrise a test with: the chosen ones always, the others where all is asked for."""
+    assert {*chosen} <= {*values}
+    return [pytest.param(value, marks=() if value in chosen else THOROUGH) for value in values]
 
 
 class Runs:

@@ -1,34 +1,68 @@
-"""Fixtures: small encoders with random weights; where runs of the reference are."""
+"""Fixtures: what several tests start from, made once for all of them and their processes."""
 
+import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import ROOT, minilm
+from support import ROOT, Runs, minilm
 
 from harness import environments
+from harness.home import build_beside
 
 
-@pytest.fixture
-def small_network(tmp_path):
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Path:
+    """Where that is."""
+    place = tmp_path_factory.getbasetemp()
+    folder = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheaper(shared):
+    """What XLA compiled for one run on JAX is there for the next; memory that is freed is kept for the next tensor."""
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(shared / "xla")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
+
+
+@pytest.fixture(scope="session")
+def small_network(shared) -> Callable[[str], Path]:
     """Make a Hugging Face folder with a small random network of an architecture, and MiniLM's tokenizer."""
 
     def make(architecture: str) -> Path:
-        folder = tmp_path / architecture
-        folder.mkdir()
-        python = environments.ensure("hf_trainer").python
-        subprocess.run([python, ROOT / "tests" / "small_network.py", architecture, folder], check=True)
-        for file in minilm().parent.glob("token*.json"):
-            shutil.copy(file, folder)
+        folder = shared / architecture
+        with build_beside(folder, f"the small {architecture}") as building:
+            if building:
+                python = environments.ensure("hf_trainer").python
+                subprocess.run([python, ROOT / "tests" / "small_network.py", architecture, building], check=True)
+                for file in minilm().parent.glob("token*.json"):
+                    shutil.copy(file, building)
         return folder
 
     return make
 
 
-@pytest.fixture
-def references(tmp_path_factory):
-    """Where the runs of parity's reference are kept, for all tests and all their processes."""
-    folder = tmp_path_factory.getbasetemp().parent / "references"
+@pytest.fixture(scope="session")
+def finished(shared) -> Callable[[str], Path]:
+    """Return the folder of a small finished run of a recipe, an encoder's in full precision."""
+
+    def run(recipe: str) -> Path:
+        runs = Runs(shared / "finished" / recipe)
+        runs.run(f"recipe={recipe}", "precision=fp32")  # once: it waits for another process that is at it
+        (folder,) = runs.folders()
+        return folder
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def references(shared) -> Path:
+    """Where the runs of parity's reference are kept."""
+    folder = shared / "references"
     folder.mkdir(exist_ok=True)
     return folder

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import ROOT, minilm
+from support import ROOT, minilm, others
 
 from harness import environments
 from recipes.split import Split
@@ -42,16 +42,17 @@ def test_a_pickle_is_refused_and_the_message_s_command_converts_it(runs, pickled
     assert own["status"] == "finished"
 
 
-def test_a_fine_tuned_model_is_a_hugging_face_folder_to_start_from_again(runs):
-    runs.run("recipe=hf_trainer")
-    (folder,) = runs.folders()
-    runs.run("recipe=hf_trainer", "model=path", f"model.path={folder / 'model'}")
-    assert len(runs.folders()) == 2
+def test_a_fine_tuned_model_is_a_hugging_face_folder_to_start_from_again(runs, finished):
+    runs.run("recipe=hf_trainer", "model=path", f"model.path={finished('hf_trainer') / 'model'}")
+    assert runs.row()["status"] == "finished"
 
 
-@pytest.mark.parametrize("architecture", ["bert", "roberta", "camembert", "distilbert", "electra"])
+ARCHITECTURES = ["bert", "roberta", "camembert", "distilbert", "electra"]
+
+
+@pytest.mark.parametrize("architecture", others(ARCHITECTURES, "distilbert", "electra"))
 def test_encoders_of_other_architectures_train_in_full_precision(runs, architecture, small_network):
-    """Small random weights, stored in fp16, as the larger models that one cannot have here."""
+    """Small random weights, stored in fp16, as the larger models that one cannot have here. Others: test_parity.py."""
     runs.run("recipe=hf_trainer", "model=path", f"model.path={small_network(architecture)}", "precision=fp32")
     row = runs.row()
     assert row["status"] == "finished"
@@ -67,13 +68,10 @@ print(json.dumps(logits.tolist()))
 """
 
 
-@pytest.mark.parametrize(
-    "recipe", ["hf_trainer", "keras"]
-)  # of the others, test_parity.py has AutoModel read the folder
-def test_the_model_is_read_as_documented(runs, recipe):
+@pytest.mark.parametrize("recipe", others(["hf_trainer", "keras"], "hf_trainer"))  # of all: test_parity.py
+def test_the_model_is_read_as_documented(finished, recipe):
     """By the lines of outputs/README.md, from texts: tokenizer, encoder, head."""
-    runs.run(f"recipe={recipe}", "precision=fp32")
-    (folder,) = runs.folders()
+    folder = finished(recipe)
     page = (ROOT / "outputs" / "README.md").read_text(encoding="utf-8")
     lines, *_ = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     where = json.loads((folder / "job.json").read_text(encoding="utf-8"))["splits"]["test"]["data"]

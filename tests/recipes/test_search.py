@@ -78,7 +78,7 @@ def test_a_search_does_not_look_at_the_test_split(tmp_path, caches):
 
 def test_a_search_killed_in_a_trial_ends_as_if_it_had_not_been(tmp_path):
     """Undisturbed in one place; killed in the second trial, and started again, in another."""
-    words = ["recipe=torch", "hparams_search=random", "hparams_search.trials=2"]
+    words = ["recipe=tfidf", "data.train_size=1000", "hparams_search=random", "hparams_search.trials=2"]
     whole, broken = Runs(tmp_path / "whole"), Runs(tmp_path / "broken")
     whole.run(*words)
     process = broken.start(*words)

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import signal
 import subprocess
@@ -11,24 +10,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytest
-from support import ROOT, Runs, gone
+from support import ROOT, gone
 
 from harness import environments
 from harness.predict import CHUNK
 from recipes.split import Split
 
 ROWS = 3 * CHUNK + 10
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Small finished runs: a network in full precision, and one that takes texts; once for all processes."""
-    place = tmp_path_factory.getbasetemp()
-    runs = Runs((place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "trained")
-    for words in (["recipe=torch", "precision=fp32"], ["recipe=tfidf"]):
-        runs.run(*words)
-    return {folder.name.partition("-")[0]: folder for folder in runs.folders()}
 
 
 def expected(folder):
@@ -80,17 +68,18 @@ def cut_off(process, out, chunks, signal_number):
     assert gone(out.parent), "a worker outlived its parent"
 
 
-def test_a_file_is_predicted_and_gone_on_with_to_the_byte(trained, tmp_path):
-    path, labels = postings(trained["torch"], tmp_path)
+def test_a_file_is_predicted_and_gone_on_with_to_the_byte(finished, tmp_path):
+    folder = finished("torch")
+    path, labels = postings(folder, tmp_path)
     whole, cut = tmp_path / "whole.csv", tmp_path / "cut.csv"
-    assert "offres.csv was read as cp1252" in told(predict(trained["torch"], path, whole))
-    process = predict(trained["torch"], path, cut)
+    assert "offres.csv was read as cp1252" in told(predict(folder, path, whole))
+    process = predict(folder, path, cut)
     cut_off(process, cut, 1, signal.SIGKILL)
     process.communicate()
-    process = predict(trained["torch"], path, cut)
+    process = predict(folder, path, cut)
     cut_off(process, cut, 2, signal.SIGINT)
     assert told(process, 130).endswith("interrupted\n")
-    said = told(predict(trained["torch"], path, cut))
+    said = told(predict(folder, path, cut))
     assert f"going on after {2 * CHUNK:,} of {ROWS:,} rows" in said
     assert "without text, so without label: row 8" in said
     assert cut.read_bytes() == whole.read_bytes()
@@ -100,10 +89,11 @@ def test_a_file_is_predicted_and_gone_on_with_to_the_byte(trained, tmp_path):
     assert [(row["ville"], row["n°"]) for row in rows] == [('Orléans; "Nord"', f"{row:05}") for row in range(ROWS)]
 
 
-def test_a_recipe_that_takes_texts_gives_each_class_its_probability(trained, tmp_path):
-    path, labels = postings(trained["tfidf"], tmp_path)
+def test_a_recipe_that_takes_texts_gives_each_class_its_probability(finished, tmp_path):
+    folder = finished("tfidf")
+    path, labels = postings(folder, tmp_path)
     out = tmp_path / "out.csv"
-    told(predict(trained["tfidf"], path, out, "--all", "--prefix", "predicted_"))
+    told(predict(folder, path, out, "--all", "--prefix", "predicted_"))
     rows = rows_of(out)
     assert [row["predicted_label"] for row in rows] == labels
     for row in rows[:7]:
@@ -130,8 +120,8 @@ print(json.dumps(logits.tolist()))
 """
 
 
-def test_onnx_gives_the_library_s_logits_and_its_figures_go_into_the_result(trained):
-    folder = trained["torch"]
+def test_onnx_gives_the_library_s_logits_and_its_figures_go_into_the_result(finished):
+    folder = finished("torch")
     before = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     said = export(folder, "--int8")
     assert "of the library's own (0.0001 is allowed)" in said
@@ -157,7 +147,7 @@ def test_onnx_gives_the_library_s_logits_and_its_figures_go_into_the_result(trai
     np.testing.assert_allclose(logits[:-1], own, rtol=0, atol=1e-4)
 
 
-def test_what_cannot_be_exported_is_told(trained, tmp_path):
-    assert "only one is exported to ONNX" in export(trained["tfidf"], code=1)
+def test_what_cannot_be_exported_is_told(finished, tmp_path):
+    assert "only one is exported to ONNX" in export(finished("tfidf"), code=1)
     (tmp_path / "mine.txt").touch()
-    assert "nothing is written over" in export(trained["torch"], "--out", str(tmp_path), code=1)
+    assert "nothing is written over" in export(finished("torch"), "--out", str(tmp_path), code=1)
