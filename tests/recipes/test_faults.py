@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import ROOT, Runs, gone, killed_in, others, workers
+from support import ROOT, THOROUGH, Runs, gone, killed_in, others, workers
 
 from harness import environments, home
 
@@ -181,12 +181,13 @@ def read_row(folder: Path) -> dict:
     return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
 
-def test_kills_at_random_lose_nothing(tmp_path):
-    """A short version of what `python scripts/faults.py` does with all recipes."""
-    command = [sys.executable, "scripts/faults.py", "recipe=torch,tfidf", "--kills", "3", "--place", str(tmp_path)]
+@pytest.mark.parametrize(("recipe", "kills"), [("tfidf", 2), pytest.param("torch,tfidf", 8, marks=THOROUGH)])
+def test_kills_at_random_lose_nothing(tmp_path, recipe, kills):
+    """Short versions of what `python scripts/faults.py` does with all recipes."""
+    command = [sys.executable, "scripts/faults.py", f"recipe={recipe}", "--kills", str(kills), "--place", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "| all |  |  | 3 | 3 | 0 |"
+    assert done.stdout.splitlines()[-1] == f"| all |  |  | {kills} | {kills} | 0 |"
 
 
 def test_a_full_disk_under_the_caches_is_told(small_disk, runs):

@@ -127,6 +127,8 @@ import os, time
 def finetune(job):
     with job.phase("train"):
         if job.rank == 1:
+            while "train" not in (job.folder / "events.jsonl").read_text():  # of the first one, which alone tells
+                time.sleep(0.1)
             {}
         time.sleep(60)
 """
@@ -150,8 +152,9 @@ def test_the_end_of_one_process_is_the_end_of_all_within_10_s_and_told(tmp_path,
     placed.write(tmp_path)
     monkeypatch.setattr(launch, "ROOT", tmp_path)
     outcome, events = launch.Outcome(), tmp_path / "events.jsonl"
+    events.touch()
     with launch.worker(tmp_path, environments.ensure("hf_trainer").python, "finetune", 2, placed) as process:
-        while not events.exists() or "train" not in events.read_text(encoding="utf-8"):
+        while process.poll() is None and "train" not in events.read_text(encoding="utf-8"):
             time.sleep(0.1)
         began = time.monotonic()
         process.wait(60)
