@@ -25,8 +25,9 @@ def compile_all(python: Path, site: Path, others: Sequence[Path]) -> None:
     def compiled(some: list[str]) -> None:
         subprocess.run(command, input="\n".join(some), text=True, capture_output=True, check=False)
 
+    shares = [missing[number::at_once] for number in range(min(at_once, len(missing)))]  # given none, it compiles all
     with ThreadPoolExecutor(at_once) as pool:  # compileall's own -j is for folders
-        list(pool.map(compiled, (missing[number::at_once] for number in range(at_once))))
+        list(pool.map(compiled, shares))
 
 
 def modules(site: Path) -> Iterator[str]:
@@ -39,10 +40,10 @@ def modules(site: Path) -> Iterator[str]:
 
 def linked(module: str, site: Path, others: Iterable[Path]) -> bool:
     """Link the bytecode of a module from the first of the others that has the same file, compiled; tell if one has."""
-    compiled, own = importlib.util.cache_from_source(module), os.stat(module)
+    compiled = importlib.util.cache_from_source(module)
     for other in others:
         with suppress(OSError):
-            if os.path.samestat(os.stat(inside(other, module, site)), own):
+            if os.path.samefile(inside(other, module, site), module):
                 os.makedirs(os.path.dirname(compiled), exist_ok=True)
                 os.link(inside(other, compiled, site), compiled)
                 return True

@@ -87,9 +87,9 @@ def built() -> list[Path]:
     return sorted(path.parent for path in (home() / "environments").glob("*/environment.json"))
 
 
-def site_of(folder: Path) -> Path:
-    """Return the folder of an environment's packages."""
-    return next(folder.glob("lib/python*/site-packages"))
+def sites(folder: Path) -> list[Path]:
+    """Return the folder of an environment's packages: one, unless somebody has meddled with it."""
+    return list(folder.glob("lib/python*/site-packages"))
 
 
 def record(folder: Path) -> dict[str, Any]:
@@ -143,8 +143,9 @@ def _build(name: str, folder: Path) -> None:
         pins = str(LISTS / f"{name}.txt")
         python = str(folder / "bin" / "python")
         run_uv(["pip", "install", "--python", python, "--override", OVERRIDES, "-r", pins], log)
-        site = site_of(folder)
-        bytecode.compile_all(folder / "bin" / "python", site, list(map(site_of, built())))
+        (site,) = sites(folder)
+        others = [other for environment in built() for other in sites(environment)]
+        bytecode.compile_all(folder / "bin" / "python", site, others)
         size = sum(path.lstat().st_size for path in folder.rglob("*")) / 1e6
         show(f"({size:.0f} MB)")
     packages = {normal(d.name): d.version for d in importlib.metadata.distributions(path=[str(site)])}
