@@ -15,7 +15,7 @@ from harness.home import build_beside
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory) -> Path:
-    """Where that is."""
+    """Return the folder that it is in."""
     place = tmp_path_factory.getbasetemp()
     folder = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "shared"
     folder.mkdir(exist_ok=True)
