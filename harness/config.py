@@ -25,7 +25,7 @@ POOLING = ("mean", "cls")
 EVALUATED = ("valid", "test")
 TEXTS = {
     "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision",
-    "main_process_ip",
+    "sheet", "main_process_ip",
 }  # fmt: skip
 
 
