@@ -51,16 +51,7 @@ def build(source: Source, sizes: Sizes, folder: Path) -> None:
     _check_classes(spools, numbers, chosen, labels)
     for rows in spools.values():
         rows.texts.unlink()
-    report = {
-        "labels": len(labels),
-        "read": {split: rows.notes for split, rows in spools.items()},
-        "labels_alike": _alike(labels, numbers),
-        "predicts_label": _leaks(spools["train"], source.texts),
-        "splits": splits,
-    }
-    report["told"] = [line for rows in spools.values() for line in _told(rows)] + [
-        *told.of_labels(report["labels_alike"]), *told.of_leaks(spools["train"].place, report["predicts_label"]),
-    ]  # fmt: skip
+    report = {"labels": len(labels), **_surprises(spools, numbers, labels, source.texts), "splits": splits}
     record = {"digest": _sha256(digests), "labels": labels, "report": report}
     text = json.dumps(record, ensure_ascii=False, indent=1)
     (folder / "dataset.json").write_text(text, encoding="utf-8")
@@ -86,9 +77,18 @@ def _spool(source: Source, sizes: Sizes, folder: Path) -> tuple[dict[str, Spool]
     return spools, names
 
 
-def _told(rows: Spool) -> list[str]:
-    what_to_do = "not UTF-8 (data.encoding=… to say otherwise)"
-    return told.lines(rows.place, rows.notes) + told.of_encoding(rows.place, rows.notes, what_to_do)
+def _surprises(
+    spools: Mapping[str, Spool], numbers: Mapping[str, np.ndarray], labels: list[str], texts: Sequence[str]
+) -> dict[str, Any]:
+    """Return the parts of the data report that say what reading found out, and `told`, the lines for people."""
+    look_alike, leaking = _alike(labels, numbers), _leaks(spools["train"], texts)
+    said = []
+    for rows in spools.values():
+        said += told.lines(rows.place, rows.notes)
+        said += told.of_encoding(rows.place, rows.notes, "not UTF-8 (data.encoding=… to say otherwise)")
+    said += told.of_labels(look_alike) + told.of_leaks(spools["train"].place, leaking)
+    read = {split: rows.notes for split, rows in spools.items()}
+    return {"told": said, "read": read, "labels_alike": look_alike, "predicts_label": leaking}
 
 
 def _alike(labels: list[str], numbers: Mapping[str, np.ndarray]) -> list[dict[str, int]]:
@@ -96,7 +96,7 @@ def _alike(labels: list[str], numbers: Mapping[str, np.ndarray]) -> list[dict[st
     groups = defaultdict(list)
     for number, name in enumerate(labels):
         groups[alike(name)].append(number)
-    rows = sum(np.bincount(split, minlength=len(labels)) for split in numbers.values())
+    rows = np.bincount(np.concatenate(list(numbers.values())), minlength=len(labels))
     return [{labels[number]: int(rows[number]) for number in group} for group in groups.values() if len(group) > 1]
 
 
@@ -104,7 +104,7 @@ def _leaks(rows: Spool, texts: Sequence[str]) -> list[dict[str, Any]]:
     """Return the columns of the text that predict the label by themselves, as `leaks.found` has them."""
     whole = rows.array("hashes")
     parts = {name: np.array(values) for name, values in zip(texts, rows.parts, strict=bool(rows.parts))}
-    return leaks.found(parts or {name: whole for name in texts}, whole, rows.array("labels"))
+    return leaks.found(parts or dict.fromkeys(texts, whole), whole, rows.array("labels"))
 
 
 def _check_rows(spools: Mapping[str, Spool], names: Mapping[str, int]) -> None:

@@ -22,7 +22,10 @@ HIDDEN = (
     "\ufeff\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001"
 )
 # Nothing is seen of these alone; beside others they have a meaning: fillers, selectors of variants, tags
-BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0020-\U000e007f\U000e0100-\U000e01ef"
+BLANK = (
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0020-\U000e007f\U000e0100-\U000e01ef"
+)
 
 SEEN = re.compile(f"[^\\s{HIDDEN}{JOINERS}{BLANK}]")
 SPACE = re.compile(r"\r\n|\s")
@@ -110,7 +113,9 @@ class Reading:
 
     def texts(self, cells: Sequence[Any]) -> list[Any]:
         """Return the cells that make a row's text as they count."""
-        return [self.see("texts", cell, text(cell)) if isinstance(cell, str) else cell for cell in map(self.word, cells)]
+        return [
+            self.see("texts", cell, text(cell)) if isinstance(cell, str) else cell for cell in map(self.word, cells)
+        ]
 
     def label(self, cell: Any) -> Any:
         """Return a label's cell as it counts; an empty one is ""."""

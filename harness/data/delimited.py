@@ -108,17 +108,17 @@ class _Top:
 
     def __init__(self, sample: str, delimiter: str) -> None:
         self.spaced = False
-        self._read(sample, delimiter)
+        self.rows, self.starts = self._read(sample, delimiter)
         # `a, "b, c"`: a quote after a space opens a cell only where the space is passed over
         if re.search(re.escape(delimiter) + ' +"(?!")', sample) and any(
             cell[:1] == " " and cell.lstrip(" ")[:1] == '"' for row in self.rows for cell in row
         ):
             self.spaced = True
-            self._read(sample, delimiter)
+            self.rows, self.starts = self._read(sample, delimiter)
         self.rows, self.starts = self.rows[:TOP], self.starts[:TOP]
 
-    def _read(self, sample: str, delimiter: str) -> None:
-        self.rows, self.starts = list[list[str]](), list[int]()
+    def _read(self, sample: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
+        rows, starts = list[list[str]](), list[int]()
         reader = csv.reader(
             io.StringIO(sample, newline=""), delimiter=delimiter, strict=True, skipinitialspace=self.spaced
         )
@@ -126,11 +126,12 @@ class _Top:
         try:
             for row in islice(reader, LOOKED_AT):
                 if row:
-                    self.rows.append(row)
-                    self.starts.append(start)
+                    rows.append(row)
+                    starts.append(start)
                 start = reader.line_num
         except csv.Error:
             pass  # reading all of it will tell
+        return rows, starts
 
 
 def _where(path: Path, notes: Notes) -> str:

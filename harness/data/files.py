@@ -141,7 +141,9 @@ def _check_packing(path: Path, packing: str) -> None:
     if packing in signs:
         with open(path, "rb") as handle:
             if not handle.read(4).startswith(signs[packing]):
-                raise UserError(f"{path} is not what its name says: it is not packed. Let its name end with its format.")
+                raise UserError(
+                    f"{path} is not what its name says: it is not packed. Let its name end with its format."
+                )
 
 
 def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
@@ -153,7 +155,9 @@ def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         there = f"{len(files)} files: {shown}" if files else "no file"
         raise UserError(f"{path} holds {there}. Unpack it and give the file you mean, or pack that one alone.")
     if files[0].flag_bits & 1:
-        raise UserError(f"{path}: {files[0].filename} in it is encrypted. Unpack it with its password, and give the file.")
+        raise UserError(
+            f"{path}: {files[0].filename} in it is encrypted. Unpack it with its password, and give the file."
+        )
     return files[0]
 
 

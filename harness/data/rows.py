@@ -157,6 +157,6 @@ def _free_text(place: str, names: dict[str, int], rows: int) -> UserError:
     examples = "; ".join(repr(name[:40]) for name in list(names)[:3])
     return UserError(
         f"{place}: the label column looks like free text: {len(names):,} different labels in the first {rows:,} rows, "
-        f"such as {examples}.\nGive the column of the class with data.label=COLUMN. Classes need 2 rows each in the mean, "
-        f"and {ROWS_OF_MANY} where there are more than {MANY_LABELS:,}."
+        f"such as {examples}.\nGive the column of the class with data.label=COLUMN. Classes need 2 rows each in the "
+        f"mean, and {ROWS_OF_MANY} where there are more than {MANY_LABELS:,}."
     )

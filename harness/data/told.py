@@ -15,7 +15,9 @@ def lines(place: str, notes: Notes) -> list[str]:
     if above := notes.get("title_lines"):
         said.append(f"above the header {_lines(above)} of other text left out")
     if repeated := notes.get("repeated_headers"):
-        said.append(f"the header stands again among the rows, left out there: {listed(repeated[:SHOWN], len(repeated))}")
+        said.append(
+            f"the header stands again among the rows, left out there: {listed(repeated[:SHOWN], len(repeated))}"
+        )
     if nuls := notes.get("nul_lines"):
         said.append(f"NUL characters left out of {_lines(nuls)}")
     for column, characters in notes.get("headers_cleaned", {}).items():

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from harness.data import cells, delimited, files
 from harness.data.source import Notes
 from harness.data.tables import reader_of
 
@@ -31,37 +32,36 @@ def widen(path: Path, notes: Notes, out: Path, names: list[str], values: Rows) -
 
 
 def _delimited_columns(path: Path, notes: Notes) -> list[str]:
-    with open(path, encoding=notes["encoding"], newline="") as handle:
-        return [name.strip() for name in next(filter(None, csv.reader(handle, delimiter=notes["delimiter"])))]
+    _, _, header = next(delimited.records(path, notes))
+    return list(map(cells.name, header))
 
 
 def _delimited(path: Path, notes: Notes, out: Path, names: list[str], values: Rows) -> None:
     """Keep cells, delimiter, line ends, and the byte-order mark of UTF-8."""
     encoding = "utf-8-sig" if notes["encoding"] == "utf-8-sig" else "utf-8"
-    with (
-        open(path, encoding=notes["encoding"], newline="") as source,
-        open(out, "w", encoding=encoding, newline="") as target,
-    ):
+    with files.opened_text(path, notes["encoding"]) as source:
         end = "\r\n" if source.readline().endswith("\r\n") else "\n"
-        source.seek(0)
-        rows = filter(None, csv.reader(source, delimiter=notes["delimiter"], strict=True))
+    rows = (row for _, _, row in delimited.records(path, notes))
+    with open(out, "w", encoding=encoding, newline="") as target:
         writer = csv.writer(target, delimiter=notes["delimiter"], lineterminator=end)
         writer.writerow([*next(rows), *names])
-        writer.writerows([*cells, *added] for cells, added in zip(rows, values, strict=True))
+        writer.writerows([*row, *added] for row, added in zip(rows, values, strict=True))
 
 
 def _json_columns(path: Path, notes: Notes) -> list[str]:
-    with open(path, encoding=notes["encoding"], newline="\n") as handle:
-        return list({name: None for line in handle if line.strip() for name in json.loads(line)})
+    with files.opened_text(path, notes["encoding"], newline="\n") as handle:
+        lines = filter(str.strip, files.without_nul(handle, []))
+        return list({name: None for line in lines for name in json.loads(line)})
 
 
 def _json_lines(path: Path, notes: Notes, out: Path, names: list[str], values: Rows) -> None:
     """Keep each object as it is written, to the last digit: what is added goes before its closing brace."""
     with (
-        open(path, encoding=notes["encoding"], newline="\n") as source,
+        files.opened_text(path, notes["encoding"], newline="\n") as source,
         open(out, "w", encoding="utf-8", newline="\n") as target,
     ):
-        for line, added in zip(filter(str.strip, source), values, strict=True):
+        lines = filter(str.strip, files.without_nul(source, []))
+        for line, added in zip(lines, values, strict=True):
             kept = line.rstrip().removesuffix("}").rstrip()
             comma = "" if kept.endswith("{") else ", "
             more = json.dumps(dict(zip(names, added, strict=True)), ensure_ascii=False).removeprefix("{")

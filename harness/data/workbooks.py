@@ -19,7 +19,7 @@ Record = tuple[int, list[str]]  # the row's number (the header's: 0) and its cel
 
 
 def columns(path: Path, wanted: list[str], sheet: str | None, notes: Notes) -> Iterator[tuple[int, list[str]]]:
-    """Stream the cells of `wanted` from the sheet of that name (None: the first); the layout found goes to the notes."""
+    """Stream the cells of `wanted` from the sheet of that name (None: the first); the notes get the layout found."""
     with _opened(path) as book:
         notes["sheet"] = _sheet(path, book, sheet)
         lay_out(path, book, wanted, notes)
@@ -135,6 +135,8 @@ def _opened(path: Path) -> Iterator[Any]:
     except calamine.PasswordError:
         raise UserError(f"{path} is encrypted: take its password away in Excel (File, Info), or export it.") from None
     except calamine.CalamineError as error:
-        looks = files.looks_like(path) or ("text; let its name end with .csv" if files.head_of(path) else "an empty file")
+        looks = files.looks_like(path) or (
+            "text; let its name end with .csv" if files.head_of(path) else "an empty file"
+        )
         what = f"it is damaged ({error})" if "workbook" in looks else f"it looks like {looks}"
         raise UserError(f"{path} is no workbook that can be read: {what}.") from None

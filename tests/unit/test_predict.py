@@ -128,7 +128,7 @@ def test_the_text_is_in_the_columns_the_run_was_trained_with(tmp_path, trained_w
 def test_several_columns_make_one_text(tmp_path):
     path = tmp_path / "jobs.tsv"
     path.write_text("titre\tid\tdescription\nchef\t1\t\n\t2\tcooks\nnurse\t3\tnights\n")
-    assert list(Table(path, ["titre", "description"]).texts()) == [(1, "chef"), (2, "cooks"), (3, "nurse\nnights")]
+    assert list(Table(path, ["titre", "description"]).texts({})) == [(1, "chef"), (2, "cooks"), (3, "nurse\nnights")]
 
 
 def test_no_file_is_written_over_and_the_format_stays(tmp_path):
