@@ -107,31 +107,32 @@ class _Top:
     """The first rows of a sample under a delimiter, and the lines they start in, counted from 0."""
 
     def __init__(self, sample: str, delimiter: str) -> None:
-        self.spaced = False
-        self.rows, self.starts = self._read(sample, delimiter)
-        # `a, "b, c"`: a quote after a space opens a cell only where the space is passed over
-        if re.search(re.escape(delimiter) + ' +"(?!")', sample) and any(
-            cell[:1] == " " and cell.lstrip(" ")[:1] == '"' for row in self.rows for cell in row
-        ):
-            self.spaced = True
-            self.rows, self.starts = self._read(sample, delimiter)
+        lines = list(io.StringIO(sample, newline=""))
+        self.rows, self.starts, self.spaced = self._read(lines, delimiter, False)
+        if self.spaced:
+            self.rows, self.starts, _ = self._read(lines, delimiter, True)
         self.rows, self.starts = self.rows[:TOP], self.starts[:TOP]
 
-    def _read(self, sample: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
-        rows, starts = list[list[str]](), list[int]()
-        reader = csv.reader(
-            io.StringIO(sample, newline=""), delimiter=delimiter, strict=True, skipinitialspace=self.spaced
-        )
-        start = 0
+    @staticmethod
+    def _read(lines: list[str], delimiter: str, pass_over: bool) -> tuple[list[list[str]], list[int], bool]:
+        """Return rows, starts, and whether a quote stands after a space, as in `a, "b, c"`.
+
+        It opens a cell only where spaces are passed over.
+        """
+        rows, starts, spaced, start = list[list[str]](), list[int](), False, 0
+        opening = re.compile(f'(?:^|{re.escape(delimiter)}) +"(?!")')
+        reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=pass_over)
         try:
             for row in islice(reader, LOOKED_AT):
                 if row:
                     rows.append(row)
                     starts.append(start)
+                if any(cell[:1] == " " and cell.lstrip(" ")[:1] == '"' for cell in row):
+                    spaced = spaced or bool(opening.search("".join(lines[start : reader.line_num])))
                 start = reader.line_num
         except csv.Error:
             pass  # reading all of it will tell
-        return rows, starts
+        return rows, starts, spaced
 
 
 def _where(path: Path, notes: Notes) -> str:

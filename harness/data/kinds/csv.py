@@ -86,11 +86,12 @@ def rules_identity(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def missing(config: Mapping[str, Any]) -> frozenset[str]:
-    """Return the words that stand for an empty cell; what Hydra reads as null or as a number is its word again."""
+    """Return the words that stand for an empty cell; null and nan, which Hydra reads as such, are words again."""
     words = config.get("missing", cells.MISSING)
-    if isinstance(words, str):
-        words = [words]
-    return frozenset("null" if word is None else cells.name(str(word)) for word in words or [])
+    found = set()
+    for word in [words] if isinstance(words, str) else words or []:
+        found |= {"null", "NULL"} if word is None else {"nan", "NaN"} if word != word else {cells.name(str(word))}
+    return frozenset(found)
 
 
 def _reader(path: Path, wanted: list[str], options: Options) -> Any:
