@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,6 +59,8 @@ def reader_of(path: Path) -> Reader:
 
 def check_file(path: Path) -> None:
     """Raise UserError unless `path` is a file that may be read."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path} is a pipe or a device, and a file is read more than once: write it to one first.")
     with _explained(path), open(path, "rb"):
         pass
 
@@ -218,6 +222,12 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
+        if url := re.fullmatch(r"(\w[\w+.-]+):/+(.+)", str(path)):  # pathlib has made one slash of two
+            address = shlex.quote(f"{url[1]}://{url[2]}")
+            fetch = (
+                f"fetch it first, curl -LO {address}" if url[1] in ("http", "https", "ftp") else "copy it here first"
+            )
+            raise UserError(f"{address}: files are read from this machine; {fetch}, then give its name.") from None
         raise UserError(f"there is no file {path.absolute()}") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; give a file in it.") from None
