@@ -17,7 +17,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from harness import loggers
-from harness.errors import UserError
+from harness.errors import UserError, address
 from harness.home import ROOT
 
 CONF = ROOT / "conf"
@@ -132,6 +132,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
         raise UserError(f"{key} is needed: give it as {key}=VALUE.", code=2) from None
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0], code=2) from None
+    if url := address(values["outputs"]):
+        raise UserError(f"outputs={url}: results go to a folder of this machine.", code=2)
     check_names(values)
     check_evaluated(values)
     check_measure(values["measure"])

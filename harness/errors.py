@@ -3,6 +3,8 @@
 import difflib
 import errno
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -55,6 +57,20 @@ def guarded(action: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def address(path: str | Path) -> str | None:
+    """Return the URL that a path was meant as, if it was: pathlib makes one slash of two."""
+    found = re.fullmatch(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.+)", str(path))
+    return f"{found[1]}://{found[2]}" if found else None
+
+
+def not_here(path: Path, kind: str) -> str:
+    """Say that there is no such file or folder (`kind`), and of a URL how to bring it here."""
+    if not (url := address(path)):
+        return f"there is no {kind} {path.absolute()}"
+    fetch = f"fetch it first (curl -LO {shlex.quote(url)})" if url.startswith("http") else "copy it here first"
+    return f"{url}: a {kind} of this machine is needed; {fetch}, and give its name."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import re
-import shlex
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +11,7 @@ from typing import Any
 
 from harness.data.encoding import encoding_of, mark
 from harness.data.source import Notes
-from harness.errors import UserError, nearest
+from harness.errors import UserError, nearest, not_here
 
 
 class ColumnError(UserError):
@@ -222,13 +220,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        if url := re.fullmatch(r"(\w[\w+.-]+):/+(.+)", str(path)):  # pathlib has made one slash of two
-            address = shlex.quote(f"{url[1]}://{url[2]}")
-            fetch = (
-                f"fetch it first, curl -LO {address}" if url[1] in ("http", "https", "ftp") else "copy it here first"
-            )
-            raise UserError(f"{address}: files are read from this machine; {fetch}, then give its name.") from None
-        raise UserError(f"there is no file {path.absolute()}") from None
+        raise UserError(not_here(path, "file")) from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; give a file in it.") from None
     except PermissionError:
