@@ -78,7 +78,7 @@ class Pair:
     others: str
     difference: Difference
     corrected: float  # p-value, after Holm
-    order: float  # how far the better one may be from being stochastically larger
+    order: float  # how far the better one may be from being stochastically larger; NaN of too few runs
     ratios: dict[str, Interval]  # by key
 
     @property
@@ -171,10 +171,8 @@ def paired(ours: Contestant, others: Contestant) -> tuple[list[Result], list[Res
 
 
 def order(ours: Contestant, others: Contestant, pairs: int) -> float:
-    """Return how far the one with the higher mean may be from being stochastically larger."""
+    """Return how far the one with the higher mean may be from being stochastically larger; NaN of too few runs."""
     values = sorted(([run.row[QUALITY] for run in runs] for runs in paired(ours, others)), key=sum, reverse=True)
-    if len(values[0]) < 2:
-        return np.nan
     level = statistics.LEVEL / max(pairs, 1)
     return statistics.stochastic_order(np.array(values[0]), np.array(values[1]), level)
 
