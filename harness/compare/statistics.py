@@ -31,6 +31,7 @@ RESAMPLES = 10_000  # of values that are at hand
 OF_ROWS = 2_000  # resamples of test rows, which give a standard error to 1.6%
 DRAWS = 1e8  # rows drawn at most: fewer resamples where a test split is large
 ROWS_AT_ONCE = 4_000_000
+CELLS_AT_ONCE = 2_000_000  # rows (or resamples) times classes times runs
 
 
 class Interval(NamedTuple):
@@ -100,16 +101,19 @@ def macro_f1(labels: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> 
     A row's weight is how often a resample drew it. As scikit-learn does, over the classes that occur among labels or
     predictions: what F1 needs is counts, so one matrix product gives those of all resamples.
     """
-    runs, classes = len(predicted), int(max(labels.max(), predicted.max())) + 1
+    rows, classes = len(labels), int(max(labels.max(), predicted.max())) + 1
     every = np.arange(classes)
     true = weights @ (labels[:, None] == every).astype(np.float32)
-    f1 = np.empty((len(weights), runs))
-    for run, one in enumerate(predicted):
-        chosen = (one[:, None] == every).astype(np.float32)
-        counts = weights @ np.hstack([chosen, chosen * (one == labels)[:, None]])
-        either = true + counts[:, :classes]
-        each = np.divide(2 * counts[:, classes:], either, out=np.zeros_like(either), where=either > 0)
-        f1[:, run] = each.sum(1, dtype=np.float64) / (either > 0).sum(1)
+    at_once, f1 = max(1, CELLS_AT_ONCE // (max(rows, len(weights)) * classes)), np.empty((len(weights), len(predicted)))
+    for start in range(0, len(predicted), at_once):
+        some = predicted[start : start + at_once]
+        chosen = some.T[:, :, None] == every  # (rows, runs, classes)
+        right = chosen & (some == labels).T[:, :, None]
+        counts = weights @ np.concatenate([chosen, right], 2).reshape(rows, -1).astype(np.float32)
+        chosen_counts, right_counts = np.split(counts.reshape(len(weights), len(some), 2 * classes), 2, 2)
+        either = true[:, None] + chosen_counts
+        each = np.divide(2 * right_counts, either, out=np.zeros_like(either), where=either > 0)
+        f1[:, start : start + at_once] = each.sum(2, dtype=np.float64) / (either > 0).sum(2)
     return f1
 
 
@@ -212,7 +216,8 @@ def ratio_of_medians(ours: np.ndarray, others: np.ndarray, resamples: int = RESA
     if fewest < 2:
         return Interval(value, np.nan, np.nan)
     draw = np.random.default_rng(seed)
-    medians = [np.median(v[draw.integers(0, len(v), (resamples, len(v)))], 1) for v in (ours, others)]
+    drawn = [np.sort(v[draw.integers(0, len(v), (resamples, len(v)))], 1) for v in (ours, others)]
+    medians = [(v[:, (v.shape[1] - 1) // 2] + v[:, v.shape[1] // 2]) / 2 for v in drawn]  # numpy's takes twice as long
     tail = special.ndtr(-np.sqrt(fewest / (fewest - 1)) * quantile(1 - LEVEL / 2, fewest))
     low, high = np.quantile(medians[0] / medians[1], [tail, 1 - tail])
     return Interval(value, float(low), float(high))
