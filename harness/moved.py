@@ -19,17 +19,17 @@ def moved(start: Path, end: Path, precision: str) -> bool | None:
         return None
     compared = False
     with safe_open(start / WEIGHTS, "np") as before, safe_open(end / WEIGHTS, "np") as after:
-        # A checkpoint may have the encoder below a prefix, such as `bert.`
-        names = {name: known for known in before.keys() for name in after.keys() if f".{known}".endswith(f".{name}")}
-        for name, known in sorted(names.items(), key=lambda pair: np.prod(after.get_slice(pair[0]).get_shape())):
+        olds, news = before.keys(), after.keys()  # a checkpoint may have the encoder below a prefix, such as `bert.`
+        names = {new: old for old in olds for new in news if f".{old}".endswith(f".{new}")}
+        for new, old in sorted(names.items(), key=lambda pair: np.prod(after.get_slice(pair[0]).get_shape())):
             try:
-                old, new = (np.asarray(part, np.float32) for part in (before.get_tensor(known), after.get_tensor(name)))
+                then, now = (np.asarray(part, np.float32) for part in (before.get_tensor(old), after.get_tensor(new)))
             except TypeError:  # stored in bf16, which numpy does not know
                 continue
-            if old.shape != new.shape:
+            if then.shape != now.shape:
                 continue
             compared = True
-            if (old != new).any() and not (precision == "bf16" and (rounded(old) == new).all()):
+            if (then != now).any() and not (precision == "bf16" and (rounded(then) == now).all()):
                 return True
     return False if compared else None
 
