@@ -47,12 +47,12 @@ def digest(identity: Mapping[str, Any], threads: int, drawn: str | None, version
 def edited_since(folder: Path, identity: Mapping[str, Any]) -> str | None:
     """Return the name and status of a run beside `folder` that is what `identity` is but for its code, if one is."""
     wanted = json.loads(json.dumps(flat(identity)))
-    del wanted[f"{PREFIX}code"]
+    code = wanted.pop(f"{PREFIX}code")
     readable = folder.name.rpartition("-")[0]
     for other in sorted(folder.parent.glob(f"{readable}-*")):
         row, _ = store.latest(other) or ({}, 0.0)
         its = {key: value for key, value in row.items() if key.startswith(PREFIX)}
-        if other != folder and its.pop(f"{PREFIX}code", None) and its == wanted:
+        if its.pop(f"{PREFIX}code", code) != code and its == wanted:
             return f"{other.name} ({row['status']})"
     return None
 

@@ -87,7 +87,7 @@ def made(name: str) -> Iterator["Result"]:
 
 
 def replace(kept: list[Path], reference: Path) -> None:
-    """Remove from the reference results those whose place the ones now `kept` take: of the same group, name and seed."""
+    """Remove from the reference results those whose place others take, now `kept`: of the same group, name and seed."""
     from harness import results
 
     new = {(one.group, one.name, one.row["seed"]): one.folder for one in results.read(*kept)}
