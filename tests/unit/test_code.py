@@ -1,6 +1,7 @@
 """The digest of the code that a run executes: which files it is of, and the revision beside it."""
 
 import modulefinder
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from support import RECIPES, ROOT
 
-from harness import code, config, run
+from harness import code, config, environments, run
 from harness.errors import UserError
 from harness.lines import recipe_lines
 from harness.sweeps import look
@@ -123,6 +124,27 @@ def test_an_edited_recipe_is_another_run_and_another_s_edit_is_not(recipes, tmp_
     assert run.directory(chosen) == before
     edit(recipes / "tfidf.py")
     assert run.directory(chosen) != before
+
+
+def test_why_a_run_is_done_again_is_said_and_the_row_has_what_it_was(recipes, tmp_path, monkeypatch, capsys):
+    words = [f"outputs={tmp_path / 'outputs'}", f"env={tmp_path}/nowhere", "seed=3"]
+    before = run.run(values(*words), "command")
+    edit(recipes / "tfidf.py")
+
+    def another_edit(*_) -> None:
+        edit(recipes / "job.py")
+        raise UserError("no environment")
+
+    monkeypatch.setattr(environments, "of", another_edit)
+    now = run.run(values(*words), "command")
+    said = capsys.readouterr().err
+    assert re.search(r"the code of recipe=tfidf was edited since tfidf-native-seed3-\w+ \(failed\): another run", said)
+    assert "edited meanwhile: the result is told as of that it began with" in said
+    assert before["code_digest"] == before["identity.code"] != now["code_digest"] != code.digest("tfidf")
+    assert (now["identity.seed"], now["identity.recipe.C"], now["recipe.lines"]) == (3, 30.0, recipe_lines("tfidf"))
+    assert now["identity_digest"] != before["identity_digest"]
+    assert before["ended"] <= now["ended"]
+    assert before["revision"] == code.revision()
 
 
 def test_runs_of_a_sweep_that_start_after_an_edit_are_found_where_they_are(recipes, tmp_path):
