@@ -78,3 +78,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     folded = {other.casefold(): other for other in known}
     found = difflib.get_close_matches(name.casefold(), folded, n=1)
     return f" Did you mean '{folded[found[0]]}'?" if found else ""
+
+
+def tail(text: str, lines: int = 12) -> str:
+    """Return the last lines of what a tool said, indented."""
+    return "\n".join("  " + line for line in text.strip().splitlines()[-lines:])

@@ -18,6 +18,7 @@ import psutil
 from harness import progress
 from harness.display import Display
 from harness.home import ROOT, key
+from harness.interpreter import NOT_ITS_OWN
 from harness.loggers import Loggers
 from harness.monitor import Monitor
 from harness.placement import Placement
@@ -170,7 +171,7 @@ def worker(
         "HF_HUB_OFFLINE": "1",  # all a recipe needs is in its job
         "PYTHONUNBUFFERED": "1",
     }
-    for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
+    for name in NOT_ITS_OWN:
         environment.pop(name, None)
     with open(folder / "log.txt", "ab") as log:
         process = subprocess.Popen(
