@@ -20,6 +20,7 @@ from harness.display import Display
 from harness.home import ROOT
 from harness.loggers import Loggers
 from harness.monitor import Monitor
+from harness.output import UTF_8
 from harness.placement import Placement
 from harness.quiet import Watch
 from recipes.job import log_name
@@ -166,6 +167,7 @@ def worker(
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",  # all a recipe needs is in its job
         "PYTHONUNBUFFERED": "1",
+        **UTF_8,
     }
     for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
         environment.pop(name, None)
