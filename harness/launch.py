@@ -21,6 +21,7 @@ from harness.home import ROOT, key
 from harness.interpreter import NOT_ITS_OWN
 from harness.loggers import Loggers
 from harness.monitor import Monitor
+from harness.output import UTF_8
 from harness.placement import Placement
 from harness.quiet import Watch
 from recipes import seals
@@ -170,6 +171,7 @@ def worker(
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",  # all a recipe needs is in its job
         "PYTHONUNBUFFERED": "1",
+        **UTF_8,
     }
     for name in NOT_ITS_OWN:
         environment.pop(name, None)
