@@ -21,10 +21,12 @@ from harness import progress, store
 from harness.data import cells, told
 from harness.data import rows as checked
 from harness.data.columns import ColumnError
+from harness.data.convert import WRITERS, convert
+from harness.data.files import PACKED, check_file, name_of
 from harness.data.kinds.csv import missing as words_for_nothing
 from harness.data.source import Notes
-from harness.data.tables import Options, has_sheets, read_table, reader_of
-from harness.data.widen import columns_of, widen
+from harness.data.tables import READERS, Options, has_sheets, read_table, reader_of
+from harness.data.widen import Rows, columns_of, widen
 from harness.errors import UserError
 from harness.home import locked, sha256
 from harness.metrics import softmax
@@ -32,6 +34,7 @@ from harness.predict import CHUNK, predictor
 from harness.saved import Saved
 
 DIGITS = 6  # of a probability
+WRITTEN = {*WRITERS, ".txt"}
 
 
 @dataclass
@@ -46,9 +49,9 @@ class Table:
     rows: int = 0
     empty: checked.Wrong = field(default_factory=checked.Wrong)
 
-    def texts(self, notes: Notes) -> Iterator[tuple[int, Any]]:
+    def texts(self, notes: Notes | None = None) -> Iterator[tuple[int, Any]]:
         """Yield each row's number and text, read as the data is for training; what there is to tell goes to `notes`."""
-        reading = cells.Reading(self.missing)
+        reading, notes = cells.Reading(self.missing), self.notes if notes is None else notes
         for number, row in read_table(self.path, self.columns, self.options, notes):
             yield number, cells.joined(reading.texts(row))
         reading.note(notes)
@@ -57,7 +60,7 @@ class Table:
         """Read all of it: UserError, with the rows, for what is no text, and for columns that are there already."""
         try:
             with progress.step(f"reading {self.path}") as show:
-                for number, text in self.texts(self.notes):
+                for number, text in self.texts():
                     self.rows += 1
                     if problem := checked.problem_of(text, "none is wanted"):
                         self.empty.add(problem, number)
@@ -79,6 +82,16 @@ class Table:
                 f"{self.path} has a column `{there[0]}` already.\n"
                 "--prefix predicted_ puts this before the names of the columns that are added."
             )
+
+    def write(self, out: Path, names: list[str], values: Rows) -> None:
+        """Write the table to `out` with the columns `names` added, in the format of its ending."""
+        try:
+            if stays(self.path, out):
+                widen(self.path, self.notes, out, names, values)
+            else:
+                convert(self.path, self.notes, out, names, values)
+        except ValueError:
+            raise UserError(f"{self.path} has changed while it was read. Give the same command again.") from None
 
     @staticmethod
     def as_options(words: str) -> str:
@@ -102,14 +115,28 @@ def table_for(run: Saved, path: Path, columns: list[str] | None, encoding: str |
 
 
 def place_for(path: Path, out: Path | None) -> Path:
-    """Return where the result goes; UserError where something is there, or where its name asks for another format."""
-    out = out or path.with_name(f"{path.stem}.predicted{path.suffix}")
-    if reader_of(out) is not reader_of(path):
-        raise UserError(f"--out {out}: the result has the file's format: let its name end with {path.suffix}.", code=2)
+    """Return where the result goes; UserError for a file that is not there, or no place to write to.
+
+    Without `out` it has the file's format, unpacked, or is a csv where that is only read.
+    """
+    check_file(path)
+    reader_of(path)
+    ending, stem = name_of(path).suffix, path.stem if path.suffix.lower() in PACKED else path.name
+    stem = stem[: -len(ending)] if stem.endswith(ending) else stem
+    out = out or path.with_name(f"{stem}.predicted{ending if ending.lower() in WRITTEN else '.csv'}")
+    if not stays(path, out) and out.suffix.lower() not in WRITERS:
+        raise UserError(f"--out {out}: the ending says what is written: {', '.join(WRITERS)}.", code=2)
     if not out.absolute().parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {out.absolute().parent}.", code=2)
     refuse(out)
     return out.absolute()
+
+
+def stays(path: Path, out: Path) -> bool:
+    """Tell whether the result is written as the file is: cells as they are spelt, separator and types kept."""
+    if ".tsv" in (endings := {name_of(path).suffix.lower(), out.suffix.lower()}):
+        return len(endings) == 1
+    return out.suffix.lower() in WRITTEN and reader_of(path) is READERS[out.suffix.lower()]
 
 
 def refuse(out: Path) -> None:
@@ -131,10 +158,7 @@ def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefi
                         "chunk": CHUNK, "model": run.digest(), "job": run.job})  # fmt: skip
         missing(run, table, working)
         values = added(working / "logits.bin", table.rows, labels, every)
-        try:
-            widen(table.path, table.notes, working / out.name, names, values)
-        except ValueError:
-            raise UserError(f"{table.path} has changed while it was read. Give the same command again.") from None
+        table.write(working / out.name, names, values)
         refuse(out)
         (working / out.name).rename(out)
         shutil.rmtree(working)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, TextIO
 
-from harness.errors import UserError
+from harness.errors import UserError, not_here
 
 PACKED = (".gz", ".zip", ".zst")
 HEAD = 4096  # bytes that are looked at
@@ -85,6 +85,8 @@ def seekable(path: Path) -> Iterator[Any]:
 
 def check_file(path: Path) -> None:
     """Raise UserError unless `path` is a file that may be read."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path} is a pipe or a device, and a file is read more than once: write it to one first.")
     with explained(path), open(path, "rb"):
         pass
 
@@ -118,7 +120,7 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise UserError(f"there is no file {path.absolute()}") from None
+        raise UserError(not_here(path, "file")) from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; give a file in it.") from None
     except PermissionError:
