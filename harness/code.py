@@ -3,11 +3,11 @@
 import ast
 import hashlib
 import re
-import subprocess
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from harness import output
 from harness.errors import UserError
 from harness.home import ROOT
 
@@ -126,7 +126,7 @@ def _git(*words: str) -> str | None:
     """Return what git says of the checkout; None where it cannot tell."""
     try:
         command = ["git", "--no-optional-locks", "-C", str(ROOT), *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = output.answer(command)
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

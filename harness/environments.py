@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness import bytecode, interpreter, progress
+from harness import bytecode, interpreter, output, progress
 from harness.errors import UserError, tail
 from harness.home import ROOT, build_beside, home
 
@@ -176,13 +176,13 @@ def new_log(name: str) -> Path:
 
 def run_uv(arguments: list[str], log: Path, find_links: bool = True) -> None:
     """Run uv in the folder of the lists, its output appended to `log`; a failure is told with its last lines."""
-    with open(log, "a", encoding="utf-8") as output:
+    with open(log, "a", encoding="utf-8") as handle:
         command = [*find_uv(), *arguments]
         environment = settings_for_uv(os.environ, pip_options())
         if not find_links:
             environment.pop("UV_FIND_LINKS", None)
         code = subprocess.run(
-            command, cwd=LISTS, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+            command, cwd=LISTS, env=environment, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, check=False
         ).returncode
     if code:
         text = log.read_text(encoding="utf-8", errors="replace")
@@ -204,7 +204,7 @@ def find_uv() -> list[str]:
 
 
 def _version(uv: str) -> tuple[int, ...]:
-    said = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False).stdout
+    said = output.answer([uv, "--version"]).stdout
     match = re.search(r"(\d+)\.(\d+)", said)
     return (int(match[1]), int(match[2])) if match else ()
 
@@ -214,9 +214,7 @@ def _install_uv(folder: Path) -> None:
     python = [sys.executable]
     if not importlib.util.find_spec("pip"):
         throwaway = folder / "pip"
-        made = subprocess.run(
-            [sys.executable, "-m", "venv", str(throwaway)], capture_output=True, text=True, check=False
-        )
+        made = output.answer([sys.executable, "-m", "venv", str(throwaway)])
         if made.returncode:
             raise UserError(
                 "uv is needed to build the environments, and this Python has neither pip nor venv to install it with.\n"
@@ -225,13 +223,7 @@ def _install_uv(folder: Path) -> None:
         python = [str(throwaway / "bin" / "python")]
     command = [*python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     environment = {**os.environ, "PIP_USER": "0", "PIP_ROOT_USER_ACTION": "ignore"}
-    done = subprocess.run(
-        [*command, "--target", str(folder), UV_REQUIREMENT],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = output.answer([*command, "--target", str(folder), UV_REQUIREMENT], environment)
     if done.returncode:
         raise UserError(f"uv could not be installed with pip:\n{tail(done.stderr)}")
 
@@ -239,9 +231,7 @@ def _install_uv(folder: Path) -> None:
 def pip_options() -> dict[str, str]:
     """Return pip's own settings (its files and PIP_* variables), the stronger last, by option name."""
     options = {}
-    listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-    ).stdout
+    listed = output.answer([sys.executable, "-m", "pip", "config", "list"]).stdout
     for line in listed.splitlines():
         name, _, value = line.partition("=")
         if name.startswith(("global.", "install.")):

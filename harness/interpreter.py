@@ -3,10 +3,10 @@
 import json
 import os
 import re
-import subprocess
 from functools import cache
 from pathlib import Path
 
+from harness import output
 from harness.errors import UserError, tail
 from harness.home import ROOT
 
@@ -25,9 +25,7 @@ def asked(choice: str, python: Path) -> tuple[str, dict[str, str]]:
             f"env={choice}: there is no Python at {python}. Give the path of an interpreter, or env=managed."
         )
     variables = {name: value for name, value in os.environ.items() if name not in NOT_ITS_OWN}
-    answer = subprocess.run(
-        [python, "-c", PROGRAM], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
-    )
+    answer = output.answer([python, "-c", PROGRAM], variables, ROOT)
     if answer.returncode:
         raise UserError(f"env={choice}: {python} does not run as a Python:\n{tail(answer.stderr)}")
     try:

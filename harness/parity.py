@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import environments, saved
+from harness import environments, output, saved
 from harness.errors import UserError
 from harness.home import ROOT, build_beside, sha256
 from harness.launch import worker
@@ -74,7 +73,7 @@ class Comparison:
         shutil.rmtree(outputs, ignore_errors=True)
         command = [os.environ.get("FINETUNE_RECIPES_PYTHON", sys.executable), str(ROOT / "train.py")]
         command += [*self.words, *words, f"outputs={outputs}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = output.answer(command)
         if done.returncode:
             raise UserError(f"`{' '.join(words)}` failed:\n{(done.stdout + done.stderr)[-3000:]}")
         (result,) = outputs.glob("*/[!.]*/result.json")

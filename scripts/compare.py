@@ -125,6 +125,5 @@ def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:
 
 
 if __name__ == "__main__":
-    given = parsed()
-    bootstrap.enter("core_matplotlib" if pictured(given) else "core")
-    sys.exit(guarded(lambda: main(given)))
+    bootstrap.enter(lambda: "core_matplotlib" if pictured(parsed()) else "core")
+    sys.exit(guarded(lambda: main(parsed())))

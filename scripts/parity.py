@@ -69,15 +69,10 @@ def short(recipe: str) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from harness import screen
 
-    shown = Table(head[0], box=None)
-    for name in head[1:]:
-        shown.add_column(name, justify="left" if name == "allowed" else "right")
-    for row in rows:
-        shown.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 80 + 14 * len(head)).print(shown)
+    left = {0, *(place for place, name in enumerate(head) if name == "allowed")}
+    screen.say(screen.console(), screen.Table(head, rows, left))
 
 
 if __name__ == "__main__":

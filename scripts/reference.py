@@ -118,7 +118,7 @@ def write_page() -> None:
     PAGE.write_text(f"{before}{BEGIN}\n{tables}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
-if __name__ == "__main__":
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="DATA|KEY=VALUE", help=f"of {', '.join(DATA)}; words for train.py")
     parser.add_argument("--no-runs", action="store_true", help="run nothing: keep what outputs/ has, write the page")
@@ -128,5 +128,9 @@ if __name__ == "__main__":
             parser.error(f"{word}: there are reference results of {', '.join(DATA)}.")
         if "=" in word and word.partition("=")[0] not in FREE:  # another run, which would not be kept
             parser.error(f"{word}: the reference results are what they are but for {', '.join(sorted(FREE))}.")
-    bootstrap.enter("core_matplotlib")
-    sys.exit(guarded(lambda: main(given)))
+    return given
+
+
+if __name__ == "__main__":
+    bootstrap.enter(lambda: "core_matplotlib" if parsed() else "core")  # a wrong word is told before that is built
+    sys.exit(guarded(lambda: main(parsed())))

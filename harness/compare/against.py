@@ -7,8 +7,8 @@ group shares, the machine too, and its name.
 import atexit
 import io
 import subprocess
-import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -44,13 +44,13 @@ def earlier(place: str) -> list[Result]:
         return read(folder)
     kept = tempfile.TemporaryDirectory(prefix="finetune-recipes-")
     where = REFERENCE.relative_to(ROOT)
-    command = ["git", "-C", str(ROOT), "archive", "--format=tar", "--end-of-options", place, str(where)]
+    command = ["git", "-C", str(ROOT), "archive", "--format=zip", "--end-of-options", place, str(where)]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise UserError(f"--against {place}: neither a folder nor a revision with {where} ({''.join(said)}).", code=2)
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(kept.name, filter="data")
+    with zipfile.ZipFile(io.BytesIO(done.stdout)) as archive:  # its members cannot leave the folder, nor be links
+        archive.extractall(kept.name)
     found = read(Path(kept.name) / where)
     atexit.register(kept.cleanup)
     return found

@@ -1,6 +1,7 @@
 """What is computed for a group of results: figures of each that competes, and differences of each pair."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -80,7 +81,7 @@ class Pair:
     others: str
     difference: Difference
     corrected: float  # p-value, after Holm
-    order: float  # how far the better one may be from being stochastically larger
+    order: float  # how far the better one may be from being stochastically larger; NaN of too few runs
     ratios: dict[str, Interval]  # by key
 
     @property
@@ -145,7 +146,20 @@ def sorted_out(name: str, results: list[Result]) -> Contestant:
 
 
 def compared(ones: list[Contestant]) -> list[Pair]:
-    """Return the differences of all pairs, corrected over all of them; predictions are read where two can be tested."""
+    """Return the differences of all pairs, with the ratios of what they take."""
+    found = tested(ones)
+    number = sum(difference.tested for _, _, difference, _ in found)
+    return [
+        Pair(ours.name, others.name, difference, p, order(ours, others, number), ratios(ours, others))
+        for ours, others, difference, p in found
+    ]
+
+
+def tested(ones: Sequence[Contestant]) -> list[tuple[Contestant, Contestant, Difference, float]]:
+    """Return each pair with its difference and the p-value corrected over all of them; NaN where it is not tested.
+
+    Predictions are read where two seeds of a pair can be tested.
+    """
     couples = [couple for couple in itertools.combinations(ones, 2) if couple[0].runs and couple[1].runs]
     runs: dict[int, Result] = {}
     for ours, others in couples:
@@ -155,13 +169,11 @@ def compared(ones: list[Contestant]) -> list[Pair]:
     scores = predictions_scored(list(runs.values())) if runs else None
     number = {key: place for place, key in enumerate(runs)}
     differences = [difference(scores, number, *paired(ours, others)) for ours, others in couples]
-    tested = [found.p for found in differences if found.tested]
-    corrected = iter(statistics.holm(np.array(tested)))
-    pairs = []
-    for (ours, others), found in zip(couples, differences, strict=True):
-        p = float(next(corrected)) if found.tested else np.nan
-        pairs.append(Pair(ours.name, others.name, found, p, order(ours, others, len(tested)), ratios(ours, others)))
-    return pairs
+    corrected = iter(statistics.holm(np.array([found.p for found in differences if found.tested])))
+    return [
+        (ours, others, found, float(next(corrected)) if found.tested else np.nan)
+        for (ours, others), found in zip(couples, differences, strict=True)
+    ]
 
 
 def difference(
@@ -180,10 +192,8 @@ def paired(ours: Contestant, others: Contestant) -> tuple[list[Result], list[Res
 
 
 def order(ours: Contestant, others: Contestant, pairs: int) -> float:
-    """Return how far the one with the higher mean may be from being stochastically larger."""
+    """Return how far the one with the higher mean may be from being stochastically larger; NaN of too few runs."""
     values = sorted(([run.row[QUALITY] for run in runs] for runs in paired(ours, others)), key=sum, reverse=True)
-    if len(values[0]) < 2:
-        return np.nan
     level = statistics.LEVEL / max(pairs, 1)
     return statistics.stochastic_order(np.array(values[0]), np.array(values[1]), level)
 

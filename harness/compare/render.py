@@ -2,13 +2,9 @@
 
 import csv
 import io
-import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
-
+from harness import screen
 from harness.compare.analysis import Analysis
 from harness.compare.page import html
 from harness.compare.sections import Section
@@ -25,23 +21,17 @@ SHOWN = 20  # sections on the terminal; more are not read there, and take rich s
 
 def terminal(sections: Sequence[Section], opening: Sequence[str]) -> None:
     """Print the first sections; elsewhere than on a terminal no line is broken or coloured."""
-    console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
-    for line in opening:
-        console.print(Text(line))
+    parts: list[screen.Lines | screen.Table] = [screen.Lines("\n".join(opening))] if opening else []
     for section in sections[:SHOWN]:
-        console.print(Text(f"\n{section.title}", "bold"))
+        parts.append(screen.Lines(f"\n{section.title}", "bold"))
         for table in section.tables:
-            drawn = RichTable(box=None, pad_edge=False, title_justify="left")
-            for place, name in enumerate(table.head):
-                drawn.add_column(name, justify="left" if place in table.text else "right", overflow="fold")
-            for row in table.rows:
-                drawn.add_row(*map(Text, row))
-            console.print(Text(f"\n{table.title}", "cyan"))
-            console.print(drawn)
-            console.print(Text(table.note, "dim"))
+            parts.append(screen.Lines(f"\n{table.title}", "cyan"))
+            parts.append(screen.Table(table.head, table.rows, table.text))
+            parts.append(screen.Lines(table.note, "dim"))
         for heading, lines in section.notes.items():
-            console.print(Text(f"\n{heading}", "cyan"))
-            console.print(Text("\n".join(f"- {line}" for line in lines)))
+            parts.append(screen.Lines(f"\n{heading}", "cyan"))
+            parts.append(screen.Lines("\n".join(f"- {line}" for line in lines)))
+    screen.say(screen.console(), *parts)
 
 
 def markdown(sections: Sequence[Section], opening: Sequence[str]) -> str:

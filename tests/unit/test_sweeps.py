@@ -231,6 +231,8 @@ def test_an_engine_s_choice_has_keys_that_it_takes_and_a_part_of_the_machine(
     if accepted:
         assert values.keys() <= {field.name for field in fields(accepted)}
         assert values["_target_"] == accepted._target_
+    if "submitit" in name:  # it loads pickles that it finds under a job's number, whoever left them
+        assert "${now:" in values["submitit_folder"].partition("%j")[0]
     monkeypatch.setattr(machine, "processors", lambda: 4)
     assert engine.cores(values) == cores
     assert engine.at_once(values) == at_once
