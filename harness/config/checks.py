@@ -13,7 +13,7 @@ from harness.errors import UserError, address
 
 POOLING = ("mean", "cls")
 TEXTS = {
-    "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision",
+    "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision", "sheet",
     "main_process_ip",
 }  # fmt: skip
 
