@@ -2,6 +2,8 @@
 
 import difflib
 import errno
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -68,8 +70,27 @@ def guarded(action: Callable[[], int | None]) -> int:
         output.settle()
 
 
+def address(path: str | Path) -> str | None:
+    """Return the URL that a path was meant as, if it was: pathlib makes one slash of two."""
+    found = re.fullmatch(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.+)", str(path))
+    return f"{found[1]}://{found[2]}" if found else None
+
+
+def not_here(path: Path, kind: str) -> str:
+    """Say that there is no such file or folder (`kind`), and of a URL how to bring it here."""
+    if not (url := address(path)):
+        return f"there is no {kind} {path.absolute()}"
+    fetch = f"fetch it first (curl -LO {shlex.quote(url)})" if url.startswith("http") else "copy it here first"
+    return f"{url}: a {kind} of this machine is needed; {fetch}, and give its name."
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean '…'?" when one of the known names is like `name`, in whatever case, else nothing."""
     folded = {other.casefold(): other for other in known}
     found = difflib.get_close_matches(name.casefold(), folded, n=1)
     return f" Did you mean '{folded[found[0]]}'?" if found else ""
+
+
+def tail(text: str, lines: int = 12) -> str:
+    """Return the last lines of what a tool said, indented."""
+    return "\n".join("  " + line for line in text.strip().splitlines()[-lines:])

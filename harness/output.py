@@ -78,10 +78,13 @@ def look_alike(error: UnicodeError) -> tuple[str | bytes, int]:
     return plain or "?", following
 
 
-def answer(command: Sequence[str | Path], environment: Mapping[str, str] = os.environ) -> Answer:
-    """Run a command to its end and return its exit code and what it said, whatever the locale."""
+def answer(
+    command: Sequence[str | Path], environment: Mapping[str, str] = os.environ, folder: Path | None = None
+) -> Answer:
+    """Run a command (in `folder`, or here) to its end; return its exit code and what it said, whatever the locale."""
+    variables = {**environment, **UTF_8}
     return subprocess.run(
-        command, env={**environment, **UTF_8}, capture_output=True, encoding="utf-8", errors="replace", check=False
+        command, env=variables, cwd=folder, capture_output=True, encoding="utf-8", errors="replace", check=False
     )
 
 

@@ -54,7 +54,8 @@ def main(arguments: argparse.Namespace) -> int:
     found, opening = chosen(arguments)
     check = same.Check()
     paired = arguments.pairs or len(found) <= PAIRED_AT_MOST
-    analyses = analysis.analyse(found, paired and not arguments.aa and not arguments.against)
+    beside = any(word.startswith("identity_digest=") for word in arguments.words)
+    analyses = analysis.analyse(found, paired and not arguments.aa and not arguments.against, beside)
     if arguments.aa:
         made = [check.of(one) for one in analyses]
         opening.append(str(check))

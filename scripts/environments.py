@@ -10,8 +10,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness import environments, layout
-from harness.environments import normal
 from harness.errors import UserError, guarded
+from harness.interpreter import normal
 
 
 def main() -> None:

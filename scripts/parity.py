@@ -24,7 +24,11 @@ def main() -> int:
         "recipes", nargs="*", metavar="RECIPE", help="recipes to compare (default: all with an encoder)"
     )
     parser.add_argument(
-        "--words", nargs="+", default=[], metavar="KEY=VALUE", help="for all runs, such as model=camembert"
+        "--words",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="for all runs, such as model=camembert or env=PYTHON (the reference has the managed environment always)",
     )
     arguments = parser.parse_args()
     known = {words[0].partition("=")[2] for words in variants()}

@@ -87,8 +87,8 @@ def escaped(text: str) -> str:
 
 HEAD = [
     "data", "data_digest", "model", "protocol", "precision", "machine", "threads", "placement", "processes", "epochs",
-    "batch", "settings", "what", "figure", "ours", "others", "runs", "failed", "value", "low", "high", "p",
-    "p_holm", "epsilon",
+    "batch", "settings", "what", "figure", "ours", "others", "runs", "failed", "interrupted", "value", "low", "high",
+    "p", "p_holm", "epsilon",
 ]  # fmt: skip
 
 
@@ -106,9 +106,10 @@ def comma_separated(analyses: Sequence[Analysis]) -> str:
 
 def figures(analysis: Analysis) -> Iterator[dict[str, object]]:
     for one in analysis.contestants:
-        about = {"ours": one.name, "failed": len(one.failed)}
+        about = {"ours": one.name, "failed": len(one.failed), "interrupted": len(one.interrupted)}
         if not one.runs:
-            yield {"what": "failed", **about, "runs": 0}
+            what = "failed" if one.failed else "interrupted" if one.interrupted else "trials"
+            yield {"what": what, **about, "runs": 0}
         for figure in analysis.figures:
             if found := one.summary(figure):
                 what = "median" if figure.unit else "mean"

@@ -11,7 +11,8 @@ from harness.sweeps.estimates import Estimate, estimate, finished_rows
 from harness.sweeps.look import Seen
 from harness.sweeps.record import Record
 
-COLOURS = {"finished": "green", "running": "cyan", "waiting": "dim", "not started": "dim"}
+COLOURS = {"finished": "green", "running": "cyan", "waiting": "dim", "not started": "dim",
+           "interrupted": "yellow", "broken off": "yellow"}  # fmt: skip
 AT_ONCE = {1: "one after the other", None: "as many at once as the engine has room for"}
 
 
