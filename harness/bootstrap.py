@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from harness import environments
@@ -39,24 +40,31 @@ def searches(words: list[str]) -> bool:
     return any(re.fullmatch(r"hparams_search=(?!null$).+", word) for word in words)
 
 
-def enter(name: str = "core") -> None:
+def enter(name: str | Callable[[], str] = "core") -> None:
     """Make sure that this process runs in the environment `name`; replace it by one that does if need be.
 
-    Nothing happens where the running interpreter will do: our own environment, or one in which the project was
-    installed (`pip install -e .`). The interpreter a person called is kept in FINETUNE_RECIPES_PYTHON, for
+    Which one may have to be told from the command line: then `name` is the function that does so. Nothing happens
+    where the running interpreter will do: our own environment, or one in which the project was installed
+    (`pip install -e .`). The interpreter a person called is kept in FINETUNE_RECIPES_PYTHON, for
     `env=current`.
     """
-    if code := guarded(lambda: _enter(name)):
+    if code := guarded(lambda: _enter(name if isinstance(name, str) else name())):
         sys.exit(code)
 
 
 def _enter(name: str) -> None:
     os.environ.setdefault("FINETUNE_RECIPES_PYTHON", sys.executable)
+    python, how = Path(sys.executable), []
+    if sys.getfilesystemencoding() == "ascii":  # LC_ALL=C: names of files and words are UTF-8 all the same
+        how = ["-X", "utf8"]
+        os.environ |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": sys.stdout.encoding}
     if not suitable(name):
         python = environments.ensure(name).python
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.execv(python, [str(python), *sys.orig_argv[1:]])
+    elif not how:
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(python, [str(python), *how, *sys.orig_argv[1:]])
 
 
 def suitable(name: str) -> bool:

@@ -30,7 +30,7 @@ def predictor(run: Saved, scratch: Path) -> Iterator["Predictor"]:
     """Start the run's worker, in a folder that is not there yet or empty; it ends with the block."""
     (scratch / "chunks").mkdir(parents=True)
     (scratch / "model").symlink_to(run.model)
-    store.write_json(scratch / "job.json", {**run.job, "splits": {}})
+    store.write_json(scratch / "job.json", {**run.job, "weights": None, "splits": {}})  # the model alone
     with worker(scratch, run.environment().python, "predict", run.threads) as process:
         yield Predictor(run, scratch, process)
 

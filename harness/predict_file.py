@@ -18,8 +18,9 @@ import numpy as np
 
 from harness import progress, store
 from harness.data import rows as checked
+from harness.data.convert import WRITERS, convert
 from harness.data.source import Notes, joined
-from harness.data.tables import ColumnError, read_table, reader_of
+from harness.data.tables import READERS, ColumnError, check_file, read_table, reader_of
 from harness.data.widen import columns_of, widen
 from harness.errors import UserError
 from harness.home import locked, sha256
@@ -78,14 +79,27 @@ def columns_for(run: Saved, chosen: list[str] | None) -> list[str]:
 
 
 def place_for(path: Path, out: Path | None) -> Path:
-    """Return where the result goes; UserError where something is there, or where its name asks for another format."""
-    out = out or path.with_name(f"{path.stem}.predicted{path.suffix}")
-    if reader_of(out) is not reader_of(path):
-        raise UserError(f"--out {out}: the result has the file's format: let its name end with {path.suffix}.", code=2)
+    """Return where the result goes; UserError for a file that is not there, or no place to write to.
+
+    Without `out` it has the file's format, or is a csv where that is only read.
+    """
+    check_file(path)
+    reader_of(path)
+    known = path.suffix if path.suffix.lower() in {*WRITERS, ".txt"} else ".csv"
+    out = out or path.with_name(f"{path.stem}.predicted{known}")
+    if not stays(path, out) and out.suffix.lower() not in WRITERS:
+        raise UserError(f"--out {out}: the ending says what is written: {', '.join(WRITERS)}.", code=2)
     if not out.absolute().parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {out.absolute().parent}.", code=2)
     refuse(out)
     return out.absolute()
+
+
+def stays(path: Path, out: Path) -> bool:
+    """Tell whether the result is written as the file is: cells as they are spelt, separator and types kept."""
+    if ".tsv" in (endings := {path.suffix.lower(), out.suffix.lower()}):
+        return len(endings) == 1
+    return READERS.get(path.suffix.lower()) is READERS.get(out.suffix.lower())
 
 
 def refuse(out: Path) -> None:
@@ -108,7 +122,10 @@ def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefi
         missing(run, table, working)
         values = added(working / "logits.bin", table.rows, labels, every)
         try:
-            widen(table.path, table.notes, working / out.name, names, values)
+            if stays(table.path, out):
+                widen(table.path, table.notes, working / out.name, names, values)
+            else:
+                convert(table.path, table.notes, table.encoding, working / out.name, names, values)
         except ValueError:
             raise UserError(f"{table.path} has changed while it was read. Give the same command again.") from None
         refuse(out)

@@ -1,15 +1,15 @@
 """The row of a run: one flat JSON object, `result.json`. outputs/README.md says what each key means."""
 
 import math
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import compute, machine
+from harness import compute, identity, machine
 from harness.environments import Environment
 from harness.launch import Outcome
-from harness.lines import recipe_lines
 from harness.measured import inference, steps
 from harness.moved import moved
 from harness.quiet import timing
@@ -19,7 +19,7 @@ from recipes.split import Split, read_array
 if TYPE_CHECKING:
     from harness.run import Attempt, Prepared
 
-SCHEMA = 1
+SCHEMA = 2
 RELOAD_TOLERANCE = 1e-4  # of a logit; the same code on the same machine should give 0
 
 
@@ -31,6 +31,8 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
     scored = outcome.status == "finished" and prepared.placed.first
     figures = quality(prepared, working, config["evaluate"]) if scored else {}
     model, after = prepared.model, working / "model"
+    libraries = versions(environment, config["recipe"]["libraries"])
+    threads, drawn = config["threads"] or machine.processors(), model.drawn if model else None
     return {
         "schema": SCHEMA,
         "status": outcome.status,
@@ -59,15 +61,20 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "environment": environment.name if environment else None,
         "environment.size_mb": environment.size_mb if environment else None,
         "environment.packages": len(environment.packages) if environment else None,
-        "recipe.lines": recipe_lines(config["recipe"]["name"]),
-        "library_versions": versions(environment, config["recipe"]["libraries"]),
-        "threads": config["threads"] or machine.processors(),
+        "recipe.lines": done.lines,
+        "library_versions": libraries,
+        "threads": threads,
         "machine": machine.describe(),
         **outcome.quiet,
         "timing": timing(outcome.quiet["machine.quiet"], config["measure"]["noisy"]) if outcome.quiet else None,
         "data_digest": prepared.dataset.digest,
         "weights_digest": model.digest if model else None,
-        "weights_drawn": model.drawn if model else None,
+        "weights_drawn": drawn,
+        "code_digest": prepared.identity["code"],
+        "revision": done.revision,
+        "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "identity_digest": identity.digest(prepared.identity, threads, drawn, libraries),
+        **identity.flat(prepared.identity),
         "command": command,
     }
 

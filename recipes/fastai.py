@@ -14,7 +14,6 @@ from fastai.basics import (
     Learner,
     OptimWrapper,
     default_device,
-    load_model,
     params,
     set_seed,
     trainable_params,
@@ -23,11 +22,10 @@ from fastai.callback.schedule import ParamScheduler, SchedLin, combine_scheds
 from fastai.callback.training import GradientClip
 from fastai.text.data import SortedDL, pad_input
 from torch import nn
-from transformers import AutoConfig, AutoModel
 
 from recipes.fastai_parts import Accumulate, BFloat16, Checkpoint, Report, Shared, in_turn
 from recipes.job import Job, Predict
-from recipes.pytorch import Classifier, build, hidden_states, parameter_groups, predictor, save
+from recipes.pytorch import Classifier, build, hidden_states, load, parameter_groups, predictor, save
 from recipes.schedule import warmup_steps
 from recipes.split import Split
 
@@ -77,16 +75,6 @@ def finetune(job: Job) -> Predict:
         learn.save("model", with_opt=False)
         save(model, job)
     return predictor(model, job)
-
-
-def load(job: Job) -> Predict:
-    config = AutoConfig.from_pretrained(job.model)
-    encoder = AutoModel.from_config(config, dtype=torch.float32)
-    encoder.pooler = None
-    model = Classifier(encoder, config.pooling, 0.0, len(config.id2label))
-    # What Learner.save writes is the weights alone, and load_model lets torch read nothing else from it.
-    load_model(job.model / "fastai" / "model.pth", model, opt=None, with_opt=False)
-    return predictor(model.to(default_device()), job)
 
 
 def optimizer(job: Job) -> partial:

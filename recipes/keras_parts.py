@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from pathlib import Path
 
 import keras
 import keras_hub
@@ -24,7 +25,7 @@ elif BACKEND == "jax":
 
 
 def prepare(job: Job) -> None:
-    """Settle seed, precision, threads and determinism."""
+    """Settle seed, threads and determinism."""
     if job.settings["backend"] != BACKEND:
         raise ValueError(f"recipe.backend={job.settings['backend']}, but in this environment Keras runs on {BACKEND}.")
     if job.processes > 1 and job.placement["use_cpu"]:  # as many devices, before the first computation
@@ -34,7 +35,6 @@ def prepare(job: Job) -> None:
         else:
             jax.config.update("jax_num_cpu_devices", job.processes)
     keras.utils.set_random_seed(job.seed)
-    keras.config.set_dtype_policy("mixed_bfloat16" if job.precision == "bf16" else "float32")
 
 
 def scope_of(job: Job):
@@ -59,12 +59,15 @@ def feed(data):
     return fed.apply(tf.data.experimental.assert_cardinality(len(data)))
 
 
-def encoder_of(job: Job) -> tuple[keras.Model, dict]:
-    """Return the job's encoder, a BertBackbone without its pooler, and its config.
+def encoder_of(job: Job, folder: Path) -> tuple[keras.Model, dict]:
+    """Return the encoder in a Hugging Face folder, a BertBackbone without its pooler, and its config.
+
+    It settles the precision, for the layers around it too.
 
     KerasHub's BERT has tanh GELU, an epsilon of 1e-12 and positions from 0: its layers are cloned with the config's.
     """
-    config, values = weights.read(job.weights)
+    keras.config.set_dtype_policy("mixed_bfloat16" if job.precision == "bf16" else "float32")
+    config, values = weights.read(folder)
     backbone = keras_hub.models.BertBackbone(**architecture(config), dropout=max(job.dropout.values()))
     epsilon = config["layer_norm_eps"]
     own = {"activation": config["hidden_act"], "epsilon": epsilon, "layer_norm_epsilon": epsilon}

@@ -21,22 +21,28 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="A file (csv, tsv, JSON lines, parquet) is written again, with columns label and probability, as UTF-8. "
-        "Cut off, the same command goes on where it was.",
+        epilog="A file (csv, tsv, JSON lines, parquet) is written again, with columns label and probability, as UTF-8, "
+        "in the format that the ending of --out names. Cut off, the same command goes on where it was.",
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in the folder of results")
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to predict")
     parser.add_argument("--file", type=Path, help="a file whose rows are predicted")
-    parser.add_argument("--out", type=Path, help="where the rows are written (default: FILE.predicted.csv, …)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="where the rows are written: .csv, .tsv, .jsonl, .parquet (default: beside, as the file is)",
+    )
     parser.add_argument("--text", action="append", metavar="COLUMN", help="the column of the text (default: the run's)")
     parser.add_argument("--encoding", help="of the file, where it is told wrongly")
     parser.add_argument("--all", action="store_true", help="the probability of every class")
     parser.add_argument("--prefix", default="", help="put before the names of the new columns")
+    parser.add_argument("--env", metavar="PYTHON", help="the interpreter of a run that was made with env=PYTHON")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="the folder of results (default outputs)")
     arguments = parser.parse_intermixed_args()  # texts may follow options
     if bool(arguments.texts) == bool(arguments.file):
         raise UserError("give texts, or --file FILE.", code=2)
     run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())
+    run = saved.runnable(run, arguments.env)
     if arguments.texts:
         show(run, arguments.texts, arguments.all)
         return 0

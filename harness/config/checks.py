@@ -9,7 +9,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from harness import loggers
 from harness.config import allowed
 from harness.config.types import EVALUATED, HparamsSearch
-from harness.errors import UserError
+from harness.errors import UserError, address
 
 TEXTS = {
     "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision",
@@ -27,6 +27,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
         raise UserError(f"{key} is needed: give it as {key}=VALUE.", code=2) from None
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0], code=2) from None
+    if url := address(values["outputs"]):
+        raise UserError(f"outputs={url}: results go to a folder of this machine.", code=2)
     check_names(values)
     check_evaluated(values)
     check_measure(values["measure"])

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.data.encoding import encoding_of, mark
 from harness.data.source import Notes
-from harness.errors import UserError, nearest
+from harness.errors import UserError, nearest, not_here
 
 
 class ColumnError(UserError):
@@ -57,6 +57,8 @@ def reader_of(path: Path) -> Reader:
 
 def check_file(path: Path) -> None:
     """Raise UserError unless `path` is a file that may be read."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"{path} is a pipe or a device, and a file is read more than once: write it to one first.")
     with _explained(path), open(path, "rb"):
         pass
 
@@ -218,7 +220,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise UserError(f"there is no file {path.absolute()}") from None
+        raise UserError(not_here(path, "file")) from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; give a file in it.") from None
     except PermissionError:

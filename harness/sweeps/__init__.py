@@ -37,7 +37,7 @@ def sweep(words: Sequence[list[str]], composed: Sequence[DictConfig], master: Di
             progress.say(f"error: {' '.join(record.varying(run))}: {run.reason}")
     if master.plan:
         return plan(record, outputs)
-    folder = record.write(outputs)
+    folder = record.write(outputs, elsewhere=far)
     stop_file(folder).unlink(missing_ok=True)
     if master.sweep.fail_fast and any(run.reason for run in runs):
         stop_file(folder).touch()

@@ -29,7 +29,7 @@ def documented() -> set[str]:
 
 
 def as_documented(key: str, names: set[str]) -> bool:
-    key = re.sub(r"\.batch\d+\.", ".batchN.", key)
+    key = re.sub(r"^identity\..*", "identity.KEY", re.sub(r"\.batch\d+\.", ".batchN.", key))
     parts = key.split(".")
     return (
         key in names or ".".join([parts[0], "PHASE", *parts[2:]]) in names or ".".join(["SPLIT", *parts[1:]]) in names
