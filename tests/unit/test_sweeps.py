@@ -253,8 +253,8 @@ def test_an_interrupted_run_is_told_as_such_and_is_still_to_be_done(tmp_path):
     assert [(one.status, one.todo) for one in seen] == [("interrupted", True), ("failed", True)]
     assert tables.counts(seen) == "2 runs: 1 interrupted, 1 failed"
     for table in (tables.outcome(sweep, seen), tables.now(sweep, seen, tmp_path)[0]):
-        assert [cell.style for cell in table.columns[1].cells] == ["yellow", "red"]
-        assert "goes on with it" in list(table.columns[-1].cells)[0].plain
+        assert [row[1].style for row in table.rows] == ["yellow", "red"]
+        assert "goes on with it" in table.rows[0][-1]
     sweep.write(tmp_path)
     with at_work(place):
         assert [one.status for one in look.look(place)] == ["waiting", "waiting"]
