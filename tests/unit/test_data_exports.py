@@ -67,7 +67,7 @@ def test_a_title_above_the_header_is_told_and_passed_over(tmp_path, capsys):
     path.write_text("Offres d'emploi;\n\nExport du 12/03;\n" + lines(jobs(20), ";", "\n"), encoding="utf-8")
     data = from_file(path)
     assert sorted(rows_of(data)) == NUMBERED
-    assert "above the header lines 1, 3 of other text left out" in capsys.readouterr().err
+    assert "lines 1, 3 above the header left out" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"a.csv, line 4: there is no column `texte`; there are `text`, `label`\."):
         from_file(path, text="texte")
 
@@ -285,7 +285,7 @@ def test_titles_empty_rows_formulas_and_merged_cells_of_a_sheet(tmp_path, capsys
     expected = [row for n in range(10) for row in ((f"cook {n}", "ab"[n % 2]), (f"nurse {n}", "ab"[n % 2]))]
     assert sorted(rows_of(data)) == [(number, *row) for number, row in enumerate(expected, 1)]
     said = capsys.readouterr().err
-    assert "above the header lines 1, 3 of other text left out" in said
+    assert "lines 1, 3 above the header left out" in said
     assert "the header stands again among the rows, left out there: row 21" in said
 
 
