@@ -255,11 +255,14 @@ def exceeded(limits: dict[str, float | None], seconds: float, resident: int) -> 
 
 def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
     """Return status and reason for a worker that ended with exit code `code` (negative: by that signal)."""
-    who, error = "the worker", outcome.error
+    who, rank = "the worker", 0
     if outcome.ended:
         rank = culprit(outcome)
-        who, code, error = f"rank {rank}", outcome.ended[rank], outcome.errors.get(rank)
+        who, code = f"rank {rank}", outcome.ended[rank]
         outcome.log_name = log_name(rank)
+    if code > 0 and rank not in outcome.errors and (told := last_words(folder / log_name(rank))):
+        outcome.errors[rank] = told
+    error = outcome.errors.get(rank) if outcome.ended else outcome.error
     message = error["message"] if error else ""
     outcome.transient = code < 0 or "address already in use" in message.lower()
     if "no space left" in message.lower() or shutil.disk_usage(folder).free < 1 << 20:
@@ -276,6 +279,14 @@ def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
         hint = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
         return "failed", f"{who} was killed {where} (by {name}{hint})"
     return "failed", f"{who} ended {where} with exit code {code}"
+
+
+def last_words(log: Path) -> dict[str, Any] | None:
+    """Return the error of a Python that ended before it could report: without numpy it cannot even begin."""
+    lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+    if lines and (match := re.fullmatch(r"(?:\w+\.)*(\w+Error|\w+Exception)(?:: (.*))?", lines[-1])):
+        return {"event": "error", "type": match[1], "message": match[2] or ""}
+    return None
 
 
 def culprit(outcome: Outcome) -> int:

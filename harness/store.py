@@ -87,6 +87,11 @@ def _checkpoints(work: Path) -> list[Path]:
     return list(work.glob("checkpoints/*/checkpoint.json"))
 
 
+def run_of(work: Path) -> Path:
+    """Return the folder of the run that works in a folder."""
+    return work.with_name(name_of(work))
+
+
 def name_of(work: Path) -> str:
     """Return the name of the run that works in a folder."""
     return work.name.removeprefix(".").removesuffix(".working")

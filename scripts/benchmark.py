@@ -40,13 +40,13 @@ class Measured:
 
 
 def main() -> int:
-    from harness.config import variants
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("against", choices=["harness", "loop", "tutorials", "sweep"])
     parser.add_argument("words", nargs="*", metavar="RECIPE | KEY=VALUE", help="recipes (default: all), and overrides")
     parser.add_argument("--pairs", type=int, default=1, help="how many times each runs (default 1)")
     arguments = parser.parse_intermixed_args()
+    from harness.config import variants
+
     overrides = [word for word in arguments.words if "=" in word]
     names = [word for word in arguments.words if "=" not in word]
     known = {words[0].partition("=")[2] for words in variants()}

@@ -70,11 +70,11 @@ def explain(error: HydraException | OmegaConfBaseException, words: list[str]) ->
         owners = [name for name in choices(group) if re.search(rf"^{key}:", source(group, name), re.MULTILINE)]
         if key and owners:
             return f"{match[1]} belongs to {' or '.join(f'{group}={name}' for name in owners)}: add that."
-        return f"there is no key '{match[1]}'.{_nearest(match[1], groups + _keys(words))}\n" + (
+        return f"there is no key '{match[1]}'.{_nearest(match[1], groups + keys(words))}\n" + (
             "`python train.py --help` lists the groups, `python train.py --cfg job` all keys."
         )
     if match := re.search(r"Key '([^']+)' (?:is not in struct|not in '\w+')[\s\S]*full_key: (\S+)", text):
-        return f"there is no key '{match[2]}'.{_nearest(match[2], groups + _keys(words))}"
+        return f"there is no key '{match[2]}'.{_nearest(match[2], groups + keys(words))}"
     if error.__cause__:
         text += f"\n{error.__cause__}"
     lines = [
@@ -93,7 +93,7 @@ def _nearest(name: str, known: list[str]) -> str:
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
-def _keys(words: list[str]) -> list[str]:
+def keys(words: list[str]) -> list[str]:
     """Return all keys of the configuration that the group choices among `words` compose."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -106,9 +106,9 @@ def _keys(words: list[str]) -> list[str]:
         if Path(CONF / group / f"{name}.yaml").is_file():
             chosen.append(word)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        keys = list(_flat(OmegaConf.to_container(compose("config", chosen)), ""))
+        found = list(_flat(OmegaConf.to_container(compose("config", chosen)), ""))
     GlobalHydra.instance().hydra = at_work
-    return keys
+    return found
 
 
 def _flat(values: Any, prefix: str) -> list[str]:

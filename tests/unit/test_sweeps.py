@@ -52,7 +52,7 @@ def test_a_plan_of_one_run(cli, tmp_path):
 def test_a_run_that_cannot_be_started_is_told_and_is_the_exit_code(cli):
     done = cli("-m", *TFIDF, "seed=-1,0", "plan=true")
     assert done.returncode == 2
-    assert "error: seed=-1: " in done.stderr
+    assert "seed=-1: a whole number from 0" in done.stdout
     assert "to do: 1" in done.stdout
 
 
