@@ -16,6 +16,7 @@ from transformers import AutoModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from recipes import frameworks
 from recipes.job import Job
 from recipes.split import order_of_like_length
 
@@ -23,6 +24,7 @@ job = Job.read(Path(sys.argv[1]))
 settings, split, size = job.settings, job.split("train"), job.train["batch_size"]
 device = "cuda" if torch.cuda.is_available() else "cpu"
 torch.manual_seed(job.seed)
+frameworks.allow_tf32(job.precision == "tf32")
 
 
 class Model(torch.nn.Module):
@@ -65,6 +67,7 @@ steps = job.train["epochs"] * math.ceil(len(split) / size)
 schedule = torch.optim.lr_scheduler.LambdaLR(
     optimizer, lambda step: min(10 * step / steps, (steps - step) / (0.9 * steps))
 )
+frameworks.wait()
 start = time.perf_counter()
 for epoch in range(job.train["epochs"]):
     for rows in batches(epoch):
@@ -76,6 +79,7 @@ for epoch in range(job.train["epochs"]):
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
+frameworks.wait()  # a GPU works on while the loop has ended
 seconds = time.perf_counter() - start
 
 model.eval()
