@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-import types
 from collections.abc import Sequence
 from pathlib import Path
 

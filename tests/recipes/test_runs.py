@@ -18,7 +18,7 @@ WATCHED = {f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm"
 WATCHED |= {"memory/rss_mb", "valid/macro_f1"}
 EACH = [*VARIANTS, "recipe=tfidf"]
 DEFAULT = [words for words in EACH if words != "recipe=keras recipe.backend=torch"]  # parity holds that one too
-NATIVE_BF16 = machine.computes_bf16(on_gpu=False)
+NATIVE_BF16 = machine.computes_bf16([])
 SKILLSPAN = Path(os.environ.get("SKILLSPAN_DATA", ROOT.parent / "shared" / "data" / "skillspan"))
 
 
