@@ -72,12 +72,13 @@ def write(run: Saved, work: Path, split: str, int8: bool) -> dict[str, Any]:
     own = np.load(run.folder / f"predictions_{split}.npz")["logits"]
     perform("export", "exporting to ONNX", run, work)
     figures, logits = measured("onnx", run, work, split, own)
-    bf16 = run.row["precision"] == "bf16"  # its own logits are rounded: PyTorch's, of the same weights, are not
-    difference = float(np.abs(logits - (np.load(work / "torch.npy") if bf16 else own)).max())
-    against = "PyTorch's in fp32, of the same weights" if bf16 else "the library's own"
+    rounded = run.row["precision"] != "fp32"  # its own logits are: PyTorch's, of the same weights, are not
+    difference = float(np.abs(logits - (np.load(work / "torch.npy") if rounded else own)).max())
+    against = "PyTorch's in fp32, of the same weights" if rounded else "the library's own"
     said = f"logits within {difference:.1e} of {against} ({TOLERANCE:g} is allowed)"
-    if bf16:
-        said += f"; within {figures['onnx.max_difference']:.1e} of the library's own: it was trained in bf16"
+    if rounded:
+        told = figures["onnx.max_difference"]
+        said += f"; within {told:.1e} of the library's own: it was trained in {run.row['precision']}"
     if not difference <= TOLERANCE:
         raise UserError(f"the exported model is not the run's: {said}.")
     progress.say(said)

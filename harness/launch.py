@@ -17,6 +17,7 @@ import psutil
 
 from harness import progress
 from harness.display import Display
+from harness.gpu import ORDER
 from harness.home import ROOT, key
 from harness.interpreter import NOT_ITS_OWN
 from harness.loggers import Loggers
@@ -46,6 +47,7 @@ class Outcome:
     reported: list[tuple[int, float]] = field(default_factory=list)  # steps of the phase train, and when each was told
     worker_seconds: float | None = None
     parameters: int | None = None
+    resources: dict[str, dict[str, Any]] = field(default_factory=dict)  # by action: what its process used, in bytes
     epochs: list[tuple[float, str]] = field(default_factory=list)  # of measure.target: when one ended, its predictions
     evaluating: float = 0.0  # seconds that these predictions took
     reload_max_difference: float | None = None
@@ -92,6 +94,8 @@ class Outcome:
             self.cold_start = round(event["time"] - self.started, 3)
         elif kind == "peak":
             self.peak_gflops = event["gflops"]
+        elif kind == "resources":
+            self.resources[event["action"]] = event
         elif kind == "reloaded":
             self.reload_max_difference = event["max_difference"]
         elif kind == "checkpoint_refused":
@@ -121,15 +125,15 @@ def work(
     loggers: Loggers,
 ) -> None:
     """Run the job in `folder` with `python`: fine-tune where it is placed, then reload the model in a new process."""
-    start, watch = time.monotonic(), Watch(placed.gpu)
+    start, watch = time.monotonic(), Watch(placed.devices, placed.local_processes)
     with Display() as display, open(folder / "events.jsonl", "a+", encoding="utf-8") as events:
         for action in ("finetune", "reload") if placed.first else ("finetune",):
             outcome.started = time.time()
             with worker(folder, python, action, threads, placed) as process:
                 while process.poll() is None:
                     follow(events, outcome, display, loggers)
-                    watch.look()
                     resident = loggers.resident = monitor.sample(process.pid, outcome.phase)
+                    watch.look(monitor.pids)
                     if over := outcome.verdict or exceeded(limits, time.monotonic() - start, resident):
                         outcome.end(*over)
                         return
@@ -167,6 +171,7 @@ def worker(
         environment[seals.KEY] = str(key())
     environment |= {
         **(placed.variables() if placed else {}),
+        **ORDER,
         **of_threads(threads),
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",  # all a recipe needs is in its job
@@ -271,8 +276,8 @@ def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
         kind = error["type"]
         plain = re.sub(r"\x1b\[[\d;]*m", "", message).strip()  # some libraries print theirs in bold
         text = f"{kind}: {plain.splitlines()[0] if plain else ''}".rstrip(": ")
-        memory = kind in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in message
-        return ("out_of_memory" if memory else "failed"), f"{who}: {text}" if outcome.ended else text
+        status = "out_of_memory" if error.get("out_of_memory") else "failed"  # the worker knows its library's words
+        return status, f"{who}: {text}" if outcome.ended else text
     where = f"in the phase {outcome.phase}" if outcome.phase else "between two phases"
     if code < 0:
         name = signal.Signals(-code).name

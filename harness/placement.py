@@ -52,6 +52,11 @@ class Placement:
         """Processes that are started on this machine."""
         return self.processes // self.machines if self.launched else 1
 
+    @property
+    def devices(self) -> list[str]:
+        """The run's own GPUs on this machine, as CUDA_VISIBLE_DEVICES names them; none on the processors."""
+        return machine.gpu_ids()[: self.processes // self.machines] if self.gpu else []
+
     def identity(self) -> dict[str, Any]:
         """Return what makes another run of this one: nothing for one process on the processors."""
         if not self.gpu and self.processes == 1:
@@ -65,8 +70,7 @@ class Placement:
         """Return the environment variables that show the worker its devices."""
         if not self.gpu:
             return {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
-        devices = self.processes // self.machines
-        return {"CUDA_VISIBLE_DEVICES": ",".join(machine.gpu_ids()[:devices]), "ACCELERATE_USE_CPU": "false"}
+        return {"CUDA_VISIBLE_DEVICES": ",".join(self.devices), "ACCELERATE_USE_CPU": "false"}
 
     def arguments(self, folder: Path) -> list[str]:
         """Return the arguments of `accelerate launch`, with a port that is free now."""

@@ -37,7 +37,11 @@ def figures(row: dict[str, Any]) -> list[str]:
     if row.get("timing") == "noisy":
         load, steal = row["machine.load"], row["machine.steal"]
         why = "how quiet the machine was cannot be read"
-        if load is not None:
+        if row.get("machine.gpu_others"):
+            why = "others used the GPU"
+        elif load is not None and row["machine.quiet"] is None:
+            why = "whether others used the GPU cannot be told"
+        elif load is not None:
             host = f", the host {steal:.0%}" if steal >= 0.005 else ""
             busiest = f"for some seconds {row['machine.busiest']:.0%}"
             why = f"others took {load:.0%} of the processors' time{host}, {busiest}"

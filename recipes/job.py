@@ -7,7 +7,8 @@ A recipe is a module of this package with these functions:
     def hidden_states(job: Job) -> Hidden: ...   # of an encoder, before training: what parity is shown with
 
 It marks its phases (`with job.phase("train"): ...`) and reports its steps (`job.step(...)`); it never times
-or scores itself. Standard library and numpy only: this runs in every library's environment.
+or scores itself, and need not wait for its device. Standard library and numpy only: this runs in every library's
+environment.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from recipes import frameworks
 from recipes.checkpoints import Checkpoints
 from recipes.split import Batch, Predict, Split, predict_split
 
@@ -36,7 +38,7 @@ class Job:
     folder: Path
     recipe: str
     seed: int
-    precision: str  # fp32 or bf16
+    precision: str  # fp32; bf16: mixed precision; tf32: fp32 with products in TF32, which is settled already
     labels: list[str]
     protocol: str  # native, or controlled: see `controlled`
     settings: dict[str, Any]  # conf/recipe/NAME.yaml, as resolved; controlled: with the protocol's keys over it
@@ -160,6 +162,7 @@ class Job:
         """
         if self.measure.get("target") is None:
             return
+        frameworks.wait()  # or what is left of the epoch would be among the seconds of predicting
         start = time.perf_counter()
         path = self.folder / "epochs" / f"{time.time_ns()}.npy"
         path.parent.mkdir(exist_ok=True)
@@ -172,6 +175,7 @@ class Job:
     def phase(self, name: str) -> Iterator[None]:
         """Mark a phase: load_weights, build_data, train, save. Its wall and CPU seconds are reported.
 
+        It ends when the device has done what the phase gave it, not when that was launched.
         Of several processes the first one alone goes on from `save`: the others have ended well when they come to it.
         """
         if name == "save" and self.rank:
@@ -179,6 +183,7 @@ class Job:
         wall, cpu = time.perf_counter(), _cpu_seconds()
         self.event("phase_start", name=name)
         yield
+        frameworks.wait()
         seconds, cpu_seconds = time.perf_counter() - wall, _cpu_seconds() - cpu
         self.event("phase_end", name=name, seconds=seconds, cpu_seconds=cpu_seconds)
 

@@ -5,15 +5,15 @@ import os
 import subprocess
 import sys
 import time
-import types
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
+from gpu_support import cards
 
-from harness import monitor, packages
+from harness import packages
 from harness.config import variants
 from harness.parity import Line
 
@@ -138,15 +138,7 @@ def minilm() -> Path:
 
 
 def devices(monkeypatch, *capabilities):
-    nvml = types.SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlInit=lambda: None,
-        nvmlDeviceGetCount=lambda: len(capabilities),
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetCudaComputeCapability=lambda handle: capabilities[handle],
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    assert len(monitor.Gpu.open().handles) == len(capabilities)
+    cards(monkeypatch, *({"capability": capability} for capability in capabilities))
 
 
 def hold(lines: Sequence[Line], at_least: int = 9) -> None:

@@ -18,7 +18,7 @@ WATCHED = {f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm"
 WATCHED |= {"memory/rss_mb", "valid/macro_f1"}
 EACH = [*VARIANTS, "recipe=tfidf"]
 DEFAULT = [words for words in EACH if words != "recipe=keras recipe.backend=torch"]  # parity holds that one too
-NATIVE_BF16 = machine.computes_bf16(on_gpu=False)
+NATIVE_BF16 = machine.computes_bf16([])
 SKILLSPAN = Path(os.environ.get("SKILLSPAN_DATA", ROOT.parent / "shared" / "data" / "skillspan"))
 
 
@@ -64,6 +64,9 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
     assert 0.15 < row["test.accuracy"] <= 1  # 25 classes; the largest is 0.31 of the rows
     assert row["train.seconds"] > 0
     assert row["memory.peak_rss_mb"] > row["memory.mean_rss_mb"] > 50
+    assert row["memory.kernel_peak_rss_mb"] > 0.99 * row["memory.train.peak_rss_mb"]  # both are counted loosely
+    assert row["memory.gpu_allocated_peak_mb"] is row["machine.gpu_others"] is None
+    assert row["matmul_precision"] == ("fp32" if deep else None)
     assert row["reload.max_difference"] <= 1e-4
     assert row["model.size_mb"] > 0
     undocumented = [key for key in row if not as_documented(key, documented())]

@@ -51,7 +51,7 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
     told = {line[:12].strip(): line[12:] for line in said.splitlines()}
     assert told["processors"].startswith(f"{machine.processors()} for us")
     assert "placement=cpu" in told["auto"]
-    assert ("precision=bf16" in told["auto"]) == machine.computes_bf16(on_gpu=False)
+    assert ("precision=bf16" in told["auto"]) == machine.computes_bf16([])
     for name in ("memory", "GPU", "precision", "ports"):
         assert told[name]
 
@@ -66,7 +66,10 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
         (["data=csv", "data.txt=a"], ["'data.txt'", "'data.text'"]),
         (["seed=one"], ["seed=one", "Integer"]),
         (["seed=-1"], ["seed=-1"]),
-        (["precision=fp8"], ["fp8", "fp32", "bf16"]),
+        (["precision=fp8"], ["fp8", "fp32", "bf16", "tf32"]),
+        (["precision=tf32"], ["precision=tf32", "placement=cpu is on processors", "precision=fp32"]),
+        (["precision=tf32", "recipe=torch", "placement=multi_cpu"], ["placement=multi_cpu is on processors"]),
+        (["protocol=controlled", "precision=tf32"], ["fp32", "protocol=native"]),
         (["train.epochs=0"], ["train.epochs=0"]),
         (["limits.minutes=-3"], ["limits.minutes=-3"]),
         (["measure.batch_sizes=[8,8]"], ["measure.batch_sizes=[8, 8]", "different"]),

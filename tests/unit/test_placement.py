@@ -3,20 +3,26 @@
 import dataclasses
 import json
 import socket
+from pathlib import Path
 
 import pytest
+from gpu_support import cards
 from hydra import compose, initialize_config_dir
 from support import RECIPES, devices
 
-from harness import config, launch, machine, placement
+from harness import config, gpu, launch, machine, placement, run
 from harness.errors import UserError
 from harness.launch import Outcome
 from recipes.job import Job
 
 
-def placed(*words):
+def configured(*words):
     with initialize_config_dir(str(config.CONF), version_base="1.3"):
-        return placement.of(config.plain(compose("config", list(words))))
+        return config.plain(compose("config", list(words)))
+
+
+def placed(*words):
+    return placement.of(configured(*words))
 
 
 @pytest.fixture
@@ -53,6 +59,93 @@ def test_several_gpus_are_all_or_as_many_as_asked_for_and_those_that_one_may_use
     assert placed("placement=multi_gpu").variables()["CUDA_VISIBLE_DEVICES"] == "3,1"
     with pytest.raises(UserError, match="GPUs on this machine: 2"):
         placed("placement=multi_gpu", "placement.processes=4")
+
+
+CARDS = {"uuid": "GPU-11aa-22"}, {"uuid": "GPU-11bb-33"}, {"uuid": "GPU-44", "instances": [{"uuid": "MIG-55"}]}
+
+
+@pytest.mark.parametrize(
+    ("said", "understood"),
+    [
+        (None, ["0", "1", "2"]),
+        ("", []),
+        ("-1", []),
+        ("1,-1,0", ["1"]),
+        ("0, 2", ["0", "2"]),
+        ("2,7,0", ["2"]),
+        ("1,1", []),
+        ("GPU-11bb-33,GPU-11aa", ["GPU-11bb-33", "GPU-11aa"]),
+        ("GPU-11,0", []),  # two begin so
+        ("GPU-99", []),
+        ("MIG-55", ["MIG-55"]),
+        ("MIG-66", []),
+        ("NoDevFiles", []),
+    ],
+)
+def test_cuda_visible_devices_is_read_as_cuda_reads_it(monkeypatch, said, understood):
+    cards(monkeypatch, *CARDS)
+    if said is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    assert machine.gpu_ids() == understood
+    if understood:
+        assert placed("placement=gpu").devices == understood[:1]
+        assert placed("placement=gpu").variables()["CUDA_VISIBLE_DEVICES"] == understood[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "used"),
+    [
+        ("1", 20),
+        ("GPU-11bb", 20),
+        ("MIG-55", 5),
+        ("2", 5),
+        ("GPU-44", 5),
+        ("3", None),
+    ],  # 3: two instances, which is ours?
+)
+def test_a_name_is_the_device_that_nvml_has_by_it_a_part_of_a_card_too(monkeypatch, name, used):
+    (first, second, third), two = CARDS, [{"uuid": "MIG-7", "used": 7}, {"uuid": "MIG-8", "used": 8}]
+    third = {**third, "used": 40, "name": "H100", "instances": [{"uuid": "MIG-55", "used": 5}]}
+    cards(monkeypatch, {**first, "used": 10}, {**second, "used": 20}, third, {"instances": two, "used": 15})
+    found = gpu.Gpu.open([name])
+    assert found.of_devices() == used
+    assert found.capabilities() == [(9, 0)]
+    if used == 5:
+        assert found.names() == ["H100"]
+    assert gpu.Gpu.open([name, "9"]) is None
+
+
+def test_the_machine_is_described_by_the_gpus_that_one_may_use(monkeypatch):
+    cards(monkeypatch, {"name": "A100"}, {"name": "H100"})
+    assert "A100, H100" in machine.describe.__wrapped__()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert ", H100, " in (said := machine.describe.__wrapped__())
+    assert "A100" not in said
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "no GPU" in machine.describe.__wrapped__()
+
+
+def test_precision_is_that_of_the_run_s_own_devices(monkeypatch):
+    devices(monkeypatch, (9, 0), (7, 5))
+    assert run_of("recipe=torch", "placement=gpu", "precision=tf32") == "tf32"
+    assert run_of("recipe=torch", "placement=gpu") == "bf16"
+    assert run_of("recipe=torch", "placement=multi_gpu") == "fp32"
+    with pytest.raises(UserError, match="older") as refused:
+        run_of("recipe=torch", "placement=multi_gpu", "precision=tf32")
+    assert refused.value.code == 2
+    with pytest.raises(UserError, match="controlled is in fp32"):
+        run_of("recipe=torch", "placement=gpu", "precision=tf32", "protocol=controlled")
+    assert run_of("recipe=tfidf", "precision=tf32") is None, "precision is nothing to it, in a sweep with others"
+
+
+def run_of(*words):
+    """Return the precision of the run that the words describe, a part of what it is."""
+    prepared = run.prepare(configured(*words, "data=onet", "data.train_size=100"))
+    folder = run.store.directory(Path("outputs"), prepared.identity)
+    precision = prepared.identity["precision"]
+    assert precision is None or f"-native-{precision}-seed0" in folder.name
+    assert prepared.placed.accelerate["mixed_precision"] == ("bf16" if precision == "bf16" else "no")
+    return precision
 
 
 def test_processes_make_another_run_and_one_of_them_does_not():
@@ -165,3 +258,4 @@ def test_the_worker_s_environment_names_no_rank_of_a_launcher_around_us(tmp_path
     with pytest.raises(ZeroDivisionError), launch.worker(tmp_path, tmp_path / "python", "finetune", 1):
         pass
     assert "RANK" not in seen
+    assert seen["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID", "numbers of GPUs are NVML's"
