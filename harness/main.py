@@ -64,6 +64,7 @@ def main() -> int:
     def composed_and_run() -> int:
         chosen()
         try:
+            config.check_signed(words)
             task()
         except (HydraException, OmegaConfBaseException) as error:
             if traceback_wanted:
