@@ -172,8 +172,7 @@ def attempt(
             pins = f"configs/environments/{config['recipe']['environment']}.txt"
             done.outcome.reason = f"{done.outcome.reason} in {config['env']}: install {pins} there, or take env=managed"
     except UserError as error:
-        progress.say(f"error: {error}")
-        done.outcome.end("failed", str(error).splitlines()[0].rstrip(":"))
+        done.outcome.end("failed", error.message)
         done.outcome.log = error.log
     except OSError as error:
         done.outcome.end("failed", explain(error))

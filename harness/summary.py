@@ -14,7 +14,8 @@ def show(row: dict[str, Any], folder: Path) -> None:
     if row["status"] == "finished":
         lines += figures(row)
     else:
-        lines += [f"  reason    {row['reason']}", f"  log       {nearby(Path(row['log']))}"]
+        reason = row["reason"].replace("\n", "\n            ")
+        lines += [f"  reason    {reason}", f"  log       {nearby(Path(row['log']))}"]
     again = f"{row['command']} rerun=true" if row["status"] == "finished" else row["command"]
     lines += [f"  results   {nearby(folder)}", f"  again     {again}"]
     print("\n" + "\n".join(lines))

@@ -12,7 +12,7 @@ from harness.config.types import EVALUATED, HparamsSearch
 from harness.errors import UserError, address
 
 TEXTS = {
-    "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision",
+    "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision", "sheet",
     "main_process_ip",
 }  # fmt: skip
 

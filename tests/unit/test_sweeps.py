@@ -268,5 +268,5 @@ def test_the_table_says_which_run_s_times_are_no_timing():
         for run, word in zip(sweep.runs, ("noisy", "ok"), strict=True)
     ]
     seen[0].earlier = True
-    remarks = [cell.plain for cell in tables.outcome(sweep, seen).columns[-1].cells]
+    remarks = [row[-1] for row in tables.outcome(sweep, seen).rows]
     assert remarks == ["from an earlier start, noisy: no timing", ""]
