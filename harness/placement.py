@@ -64,7 +64,7 @@ class Placement:
     def variables(self) -> dict[str, str]:
         """Return the environment variables that show the worker its devices."""
         if not self.gpu:
-            return {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
+            return {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true", "JAX_PLATFORMS": "cpu"}
         devices = self.processes // self.machines
         return {"CUDA_VISIBLE_DEVICES": ",".join(machine.gpu_ids()[:devices]), "ACCELERATE_USE_CPU": "false"}
 

@@ -72,7 +72,7 @@ def others(words: Sequence[str]) -> Iterator[tuple[int, int, str, str]]:
 def keys(words: Sequence[str]) -> list[str]:
     """Return the groups and all keys there are, with what the words choose."""
     groups = sorted(path.name for path in config.CONF.iterdir() if path.is_dir() and path.name != "hydra")
-    return list(dict.fromkeys([*groups, *config._keys(list(words))]))
+    return list(dict.fromkeys([*groups, *config.keys(list(words))]))
 
 
 def word(name: str, value: str, known: Sequence[str]) -> str | None:
