@@ -69,7 +69,7 @@ class Placement:
     def variables(self) -> dict[str, str]:
         """Return the environment variables that show the worker its devices."""
         if not self.gpu:
-            return {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
+            return {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true", "JAX_PLATFORMS": "cpu"}
         return {"CUDA_VISIBLE_DEVICES": ",".join(self.devices), "ACCELERATE_USE_CPU": "false"}
 
     def arguments(self, folder: Path) -> list[str]:

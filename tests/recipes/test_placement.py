@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -165,6 +166,26 @@ def test_the_end_of_one_process_is_the_end_of_all_within_10_s_and_told(tmp_path,
     _, reason = launch.diagnose(process.returncode, outcome, tmp_path)
     assert reason.startswith(said)
     assert ("KeyError" in (tmp_path / outcome.log_name).read_text(encoding="utf-8")) == ("KeyError" in said)
+
+
+PRETENDED = "import torch; torch.backends.mps.is_available = torch.backends.mps.is_built = lambda: True\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "device"),
+    [
+        ("fastai", "from recipes import fastai; print(fastai.default_device())"),
+        ("flair", "from recipes import flair; print(flair.flair.device)"),
+        ("keras_torch", "from recipes import keras; print(keras.ops.convert_to_tensor(1.0).device)"),
+        ("hf_trainer", "from accelerate import Accelerator; print(Accelerator().device)"),  # torch's and hf_trainer's
+    ],
+)
+def test_placement_cpu_is_no_gpu_of_apple_s(environment, device):
+    """Pretended: where PyTorch has such a GPU, what the libraries take by themselves."""
+    variables = {**os.environ, **placement.of(composed("recipe=torch", "placement=cpu")).variables()}
+    command = [environments.ensure(environment).python, "-c", PRETENDED + device]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["cpu"], done.stderr
 
 
 COUNT = """

@@ -255,7 +255,7 @@ def test_skillspan_from_a_local_folder(runs):
 def test_on_a_terminal_a_live_bar_shows_the_phases(runs, recipe):
     """And a training at a rate that is too small to move a weight says so."""
     terminal, end = pty.openpty()
-    still = ["recipe.learning_rate=1e-30"] if recipe in DEEP else []
+    still = ["recipe.learning_rate=1e-60"] if recipe in DEEP else []
     process = runs.start(f"recipe={recipe}", *still, output=end)
     os.close(end)
     said = b""

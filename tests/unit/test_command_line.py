@@ -8,7 +8,7 @@ import pytest
 import yaml
 from support import ROOT
 
-from harness import machine
+from harness import config, machine
 
 CHOICES = [
     (group.name, choice.stem)
@@ -93,6 +93,16 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
         (["evaluate=[test]"], ["evaluate=['test']", "[valid]"]),
         (["hparams_search.trials=3"], ["hparams_search.trials belongs to hparams_search=tpe"]),
         (["hparams_search=tpe", "recipe.lerning_rate=interval(1,2)"], ["'recipe.learning_rate'"]),
+        (["recipe=torch", "recipe.learning_rate=-1e-3"], ["recipe.learning_rate=-0.001: give a number above 0"]),
+        (["recipe.learning_rate=0,0001"], ["recipe.learning_rate=0.0001", "-m recipe.learning_rate=0,0001"]),
+        (["recipe=keras", "recipe.backend=thorch"], ["recipe.backend=thorch", "tensorflow, jax, torch"]),
+        (["+data.foo=1"], ["no key 'data.foo'"]),
+        (["recipe=torch", "++recipe.lerning_rate=1"], ["no key 'recipe.lerning_rate'", "'recipe.learning_rate'"]),
+        (["++train.x=1"], ["no key 'train.x'"]),
+        (["+epochs=3"], ["no key 'epochs'", "'train.epochs'"]),
+        (["recipe=tfidf", "++recipe.warmup=0"], ["recipe.warmup belongs to", "recipe=torch"]),
+        (["-m", "recipe=tfidf,torch", "+recipe.foo=1,2"], ["no key 'recipe.foo'"]),
+        (["~data.max_length"], ["cannot be taken away", "data.max_length=VALUE"]),
     ],
 )
 def test_a_wrong_command_line_is_told_in_words_with_exit_code_2(cli, tmp_path, words, said):
@@ -102,6 +112,18 @@ def test_a_wrong_command_line_is_told_in_words_with_exit_code_2(cli, tmp_path, w
     for text in said:
         assert text in done.stderr
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["++train.epochs=2"], ["+model.shape.num_hidden_layers=2", "model.from_scratch=1"], ["+hydra.job.env_set.A=1"],
+        ["experiment=small_network", "recipe=tfidf", "++recipe.learning_rate=1e-4"], ["~experiment"],
+        ["-m", "recipe=torch,tfidf", "++recipe.C=3"],
+    ],
+)  # fmt: skip
+def test_keys_that_somebody_reads_may_be_added(words):
+    config.check_signed(words)
 
 
 def test_an_environment_that_is_no_python_is_told(cli, tmp_path):
