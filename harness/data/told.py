@@ -77,5 +77,5 @@ def _counted(counts: Mapping[str, int], quote: str = "") -> str:
 
 
 def _visible(name: str) -> str:
-    """Return a label with escapes for what cannot be seen in it."""
-    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in name)
+    """Return a label with what cannot be seen in it written out."""
+    return "".join(letter if letter.isprintable() else f"<U+{ord(letter):04X}>" for letter in name)
