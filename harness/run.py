@@ -29,7 +29,8 @@ def run(config: dict[str, Any], command: str, show: Show = summary.show, judge: 
     with store.claimed(folder):
         row = store.finished(folder)
         if row and not config["rerun"]:
-            progress.say("finished already; rerun=true runs it again")
+            where = " (on all machines: they train together)" if prepared.placed.machines > 1 else ""
+            progress.say(f"finished already; rerun=true runs it again{where}")
         else:
             row, folder = worked(config, prepared, folder, command, judge)
     show(row, folder)

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from recipes import inference, peak
+from recipes.files import whole
 from recipes.job import Job, log_name
 from recipes.split import Split, predict_split
 
@@ -103,12 +104,13 @@ def predict(job: Job) -> None:
     """Load the saved model; for each chunk in `chunks/`, a folder as a split's, write its logits beside it."""
     function = importlib.import_module(f"recipes.{job.recipe}").load(job)
     for number in itertools.count():
-        folder, part = job.folder / "chunks" / str(number), job.folder / "part.npy"
+        folder = job.folder / "chunks" / str(number)
         while not folder.exists():
             time.sleep(0.005)
         tokens = folder if (folder / "token_ids.values.bin").exists() else None
-        np.save(part, predict_split(function, Split("chunk", folder, tokens)))
-        part.rename(folder.with_suffix(".npy"))
+        logits = predict_split(function, Split("chunk", folder, tokens))
+        with whole(folder.with_suffix(".npy"), "wb") as handle:
+            np.save(handle, logits)
 
 
 def die_with_parent() -> None:

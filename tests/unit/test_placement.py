@@ -148,6 +148,7 @@ def test_of_several_processes_the_first_alone_reports_and_saves_and_each_tells_a
     none = dict.fromkeys(field.name for field in dataclasses.fields(Job))
     job = Job(**none | {"folder": tmp_path, "placement": {"num_processes": 2}})
     monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("LOCAL_RANK", "1")
     with job.phase("train"):
         job.step(1, 2, loss=1.0)
     job.event("error", rank=1, type="KeyError", message="x")
@@ -156,6 +157,9 @@ def test_of_several_processes_the_first_alone_reports_and_saves_and_each_tells_a
     assert not end.value.code
     (event,) = map(json.loads, (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines())
     assert (event["event"], event["rank"]) == ("error", 1)
+    monkeypatch.setenv("LOCAL_RANK", "0")  # of another machine, which has a folder of its own
+    job.step(2, 2)
+    assert len((tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_the_worker_s_environment_names_no_rank_of_a_launcher_around_us(tmp_path, monkeypatch):
