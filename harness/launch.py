@@ -270,9 +270,9 @@ def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
     if error:
         kind = error["type"]
         plain = re.sub(r"\x1b\[[\d;]*m", "", message).strip()  # some libraries print theirs in bold
-        if outcome.machines > 1 and any(word in message.lower() for word in LOST):
+        if outcome.machines > 1 and (how := next((word for word in LOST if word in message.lower()), None)):
             outcome.transient = True  # they meet again where the other tries once more, or is given its command again
-            return "failed", f"{who} lost another machine: what is told there says why ({plain.splitlines()[0]})"
+            return "failed", f"{who} lost another machine ({how}): what is told there says why"
         text = f"{kind}: {plain.splitlines()[0] if plain else ''}".rstrip(": ")
         memory = kind in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in message
         return ("out_of_memory" if memory else "failed"), f"{who}: {text}" if outcome.ended else text

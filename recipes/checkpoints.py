@@ -81,7 +81,8 @@ class Checkpoints:
             if steps and not self.gather:
                 break
             if problem := spoiled(folder):
-                self.event("checkpoint_refused", step=step_of(folder), reason=problem)
+                if not steps:  # older ones may have been half removed
+                    self.event("checkpoint_refused", step=step_of(folder), reason=problem)
                 shutil.rmtree(folder)
             else:
                 steps.insert(0, step_of(folder))

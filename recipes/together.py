@@ -1,10 +1,8 @@
-"""What the processes of a run tell one another, on all its machines, through PyTorch: accelerate has started them."""
+"""What the processes of a run tell one another, on all its machines, by PyTorch: accelerate has started them."""
 
 import os
 from pathlib import Path
 from typing import Any
-
-import torch.distributed
 
 from recipes.checkpoints import telling
 from recipes.job import Job
@@ -30,9 +28,11 @@ class Together:
         return self.gathered(value)
 
     def gathered(self, value: Any) -> list[Any]:
-        said = [None] * torch.distributed.get_world_size()
+        from torch import distributed  # here: what compares needs none
+
+        said = [None] * distributed.get_world_size()
         with telling(self.job.event, "the other processes of this run"):
-            torch.distributed.all_gather_object(said, value)
+            distributed.all_gather_object(said, value)
         return said
 
 

@@ -249,14 +249,13 @@ def test_a_process_that_does_not_come_is_named_and_waited_for_only_so_long(tmp_p
     monkeypatch.setattr(checkpoints, "PATIENCE", 0.05)
     monkeypatch.setattr(checkpoints, "LONGEST", 0.3)
     first, second = two(tmp_path / "checkpoints", steps=1)
-    with pytest.raises(TimeoutError, match="process 1 of this machine to write its part of the checkpoint of step 7"):
-        with first.writing(7):
-            pass
+    part = "process 1 of this machine to write its part of the checkpoint of step 7"
+    with pytest.raises(TimeoutError, match=part), first.writing(7):
+        pass
     assert [kind for kind, _ in first.event] == ["waiting"]
     assert names(first) == []
-    with pytest.raises(TimeoutError, match="the first process to begin the checkpoint of step 8"):
-        with second.writing(8):
-            pass
+    with pytest.raises(TimeoutError, match="the first process to begin the checkpoint of step 8"), second.writing(8):
+        pass
 
 
 @pytest.mark.parametrize(
