@@ -31,6 +31,7 @@ from recipes.job import log_name
 INTERVAL = 0.2  # seconds between two looks at the worker
 GRACE = 5.0  # seconds between asking it to end and ending it
 OF_A_LAUNCHER = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}  # not of ours
+LOST = ("reset by peer", "closed by peer", "broken pipe", "network error", "timed out waiting")  # of gloo and NCCL
 Judge = Callable[[dict[str, Any]], str | None]  # an event of the worker -> why the run is to end, if it is
 
 
@@ -60,6 +61,7 @@ class Outcome:
     ended: dict[int, int] = field(default_factory=dict)  # by rank: exit codes of several processes, if one ended badly
     log_name: str = "log.txt"
     resumed: tuple[int, float] | None = None  # the step it went on from, and the seconds of training before
+    machines: int = 1
     transient: bool = False  # it may well end otherwise when tried again
     judge: Judge | None = None
     verdict: tuple[str, str] | None = None  # status and reason, where the judge ends the run
@@ -103,6 +105,10 @@ class Outcome:
         elif kind == "resumed":
             self.resumed = event["step"], event["seconds"]
             progress.say(f"going on from the checkpoint of step {event['step']}")
+        elif kind == "anew":
+            progress.say(f"training starts from the beginning: {event['reason']}")
+        elif kind == "waiting":
+            progress.say(f"waiting for {event['what']} for {event['seconds']:.0f} s now")
         elif kind == "error":
             self.errors.setdefault(event.get("rank", 0), event)
         elif kind == "ended":
@@ -126,9 +132,12 @@ def work(
 ) -> None:
     """Run the job in `folder` with `python`: fine-tune where it is placed, then reload the model in a new process."""
     start, watch = time.monotonic(), Watch(placed.devices, placed.local_processes)
+    outcome.machines = placed.machines
     with Display() as display, open(folder / "events.jsonl", "a+", encoding="utf-8") as events:
         for action in ("finetune", "reload") if placed.first else ("finetune",):
             outcome.started = time.time()
+            if placed.machines > 1 and action == "finetune":
+                progress.say(placed.meeting())
             with worker(folder, python, action, threads, placed) as process:
                 while process.poll() is None:
                     follow(events, outcome, display, loggers)
@@ -275,6 +284,9 @@ def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
     if error:
         kind = error["type"]
         plain = re.sub(r"\x1b\[[\d;]*m", "", message).strip()  # some libraries print theirs in bold
+        if outcome.machines > 1 and (how := next((word for word in LOST if word in message.lower()), None)):
+            outcome.transient = True  # they meet again where the other tries once more, or is given its command again
+            return "failed", f"{who} lost another machine ({how}): what is told there says why"
         text = f"{kind}: {plain.splitlines()[0] if plain else ''}".rstrip(": ")
         status = "out_of_memory" if error.get("out_of_memory") else "failed"  # the worker knows its library's words
         return status, f"{who}: {text}" if outcome.ended else text

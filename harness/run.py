@@ -31,7 +31,8 @@ def run(config: dict[str, Any], command: str, show: Show = summary.show, judge: 
     with store.claimed(folder):
         row = store.finished(folder)
         if row and not config["rerun"]:
-            progress.say("finished already; rerun=true runs it again")
+            where = " (on all machines: they train together)" if prepared.placed.machines > 1 else ""
+            progress.say(f"finished already; rerun=true runs it again{where}")
         else:
             begun = folder.exists() or store.in_progress(folder).exists()
             if not begun and (before := edited_since(folder, prepared.identity)):

@@ -145,7 +145,9 @@ def below(name: str, outputs: Path) -> Path:
     if not found and (others := called(name, (path.parent for path in outputs.glob("*/[!.]*/result.json")))):
         return others[0]
     if not found and (others := called(name, (store.run_of(path) for path in outputs.glob("*/.*.working")))):
-        how = "is under way" if store.in_work(others[0]) else "was broken off; its command, given again, goes on with it"
+        how = (
+            "is under way" if store.in_work(others[0]) else "was broken off; its command, given again, goes on with it"
+        )
         raise UserError(f"{others[0]}: this run has no model yet: it {how}.")
     shown = "".join(f"\n  {path.parent.name}/{path.name}" for path in (found or newest)[:SHOWN])
     if found:

@@ -47,7 +47,7 @@ def figures(row: dict[str, Any]) -> list[str]:
             why = f"others took {load:.0%} of the processors' time{host}, {busiest}"
         lines.append(f"  noisy     {why}: no timing (measure.noisy=true lets it count)")
     lines.append(f"  memory    {row['memory.peak_rss_mb']:,.0f} MB at most")
-    if row["model.parameters"]:
+    if row["model.parameters"] and row["model.size_mb"]:  # of several machines one has the model
         lines.append(
             f"  model     {row['model.parameters'] / 1e6:.1f} million parameters, {row['model.size_mb']:,.0f} MB"
         )

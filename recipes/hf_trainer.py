@@ -47,6 +47,7 @@ def finetune(job: Job) -> Predict:
             logging_steps=1 if job.controlled else 10,
             logging_first_step=True,
             save_strategy="no",  # `Report` says when
+            save_on_each_node=True,  # machines may share no folder
             report_to="none",
             disable_tqdm=True,
         )

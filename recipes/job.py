@@ -64,8 +64,13 @@ class Job:
 
     @property
     def rank(self) -> int:
-        """Which of the processes this is. The first one, 0, alone reports, saves and predicts."""
+        """Which of the processes this is. The first one, 0, alone saves and predicts."""
         return int(os.environ.get("RANK", 0))
+
+    @property
+    def local_rank(self) -> int:
+        """Which of the processes on this machine this is. The first one, 0, alone reports."""
+        return int(os.environ.get("LOCAL_RANK", 0))
 
     @property
     def model(self) -> Path:
@@ -80,8 +85,12 @@ class Job:
     @cached_property
     def checkpoints(self) -> Checkpoints:
         """Where the run goes on after it was cut off."""
-        ranks = int(os.environ.get("WORLD_SIZE", 1))
-        return Checkpoints(self.folder / "checkpoints", self.event, **self.checkpoint, rank=self.rank, ranks=ranks)
+        several: dict[str, Any] = {}
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            from recipes.together import Together  # accelerate has started this process: there is PyTorch
+
+            several = {"ranks": int(os.environ["LOCAL_WORLD_SIZE"]), "gather": Together(self)}
+        return Checkpoints(self.folder / "checkpoints", self.event, **self.checkpoint, rank=self.local_rank, **several)
 
     @property
     def step_size(self) -> int:
@@ -142,9 +151,9 @@ class Job:
     def event(self, kind: str, **values: Any) -> None:
         """Append one line to `events.jsonl`: its kind, the time (seconds since the epoch) and `values`.
 
-        Of several processes the first one does; an error any of them tells.
+        Of several processes the first one on its machine does; an error, or what it waits for, any of them tells.
         """
-        if self.rank and kind != "error":
+        if self.local_rank and kind not in ("error", "waiting"):
             return
         line = json.dumps({"event": kind, "time": time.time(), **values}) + "\n"
         with open(self.folder / "events.jsonl", "a", encoding="utf-8") as events:

@@ -25,6 +25,7 @@ from types import ModuleType
 import numpy as np
 
 from recipes import frameworks, inference, peak
+from recipes.files import whole
 from recipes.job import Job, log_name
 from recipes.split import Split, predict_split
 
@@ -142,12 +143,13 @@ def predict(job: Job) -> None:
     """Load the saved model; for each chunk in `chunks/`, a folder as a split's, write its logits beside it."""
     function = recipe_of(job).load(job)
     for number in itertools.count():
-        folder, part = job.folder / "chunks" / str(number), job.folder / "part.npy"
+        folder = job.folder / "chunks" / str(number)
         while not folder.exists():
             time.sleep(0.005)
         tokens = folder if (folder / "token_ids.values.bin").exists() else None
-        np.save(part, predict_split(function, Split("chunk", folder, tokens)))
-        part.rename(folder.with_suffix(".npy"))
+        logits = predict_split(function, Split("chunk", folder, tokens))
+        with whole(folder.with_suffix(".npy"), "wb") as handle:
+            np.save(handle, logits)
 
 
 def die_with_parent() -> None:

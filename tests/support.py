@@ -121,13 +121,19 @@ def killed_in(phase: str, runs: Runs, words: Sequence[str], place: Path) -> None
 
 def killed_at_checkpoint(step: int, runs: Runs, words: Sequence[str], place: Path) -> None:
     """Start a run and kill its parent when it has made the checkpoint of a step."""
-    process, end = runs.start(*words), time.monotonic() + 300
+    kill_at_checkpoint(step, runs, runs.start(*words))
+    assert gone(place), "a worker outlived its parent"
+
+
+def kill_at_checkpoint(step: int, runs: Runs, process: subprocess.Popen[str]) -> None:
+    """Kill a run that was started, its parent, when it has made the checkpoint of a step."""
+    end = time.monotonic() + 300
     while not list(runs.outputs.glob(f"*/.*/checkpoints/checkpoint-{step}/checkpoint.json")):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
         time.sleep(0.02)
     process.kill()
-    assert gone(place), "a worker outlived its parent"
+    assert gone(runs.outputs), "a worker outlived its parent"
     process.communicate()
 
 

@@ -13,6 +13,7 @@ from support import RECIPES, devices
 from harness import config, gpu, launch, machine, placement, run
 from harness.errors import UserError
 from harness.launch import Outcome
+from recipes import together
 from recipes.job import Job
 
 
@@ -237,10 +238,59 @@ def test_the_row_says_which_process_failed_first_and_why(tmp_path, events, said)
     assert outcome.log_name == ("log.rank1.txt" if "rank 1" in said else "log.txt")
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[pair.cc:537] Read error [127.0.0.1]:37522: Connection reset by peer. Check the logs of the remote worker",
+        "[pair.cc:534] Connection closed by peer [127.0.0.1]:8470",
+        "NCCL error: remote process exited or there was a network error",
+    ],
+)
+def test_a_machine_that_lost_another_tries_again_as_the_other_may(tmp_path, message):
+    error = {"event": "error", "rank": 0, "type": "RuntimeError", "message": message}
+    for machines, said in ((1, "rank 0: RuntimeError: "), (2, "rank 0 lost another machine")):
+        outcome = Outcome(machines=machines)
+        outcome.take(error)
+        outcome.take({"event": "ended", "rank": 0, "exit_code": 1})
+        assert launch.diagnose(1, outcome, tmp_path)[1].startswith(said)
+        assert outcome.transient == (machines > 1)
+
+
+def described(monkeypatch, machine, **changed):
+    """Return what a machine says of its run."""
+    monkeypatch.setenv("GROUP_RANK", str(machine))
+    values = dict.fromkeys(field.name for field in dataclasses.fields(Job))
+    values |= {"labels": ["a", "b"], "seed": 0, "train": {"batch_size": 16}, "checkpoint": {"seconds": 600}}
+    values |= {"settings": {"learning_rate": 1e-4}, "placement": {"num_processes": 2, "machine_rank": machine}}
+    values |= {"splits": {"train": {"data": f"/home/{machine}/data/onet-abc/train"}}}
+    return together.described(Job(**values | changed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"train": {"batch_size": 8}}, "train.batch_size is 16 on machine 0, 8 on machine 1"),
+        ({"checkpoint": {"steps": 5}}, "checkpoint.seconds is 600 on machine 0, None on machine 1"),
+        ({"precision": "bf16"}, "precision is None on machine 0, bf16 on machine 1"),
+        (
+            {"splits": {"train": {"data": "/x/onet-def/train"}}},
+            "data.data is onet-abc on machine 0, onet-def on machine",
+        ),
+        ({"seed": 1}, "seed is 0 on machine 0, 1 on machine 1"),
+    ],
+)
+def test_machines_that_were_asked_for_different_runs_are_told_what_differs(monkeypatch, changed, said):
+    same = [described(monkeypatch, machine) for machine in (0, 1)]
+    together.compare(same)
+    with pytest.raises(ValueError, match=f"the machines do not do the same run: {said}"):
+        together.compare([*same, described(monkeypatch, 1, **changed)])
+
+
 def test_of_several_processes_the_first_alone_reports_and_saves_and_each_tells_an_error(tmp_path, monkeypatch):
     none = dict.fromkeys(field.name for field in dataclasses.fields(Job))
     job = Job(**none | {"folder": tmp_path, "placement": {"num_processes": 2}})
     monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("LOCAL_RANK", "1")
     with job.phase("train"):
         job.step(1, 2, loss=1.0)
     job.event("error", rank=1, type="KeyError", message="x")
@@ -249,6 +299,9 @@ def test_of_several_processes_the_first_alone_reports_and_saves_and_each_tells_a
     assert not end.value.code
     (event,) = map(json.loads, (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines())
     assert (event["event"], event["rank"]) == ("error", 1)
+    monkeypatch.setenv("LOCAL_RANK", "0")  # of another machine, which has a folder of its own
+    job.step(2, 2)
+    assert len((tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_the_worker_s_environment_names_no_rank_of_a_launcher_around_us(tmp_path, monkeypatch):
