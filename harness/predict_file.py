@@ -21,7 +21,7 @@ from harness.data import rows as checked
 from harness.data.convert import WRITERS, convert
 from harness.data.source import Notes, joined
 from harness.data.tables import READERS, ColumnError, check_file, read_table, reader_of
-from harness.data.widen import columns_of, widen
+from harness.data.widen import Rows, columns_of, widen
 from harness.errors import UserError
 from harness.home import locked, sha256
 from harness.metrics import softmax
@@ -70,6 +70,16 @@ class Table:
                 f"{self.path} has a column `{there[0]}` already.\n"
                 "--prefix predicted_ puts this before the names of the columns that are added."
             )
+
+    def write(self, out: Path, names: list[str], values: Rows) -> None:
+        """Write the table to `out` with the columns `names` added, in the format of its ending."""
+        try:
+            if stays(self.path, out):
+                widen(self.path, self.notes, out, names, values)
+            else:
+                convert(self.path, self.notes, self.encoding, out, names, values)
+        except ValueError:
+            raise UserError(f"{self.path} has changed while it was read. Give the same command again.") from None
 
 
 def columns_for(run: Saved, chosen: list[str] | None) -> list[str]:
@@ -121,13 +131,7 @@ def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefi
                         "chunk": CHUNK, "model": run.digest(), "job": run.job})  # fmt: skip
         missing(run, table, working)
         values = added(working / "logits.bin", table.rows, labels, every)
-        try:
-            if stays(table.path, out):
-                widen(table.path, table.notes, working / out.name, names, values)
-            else:
-                convert(table.path, table.notes, table.encoding, working / out.name, names, values)
-        except ValueError:
-            raise UserError(f"{table.path} has changed while it was read. Give the same command again.") from None
+        table.write(working / out.name, names, values)
         refuse(out)
         (working / out.name).rename(out)
         shutil.rmtree(working)
