@@ -6,13 +6,16 @@ import json
 import os
 import pty
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support import DEEP, ROOT, VARIANTS, killed_at_checkpoint, killed_in, others
+from support import DEEP, ROOT, VARIANTS, killed_at_checkpoint, killed_in, others, plant, plant_checkpoint
 
 from harness import machine, results
+from recipes.split import Split
 
 WATCHED = {f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm", "samples_per_second")}
 WATCHED |= {"memory/rss_mb", "valid/macro_f1"}
@@ -51,6 +54,7 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
         ]
         words += ["checkpoint.every=4", "logger=csv"]
         killed_at_checkpoint(8, runs, words, tmp_path)
+        plant_checkpoint(*runs.outputs.glob("*/.*/checkpoints/checkpoint-8"), tmp_path / "loaded")
         killed_at_checkpoint(12, runs, words, tmp_path)
     for phase in () if deep else ("train", "save"):
         killed_in(phase, runs, words, tmp_path)
@@ -60,6 +64,7 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
     if deep:
         assert "going on from the checkpoint of step 12" in said
         assert row["train.resumed_at_step"] == 12
+        assert not (tmp_path / "loaded").exists(), "a checkpoint that the run has not written was loaded"
         told = reported_steps(runs.folders()[0])
         assert {1, 10, row["train.steps"]} <= told.keys(), "the steps before are kept too"
         assert 0 < told[1]["learning_rate"] < max(step.get("learning_rate", 0) for step in told.values())
@@ -95,6 +100,21 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
     for one, other in zip(first, check_predictions(folder, runs.row()), strict=True):
         np.testing.assert_array_equal(one, other, "a run that was cut off twice ends elsewhere than one that was not")
     check_target(folder, runs.row(), first[0], 2 if deep else 0)
+    for own in folder.glob("model/*/"):  # what the library has in a form of its own
+        plant(own, tmp_path / "loaded")
+        check_use(folder)
+        assert not (tmp_path / "loaded").exists(), "a file of a run that was sent was unpickled"
+
+
+def check_use(folder: Path) -> None:
+    """See that a run's model predicts what it did, from its folder."""
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    test = Split("test", Path(job["splits"]["test"]["data"]))
+    command = [sys.executable, str(ROOT / "scripts" / "predict.py"), str(folder), test.text(0)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    best = np.load(folder / "predictions_test.npz")["logits"][0].argmax()
+    assert done.stdout.splitlines()[1].endswith(job["labels"][best])
 
 
 def check_target(folder: Path, row: dict, last: np.ndarray, epochs: int) -> None:
