@@ -1,16 +1,17 @@
 """The row of a run: one flat JSON object, `result.json`. outputs/README.md says what each key means."""
 
 import math
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import compute, machine
+from harness import compute, identity, machine
 from harness.environments import Environment
 from harness.launch import Outcome
-from harness.lines import recipe_lines
 from harness.measured import inference, steps
+from harness.moved import moved
 from harness.quiet import timing
 from harness.store import write_json
 from recipes.split import Split, read_array
@@ -18,7 +19,7 @@ from recipes.split import Split, read_array
 if TYPE_CHECKING:
     from harness.run import Attempt, Prepared
 
-SCHEMA = 1
+SCHEMA = 2
 RELOAD_TOLERANCE = 1e-4  # of a logit; the same code on the same machine should give 0
 
 
@@ -29,6 +30,9 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         check_reload(outcome)
     scored = outcome.status == "finished" and prepared.placed.first
     figures = quality(prepared, working, config["evaluate"]) if scored else {}
+    model, after = prepared.model, working / "model"
+    libraries = versions(environment, config["recipe"]["libraries"])
+    threads, drawn = config["threads"] or machine.processors(), model.drawn if model else None
     return {
         "schema": SCHEMA,
         "status": outcome.status,
@@ -37,34 +41,42 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "log": str(outcome.log or folder / outcome.log_name) if outcome.status != "finished" else None,
         "recipe": config["recipe"]["name"],
         "data": config["data"]["name"],
-        "model": prepared.model.name if prepared.model else None,
+        "model": model.name if model else None,
         "protocol": config["protocol"]["name"],
         "precision": prepared.identity["precision"],
+        "matmul_precision": outcome.resources.get("finetune", {}).get("matmul_precision"),
         "seed": config["seed"],
         "placement": prepared.placed.name,
         "processes": prepared.placed.processes,
         **figures,
         **(trained := training(config, prepared, outcome)),
+        "train.weights_moved": moved(model.folder, after, config["precision"]) if scored and model else None,
         **to_target(config["measure"]["target"], working, outcome, figures | trained),
         "worker.seconds": outcome.worker_seconds,
         **{f"phase.{name}.{key}": value for name, phase in outcome.phases.items() for key, value in phase.items()},
         **done.monitor.figures(),
+        **own_memory(outcome),
         **inference(working, outcome),
         "reload.max_difference": outcome.reload_max_difference,
         "model.parameters": outcome.parameters,
-        "model.size_mb": size_mb(working / "model"),
+        "model.size_mb": size_mb(after),
         "environment": environment.name if environment else None,
         "environment.size_mb": environment.size_mb if environment else None,
         "environment.packages": len(environment.packages) if environment else None,
-        "recipe.lines": recipe_lines(config["recipe"]["name"]),
-        "library_versions": versions(environment, config["recipe"]["libraries"]),
-        "threads": config["threads"] or machine.processors(),
+        "recipe.lines": done.lines,
+        "library_versions": libraries,
+        "threads": threads,
         "machine": machine.describe(),
         **outcome.quiet,
         "timing": timing(outcome.quiet["machine.quiet"], config["measure"]["noisy"]) if outcome.quiet else None,
         "data_digest": prepared.dataset.digest,
-        "weights_digest": prepared.model.digest if prepared.model else None,
-        "weights_drawn": prepared.model.drawn if prepared.model else None,
+        "weights_digest": model.digest if model else None,
+        "weights_drawn": drawn,
+        "code_digest": prepared.identity["code"],
+        "revision": done.revision,
+        "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "identity_digest": identity.digest(prepared.identity, threads, drawn, libraries),
+        **identity.flat(prepared.identity),
         "command": command,
     }
 
@@ -128,6 +140,15 @@ def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> 
         ),
         **compute.figures(useful, outcome.peak_gflops, seconds, devices),
     }
+
+
+def own_memory(outcome: Outcome) -> dict[str, float | None]:
+    """Return the memory that the first process itself reported at its end, in MB (10^6 bytes), where it came to it."""
+    told = outcome.resources
+    kernel = told["finetune"]["peak_rss"] if "finetune" in told else None
+    allocated = max((event["gpu_allocated_peak"] or 0 for event in told.values()), default=0)
+    figures = {"memory.kernel_peak_rss_mb": kernel, "memory.gpu_allocated_peak_mb": allocated or None}
+    return {key: None if value is None else round(value / 1e6, 1) for key, value in figures.items()}
 
 
 def to_target(target: float | None, working: Path, outcome: Outcome, known: dict[str, Any]) -> dict[str, float | None]:

@@ -19,6 +19,7 @@ from fairseq_cli.train import train
 from recipes import weights
 from recipes.fairseq_parts import Resumable, place
 from recipes.job import Batch, Hidden, Job, Predict
+from recipes.schedule import warmup_steps
 from recipes.weights import Weights
 from recipes.weights import fairseq as names
 
@@ -97,8 +98,8 @@ def optimizers(job: Job, updates: int) -> dict:
     """Return fairseq's composite optimizer: the head at its own rate; no decay on biases and LayerNorm."""
     settings, name = job.settings, "torch_adamw" if job.controlled else "adam"
     schedule = {
-        "_name": "polynomial_decay",
-        "warmup_updates": math.ceil(settings["warmup"] * updates),
+        "_name": "polynomial_decay" if job.controlled else "polynomial_decay_from_1",
+        "warmup_updates": warmup_steps(settings["warmup"], updates),
         "total_num_update": updates,
     }
     groups = {}

@@ -9,6 +9,11 @@ from recipes.job import Job
 class Resumable(Trainer):
     """fairseq's Trainer, which makes its checkpoints when the job asks for them, and goes on from one."""
 
+    @property
+    def should_save_checkpoint_on_current_rank(self):
+        """Tell whether this process saves: the first on its machine, for machines may share no folder."""
+        return not self.task.job.local_rank
+
     def epochs(self):
         """Yield the batches of each epoch there is to do, the first from where the checkpoint is."""
         job, at = self.task.job, {"epoch": 1, "iterations_in_epoch": 0}

@@ -26,9 +26,11 @@ from torch import nn
 from recipes.fastai_parts import Accumulate, BFloat16, Checkpoint, Report, Shared, in_turn
 from recipes.job import Job, Predict
 from recipes.pytorch import Classifier, build, hidden_states, load, parameter_groups, predictor, save
+from recipes.schedule import warmup_steps
 from recipes.split import Split
 
 __all__ = ["finetune", "hidden_states", "load"]
+default_device(torch.cuda.is_available())  # CUDA's where one is shown, else the processors: not Apple's GPU of itself
 
 
 def finetune(job: Job) -> Predict:
@@ -64,14 +66,12 @@ def finetune(job: Job) -> Predict:
             if job.controlled:
                 learn.fit(epochs, cbs=linear_schedule(settings, checkpoints.steps))
             else:
-                rates = slice(settings["learning_rate"], settings["head_learning_rate"])
-                one_cycle = partial(learn.fit_one_cycle, pct_start=settings["warmup"], moms=settings["momenta"])
                 frozen = settings["freeze_to"][: epochs - 1]  # an epoch each; what is left is for all layers
                 for groups in frozen:
                     learn.freeze_to(groups)
-                    one_cycle(1, lr_max=rates)
+                    one_cycle(learn, 1, settings, checkpoints.steps // epochs)
                 learn.unfreeze()
-                one_cycle(epochs - len(frozen), lr_max=rates)
+                one_cycle(learn, epochs - len(frozen), settings, checkpoints.steps // epochs)
     with job.phase("save"):
         learn.save("model", with_opt=False)
         save(model, job)
@@ -87,9 +87,16 @@ def optimizer(job: Job) -> partial:
     return partial(Adam, mom=beta1, sqr_mom=beta2, eps=eps, wd=decay)
 
 
+def one_cycle(learn: Learner, epochs: int, settings: dict, steps: int) -> None:
+    """Train for some epochs of `steps` optimiser steps: up to the rates, then down, beginning at 1/25 of them."""
+    rates, steps = slice(settings["learning_rate"], settings["head_learning_rate"]), epochs * steps
+    rising = warmup_steps(settings["warmup"], steps) / steps
+    learn.fit_one_cycle(epochs, rates, pct_start=rising, moms=settings["momenta"])
+
+
 def linear_schedule(settings: dict, steps: int) -> ParamScheduler:
     """Return the controlled protocol's rate: up from 0, then down, both linearly, in steps; fastai counts batches."""
-    rate, rising = settings["learning_rate"], math.ceil(settings["warmup"] * steps) / steps
+    rate, rising = settings["learning_rate"], warmup_steps(settings["warmup"], steps) / steps
     line = combine_scheds([rising, 1 - rising], [SchedLin(0, rate), SchedLin(rate, 0)])
     return ParamScheduler({"lr": lambda share: line(math.floor(share * steps + 1e-6) / steps)})
 

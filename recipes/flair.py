@@ -14,10 +14,9 @@ from flair.embeddings import TransformerDocumentEmbeddings
 from flair.embeddings.base import register_embeddings
 from flair.models import TextClassifier
 from flair.trainers import ModelTrainer
-from flair.trainers.plugins import LinearSchedulerPlugin
 
 from recipes import weights
-from recipes.flair_parts import Checkpoint, Controlled, Report, place
+from recipes.flair_parts import Checkpoint, Controlled, Linear, Report, place
 from recipes.job import Batch, Hidden, Job, Predict
 from recipes.pytorch import pad
 
@@ -41,7 +40,7 @@ def finetune(job: Job) -> Predict:
         corpus = Corpus(train=FlairDatapointDataset(sentences), sample_missing_splits=False)
     with job.phase("train"):
         torch.set_autocast_dtype(flair.device.type, torch.bfloat16)  # what use_amp takes; on a GPU it would be fp16
-        schedule = (Controlled if job.controlled else LinearSchedulerPlugin)(settings["warmup"])
+        schedule = (Controlled if job.controlled else Linear)(job)
         checkpoints = Checkpoint(job, schedule, split.lengths)
         trainer = ModelTrainer(classifier, corpus)
         trainer.fine_tune(

@@ -3,7 +3,6 @@
 Pick it to take one model from TensorFlow to JAX or PyTorch, or where TensorFlow is to serve it.
 """
 
-import math
 import os
 from functools import partial
 from importlib.util import find_spec
@@ -18,6 +17,10 @@ from recipes.weights.keras import from_keras
 # Before it is imported, Keras is told its backend (each environment of this recipe has one), and JAX its threads.
 os.environ.setdefault("KERAS_BACKEND", next(name for name in ("jax", "torch", "tensorflow") if find_spec(name)))
 os.environ.setdefault("PJRT_NPROC", os.environ.get("OMP_NUM_THREADS", ""))
+if os.environ["KERAS_BACKEND"] == "torch":
+    import torch
+
+    os.environ["KERAS_TORCH_DEVICE"] = "cuda" if torch.cuda.is_available() else "cpu"  # not Apple's GPU of itself
 import keras  # noqa: E402
 from keras import ops  # noqa: E402
 
@@ -36,13 +39,13 @@ def finetune(job: Job) -> Predict:
         job.event("model", parameters=model.count_params())
     with job.phase("build_data"):
         padding = config["pad_token_id"]
-        native = BACKEND == "tensorflow" and not job.controlled and job.processes == 1
+        whole = job.processes == accumulate == 1  # buckets give no epoch of whole steps of several batches
+        native = BACKEND == "tensorflow" and not job.controlled and whole
         data = partial(buckets if native else Batches, job, padding)  # of an epoch
         size = len(data(0))
         steps = epochs * size // accumulate
     with job.phase("train"), scope():
-        rising = math.ceil(settings["warmup"] * steps)
-        optimizer = AdamW(WarmupThenLinear(settings["learning_rate"], rising, steps, accumulate), job)
+        optimizer = AdamW(WarmupThenLinear(job, steps), job)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         optimizer.build(model.trainable_variables)  # or TensorFlow would trace the step twice
         model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -97,7 +100,7 @@ def buckets(job: Job, padding: int, epoch: int):
 
 
 class Batches(keras.utils.PyDataset):
-    """The same for JAX, PyTorch and several devices; controlled, on all backends: the batches of the job.
+    """The same for JAX, PyTorch, several devices and batches; controlled, on all backends: the batches of the job.
 
     Each is for all devices: one that cannot be divided is filled up with rows of no weight.
     """

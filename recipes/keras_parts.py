@@ -10,6 +10,7 @@ from keras import ops
 
 from recipes import weights
 from recipes.job import Job
+from recipes.schedule import warmup_steps
 from recipes.weights.keras import FIRST_POSITION, architecture, to_keras
 
 BACKEND = keras.config.backend()
@@ -19,6 +20,8 @@ if BACKEND == "tensorflow":  # its threads and its determinism are settled befor
     tf.config.threading.set_intra_op_parallelism_threads(int(os.environ.get("OMP_NUM_THREADS", 0)))
     tf.config.threading.set_inter_op_parallelism_threads(int(os.environ.get("OMP_NUM_THREADS", 0)))
     tf.config.experimental.enable_op_determinism()
+    if not os.environ.get("CUDA_VISIBLE_DEVICES", "all"):  # placed on the processors: a plugin may bring other GPUs
+        tf.config.set_visible_devices([], "GPU")
 elif BACKEND == "jax":
     import jax
 
@@ -134,12 +137,18 @@ class AdamW(keras.optimizers.AdamW):
 
 
 class WarmupThenLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """From 0 up to the rate, then down to 0, both linearly, in optimiser steps; Keras counts batches."""
+    """Up to the rate, then down to 0, both linearly, in optimiser steps; Keras counts batches.
 
-    def __init__(self, rate: float, rising: int, steps: int, accumulate: int):
-        self.rate, self.rising, self.steps, self.accumulate = rate, rising, steps, accumulate
+    Controlled: from 0. That step moves no weight, so native begins one further on.
+    """
+
+    def __init__(self, job: Job, steps: int):
+        self.rate, self.accumulate = job.settings["learning_rate"], job.train["accumulate"]
+        self.rising, self.steps = warmup_steps(job.settings["warmup"], steps), steps
+        self.ahead = int(not job.controlled)
 
     def __call__(self, batch):
         step = ops.cast(batch // self.accumulate, "float32")
-        falling = (self.steps - step) / max(1, self.steps - self.rising)
-        return self.rate * ops.where(step < self.rising, step / max(1, self.rising), falling)
+        falling = (self.steps - step) / (self.steps - self.rising)
+        rising = (step + self.ahead) / max(1, self.rising + self.ahead)
+        return self.rate * ops.where(step < self.rising, rising, falling)

@@ -5,14 +5,15 @@ Pick it to own the implementation, or to try what no library offers: it is the r
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import ProjectConfiguration, set_seed
 from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
-from transformers import get_linear_schedule_with_warmup
 
 from recipes.checkpoints import step_of
 from recipes.job import Job, Predict
 from recipes.pytorch import Batches, TokenIds, build, hidden_states, load, pad, parameter_groups, predictor, save
+from recipes.schedule import linear
 
 __all__ = ["finetune", "hidden_states", "load"]
 
@@ -23,6 +24,7 @@ def finetune(job: Job) -> Predict:
         mixed_precision="bf16" if job.precision == "bf16" else "no",
         gradient_accumulation_steps=accumulate,
         cpu=not torch.cuda.is_available(),
+        project_config=ProjectConfiguration(save_on_each_node=True),  # machines may share no folder
     )
     set_seed(job.seed, device_specific=True)  # of several processes each has its own dropout
     with job.phase("load_weights"):
@@ -43,7 +45,7 @@ def finetune(job: Job) -> Predict:
         )
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
         steps = epochs * len(loader) // accumulate
-        schedule = get_linear_schedule_with_warmup(optimizer, -int(-settings["warmup"] * steps // 1), steps)
+        schedule = LambdaLR(optimizer, linear(job, steps))
         accelerator.register_for_checkpointing(schedule)
         every, step, seen = 1 if job.controlled else 10, 0, []
         if checkpoint := job.checkpoints.newest():

@@ -7,15 +7,15 @@ import shutil
 import subprocess
 import sys
 import time
-import types
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
+from gpu_support import cards
 
-from harness import monitor, packages
+from harness import packages
 from harness.config import variants
 from harness.parity import Line
 from recipes import seals
@@ -124,13 +124,19 @@ def killed_in(phase: str, runs: Runs, words: Sequence[str], place: Path) -> None
 
 def killed_at_checkpoint(step: int, runs: Runs, words: Sequence[str], place: Path) -> None:
     """Start a run and kill its parent when it has made the checkpoint of a step."""
-    process, end = runs.start(*words), time.monotonic() + 300
+    kill_at_checkpoint(step, runs, runs.start(*words))
+    assert gone(place), "a worker outlived its parent"
+
+
+def kill_at_checkpoint(step: int, runs: Runs, process: subprocess.Popen[str]) -> None:
+    """Kill a run that was started, its parent, when it has made the checkpoint of a step."""
+    end = time.monotonic() + 300
     while not list(runs.outputs.glob(f"*/.*/checkpoints/checkpoint-{step}/checkpoint.json")):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
         time.sleep(0.02)
     process.kill()
-    assert gone(place), "a worker outlived its parent"
+    assert gone(runs.outputs), "a worker outlived its parent"
     process.communicate()
 
 
@@ -166,15 +172,7 @@ def minilm() -> Path:
 
 
 def devices(monkeypatch, *capabilities):
-    nvml = types.SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlInit=lambda: None,
-        nvmlDeviceGetCount=lambda: len(capabilities),
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetCudaComputeCapability=lambda handle: capabilities[handle],
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    assert len(monitor.Gpu.open().handles) == len(capabilities)
+    cards(monkeypatch, *({"capability": capability} for capability in capabilities))
 
 
 def hold(lines: Sequence[Line], at_least: int = 9) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import results
+from harness import identity, results
 from harness.choose.question import Question
 from harness.errors import UserError, nearest
 from harness.home import ROOT
@@ -138,7 +138,9 @@ def found(question: Question, names: Collection[str], places: list[Path], own: b
     )
     group, *others = ranked
     evidence = Evidence(group, own, places)
-    for name, runs in results.contestants(groups[group]).items():
+    chosen, apart = identity.contestants(groups[group])
+    evidence.notes += [f"left apart: {one}" for one in apart]
+    for name, runs in chosen.items():
         evidence.figures[name] = figures(list({one.row["seed"]: one for one in runs}.values()))
     for other in others:
         evidence.notes.append(f"not looked at: {other.title} ({len(groups[other])} runs)")

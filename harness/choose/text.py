@@ -1,23 +1,21 @@
 """The answer in words, for a terminal or a file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
+
+from harness import layout
 
 COLUMNS = ("quality", "test", "train_minutes", "p95_ms", "memory_mb", "environment_mb")
 
 
-def told(answer: dict[str, Any]) -> str:
-    """Return the whole answer: from what, in which order, why, and how to begin."""
-    return "\n".join(
-        [
-            *heading(answer),
-            "",
-            *table(answer),
-            "",
-            *(line for one in answer["libraries"] for line in library(one)),
-            *ending(answer),
-        ]
+def told(answer: dict[str, Any], width: int | None = None) -> str:
+    """Return the whole answer: from what, in which order, why, and how to begin; for a terminal of that width."""
+    reasons = (line for one in answer["libraries"] for line in library(one))
+    before, after = (
+        [part for line in lines for part in layout.wrapped(line, width)]
+        for lines in ([*heading(answer), ""], [*front(answer), "", *reasons, *ending(answer)])
     )
+    return "\n".join([*before, *table(answer, width), *after])
 
 
 def heading(answer: dict[str, Any]) -> Iterator[str]:
@@ -38,7 +36,7 @@ def heading(answer: dict[str, Any]) -> Iterator[str]:
         yield "note: the recipes here, and all figures, are of classification"
 
 
-def table(answer: dict[str, Any]) -> Iterator[str]:
+def table(answer: dict[str, Any], width: int | None = None) -> Iterator[str]:
     """Return one line a library: rank, front, figures. An = marks a rank that several share."""
     titles = {check["name"]: check["title"] for check in answer["libraries"][0]["criteria"]}
     rows = [["rank", "library", "front", *(titles[name] for name in COLUMNS)]]
@@ -49,7 +47,11 @@ def table(answer: dict[str, Any]) -> Iterator[str]:
         front = {True: "on it", False: "beaten", None: ""}[one["on_front"]]
         shown = {check["name"]: short(check["shown"]) for check in one["criteria"]}
         rows.append([rank, one["name"], front, *(shown[name] for name in COLUMNS)])
-    yield from aligned(rows)
+    yield from layout.table(rows[0], rows[1:], range(len(rows[0])), width, names=2)
+
+
+def front(answer: dict[str, Any]) -> Iterator[str]:
+    """Say who is on the front, if there is one."""
     if answer["front"]:
         on = [one["name"] for one in answer["libraries"] if one["on_front"] and one["status"] == "fits"]
         yield f"the Pareto front of {', '.join(answer['front'])}: {', '.join(on) or 'nobody, by what is known'}"
@@ -58,12 +60,6 @@ def table(answer: dict[str, Any]) -> Iterator[str]:
 def short(shown: str) -> str:
     """Return a figure without its spread."""
     return "?" if shown == "not measured" else shown.partition(" (")[0]
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def library(one: dict[str, Any]) -> Iterator[str]:
@@ -115,7 +111,7 @@ def ending(answer: dict[str, Any]) -> Iterator[str]:
     yield from (f"  {text}" for text in answer["rule"])
 
 
-def explained(answer: dict[str, Any]) -> str:
+def explained(answer: dict[str, Any], width: int | None = None) -> str:
     """Return the whole table: each criterion of each library, its value, whether it holds, and its source."""
     libraries = answer["libraries"]
     lines = []
@@ -129,5 +125,5 @@ def explained(answer: dict[str, Any]) -> str:
                 check["holds"] if check["wanted"] else None
             ]
             rows.append([f"  {one['name']}", verdict, f"{check['shown']} {known_from(check)}"])
-        lines += [*aligned(rows), ""]
+        lines += [*layout.table(None, rows, range(3), width), ""]
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from harness.compare.sections import Section, Table, ranged
 from harness.compare.statistics import LEVEL, Difference, Interval
 from harness.errors import UserError
 from harness.home import ROOT
+from harness.identity import differences
 from harness.results import REFERENCE, Result, read
 
 GROWN = {
@@ -63,7 +64,8 @@ def compared(now: list[Analysis], then: list[Analysis]) -> list[Section]:
         ones = [one for one in analysis.contestants if one.runs]
         both = [(one, before[analysis.group, one.name]) for one in ones if (analysis.group, one.name) in before]
         if both:
-            made.append(Section(analysis.group.title, [changes(both)], {"Not there then": unknown(ones, both)}))
+            notes = {"Not there then": unknown(ones, both), "What else is not as it was then": otherwise(both)}
+            made.append(Section(analysis.group.title, [changes(both)], notes))
     if not made:
         raise UserError("the earlier results have nothing that was run as these were: same data, settings and machine.")
     return made
@@ -72,6 +74,12 @@ def compared(now: list[Analysis], then: list[Analysis]) -> list[Section]:
 def unknown(ones: list[Contestant], both: list[tuple[Contestant, Contestant]]) -> list[str]:
     known = {one.name for one, _ in both}
     return [", ".join(one.name for one in ones if one.name not in known) or "nothing: all were"]
+
+
+def otherwise(both: list[tuple[Contestant, Contestant]]) -> list[str]:
+    """Say of each what its runs are now that they were not then: settings, versions, environment, code."""
+    told = [(now.name, differences(now.runs[0].row, then.runs[0].row)) for now, then in both]
+    return [f"{name}: {'; '.join(what)}" for name, what in told if what] or ["nothing that is noted"]
 
 
 def changes(both: list[tuple[Contestant, Contestant]]) -> Table:

@@ -1,6 +1,7 @@
 """What is computed for a group of results: figures of each that competes, and differences of each pair."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -9,7 +10,8 @@ import numpy as np
 from harness.compare import statistics
 from harness.compare.statistics import Difference, Interval
 from harness.errors import UserError
-from harness.results import Group, Result, contestants, grouped
+from harness.identity import Apart, contestants
+from harness.results import Group, Result, grouped
 
 QUALITY = "test.macro_f1"
 
@@ -47,6 +49,7 @@ class Contestant:
     name: str
     runs: list[Result] = field(default_factory=list)
     failed: list[Result] = field(default_factory=list)
+    interrupted: list[Result] = field(default_factory=list)  # neither: the same command goes on with them
     again: list[Result] = field(default_factory=list)  # of a seed that is there already
     trials: int = 0  # of a search: without test figures
 
@@ -78,7 +81,7 @@ class Pair:
     others: str
     difference: Difference
     corrected: float  # p-value, after Holm
-    order: float  # how far the better one may be from being stochastically larger
+    order: float  # how far the better one may be from being stochastically larger; NaN of too few runs
     ratios: dict[str, Interval]  # by key
 
     @property
@@ -97,6 +100,7 @@ class Analysis:
     group: Group
     contestants: list[Contestant]
     pairs: list[Pair] | None = None  # None: they were not compared
+    apart: list[Apart] = field(default_factory=list)  # results of the same names that are of other identities
 
     @cached_property
     def figures(self) -> list[Figure]:
@@ -109,13 +113,17 @@ class Analysis:
         return statistics.LEVEL / max(1, sum(pair.difference.tested for pair in self.pairs or []))
 
 
-def analyse(results: list[Result], pairs: bool) -> list[Analysis]:
-    """Return the analysis of each group; `pairs`: with the differences of all pairs, which needs the predictions."""
+def analyse(results: list[Result], pairs: bool, beside: bool = False) -> list[Analysis]:
+    """Return the analysis of each group; `pairs`: with the differences of all pairs, which needs the predictions.
+
+    `beside`: results of one name and several identities compete with one another.
+    """
     found = []
     for group, members in sorted(grouped(results).items(), key=lambda item: item[0].title):
-        ones = [sorted_out(name, runs) for name, runs in contestants(members).items()]
+        sides, apart = contestants(members, beside)
+        ones = [sorted_out(name, runs) for name, runs in sides.items()]
         ones.sort(key=lambda one: -statistics.mean_interval(one.values(FIGURES[0])).value if one.runs else np.inf)
-        found.append(Analysis(group, ones, compared(ones) if pairs else None))
+        found.append(Analysis(group, ones, compared(ones) if pairs else None, apart))
     return found
 
 
@@ -125,6 +133,8 @@ def sorted_out(name: str, results: list[Result]) -> Contestant:
     for result in results:
         if result.row["status"] == "pruned" or (result.finished and not result.tested):
             one.trials += 1
+        elif result.row["status"] == "interrupted":
+            one.interrupted.append(result)
         elif not result.finished:
             one.failed.append(result)
         elif result.row["seed"] in seeds:
@@ -136,7 +146,20 @@ def sorted_out(name: str, results: list[Result]) -> Contestant:
 
 
 def compared(ones: list[Contestant]) -> list[Pair]:
-    """Return the differences of all pairs, corrected over all of them; predictions are read where two can be tested."""
+    """Return the differences of all pairs, with the ratios of what they take."""
+    found = tested(ones)
+    number = sum(difference.tested for _, _, difference, _ in found)
+    return [
+        Pair(ours.name, others.name, difference, p, order(ours, others, number), ratios(ours, others))
+        for ours, others, difference, p in found
+    ]
+
+
+def tested(ones: Sequence[Contestant]) -> list[tuple[Contestant, Contestant, Difference, float]]:
+    """Return each pair with its difference and the p-value corrected over all of them; NaN where it is not tested.
+
+    Predictions are read where two seeds of a pair can be tested.
+    """
     couples = [couple for couple in itertools.combinations(ones, 2) if couple[0].runs and couple[1].runs]
     runs: dict[int, Result] = {}
     for ours, others in couples:
@@ -146,13 +169,11 @@ def compared(ones: list[Contestant]) -> list[Pair]:
     scores = predictions_scored(list(runs.values())) if runs else None
     number = {key: place for place, key in enumerate(runs)}
     differences = [difference(scores, number, *paired(ours, others)) for ours, others in couples]
-    tested = [found.p for found in differences if found.tested]
-    corrected = iter(statistics.holm(np.array(tested)))
-    pairs = []
-    for (ours, others), found in zip(couples, differences, strict=True):
-        p = float(next(corrected)) if found.tested else np.nan
-        pairs.append(Pair(ours.name, others.name, found, p, order(ours, others, len(tested)), ratios(ours, others)))
-    return pairs
+    corrected = iter(statistics.holm(np.array([found.p for found in differences if found.tested])))
+    return [
+        (ours, others, found, float(next(corrected)) if found.tested else np.nan)
+        for (ours, others), found in zip(couples, differences, strict=True)
+    ]
 
 
 def difference(
@@ -171,10 +192,8 @@ def paired(ours: Contestant, others: Contestant) -> tuple[list[Result], list[Res
 
 
 def order(ours: Contestant, others: Contestant, pairs: int) -> float:
-    """Return how far the one with the higher mean may be from being stochastically larger."""
+    """Return how far the one with the higher mean may be from being stochastically larger; NaN of too few runs."""
     values = sorted(([run.row[QUALITY] for run in runs] for runs in paired(ours, others)), key=sum, reverse=True)
-    if len(values[0]) < 2:
-        return np.nan
     level = statistics.LEVEL / max(pairs, 1)
     return statistics.stochastic_order(np.array(values[0]), np.array(values[1]), level)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.compare import rules
 from harness.compare.analysis import RATIOS, Analysis, Contestant, Figure, Pair
-from harness.compare.statistics import LEVEL, POWER, Interval
+from harness.compare.statistics import LEVEL, OF_ORDER, POWER, Interval
 
 ORDERED = 0.2  # below it, one is called almost stochastically larger (Ulmer et al. 2022)
 HOW = (
@@ -14,9 +14,9 @@ HOW = (
     "that is estimated from so few. Times and memory are medians over runs."
 )
 PAIRS = (
-    "Differences of test macro-F1 on the same seeds and test rows; the 95% interval is from a bootstrap over both, p "
-    f"is Holm's, over all pairs, and a difference is shown where it is below {LEVEL}. ε: how far the better one may be "
-    f"from being stochastically larger (0: it is; below {ORDERED}: almost; 0.5: no order). "
+    "Differences of test macro-F1 on the same seeds and test rows; the 95% interval counts what both scatter, p is "
+    f"Holm's, over all pairs, and a difference is shown where it is below {LEVEL}. ε: how far the better one may be "
+    f"from being stochastically larger (0: it is; below {ORDERED}: almost; 0.5: no order), of {OF_ORDER} runs or more. "
     "What would have been shown is told for the strictest of Holm's levels."
 )
 ALONE = "No two that compete have two seeds in common, so nothing can be said of their differences: run them with more."
@@ -54,7 +54,9 @@ class Section:
 
 def section(analysis: Analysis, runs: int) -> Section:
     """Return what there is to say of a group."""
-    made = Section(analysis.group.title, [figures(analysis, runs)], {"Rules": rules.said(analysis, runs)})
+    apart = {"Left apart": [str(one) for one in analysis.apart]} if analysis.apart else {}
+    notes = {**apart, "Rules": rules.said(analysis, runs)}
+    made = Section(analysis.group.title, [figures(analysis, runs)], notes)
     if analysis.pairs:
         made.tables += [differences(analysis), *ratios(analysis.pairs)]
     return made
@@ -66,7 +68,8 @@ def figures(analysis: Analysis, runs: int) -> Table:
     rows = []
     for one in analysis.contestants:
         number = f"{len(one.runs)}{'*' if rules.few(one, runs) else ''}"
-        counted = f"{number} + {len(one.failed)} failed" if one.failed else number
+        without = {"failed": one.failed, "interrupted": one.interrupted}
+        counted = " + ".join([number, *(f"{len(some)} {what}" for what, some in without.items() if some)])
         rows.append([one.name, counted, *(cell(one, figure) for figure in analysis.figures)])
     return Table("What they reach, and what it takes", head, rows, note=HOW)
 
@@ -109,7 +112,8 @@ def told(pair: Pair, level: float) -> list[str]:
             "no difference: the same predictions"
         )  # fmt: skip
     p = f"{pair.corrected:.3f}" if pair.corrected >= 0.001 else "<0.001"
-    return [f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]", p, f"{pair.order:.2f}", verdict]
+    order = f"takes {OF_ORDER} runs" if math.isnan(pair.order) else f"{pair.order:.2f}"
+    return [f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]", p, order, verdict]
 
 
 def ratios(pairs: Iterable[Pair]) -> list[Table]:

@@ -2,15 +2,19 @@
 
 - The mean over seeds has a Student t interval: the seeds are few, their spread is estimated from them, and t is the
   distribution that accounts for that; a bootstrap of five values gives intervals that are too narrow.
-- The difference of two libraries is a paired one, on the same seeds and test rows. Its standard error comes from a
-  bootstrap over both at once (seeds and rows are crossed: Owen, The pigeonhole bootstrap, 2007, which errs on the
-  side of caution). Interval and p-value add up the seeds' part of the variance, known from a few seeds, by t and the
+- The difference of two libraries is a paired one, on the same seeds and test rows, which are crossed: it varies with
+  the seeds, with the rows, and with what a seed does to a row, and each of the three counts once. The variance over n
+  seeds, by n, has the first and the third; a bootstrap of rows has, of the mean over seeds, the second and the third
+  again; what it does to each seed's distance from that mean has the third alone, to be taken off. A bootstrap of seeds
+  and rows at once (Owen, The pigeonhole bootstrap, 2007) counts the third three times.
+- Interval and p-value of a difference add up the seeds' part of the variance, known from a few seeds, by t and the
   rows' part by the normal distribution: the limits' squares (Howe, JASA 1974). Quantiles weighed by the two parts
-  instead, as Cochran and Cox do, call up to 6% different with two seeds where 5% may be. Percentiles of the bootstrap
-  itself are far too narrow here (Hesterberg, What teachers should know about the bootstrap, 2015, section 5): of 600
-  simulated pairs of a library with itself, whose seeds scattered more than its rows, they called 13% different with
-  five seeds and 25% with two; this called 3.5% and 2.0%. scripts/compare.py --aa tries real runs.
-- Almost stochastic order compares whole distributions of scores: del Barrio et al. 2018, Dror et al., ACL 2019.
+  instead, as Cochran and Cox do, call up to 6% different with two seeds where 5% may be. Percentiles of a bootstrap
+  are far too narrow here (Hesterberg, What teachers should know about the bootstrap, 2015, section 5).
+- tests/calibration.py simulates libraries that are the same, and says how far this holds. scripts/compare.py --aa tries
+  real runs.
+- Almost stochastic order compares whole distributions of scores: del Barrio et al. 2018, Dror et al., ACL 2019. Of
+  fewer than five runs it is noise: of two that are the same it calls one larger in 31% of pairs with two runs of each.
 - Over all pairs, Holm's correction (A simple sequentially rejective multiple test procedure, 1979).
 """
 
@@ -21,11 +25,13 @@ import numpy as np
 from scipy import special
 
 LEVEL = 0.05  # the share of differences that are called so though there are none, over all pairs of a table
+OF_ORDER = 5  # runs on each side, at least, whose order is told
 POWER = 0.8  # how surely the smallest difference that could have been shown would be shown
 RESAMPLES = 10_000  # of values that are at hand
 OF_ROWS = 2_000  # resamples of test rows, which give a standard error to 1.6%
 DRAWS = 1e8  # rows drawn at most: fewer resamples where a test split is large
 ROWS_AT_ONCE = 4_000_000
+CELLS_AT_ONCE = 2_000_000  # rows (or resamples) times classes times runs
 
 
 class Interval(NamedTuple):
@@ -95,16 +101,19 @@ def macro_f1(labels: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> 
     A row's weight is how often a resample drew it. As scikit-learn does, over the classes that occur among labels or
     predictions: what F1 needs is counts, so one matrix product gives those of all resamples.
     """
-    runs, classes = len(predicted), int(max(labels.max(), predicted.max())) + 1
+    rows, classes = len(labels), int(max(labels.max(), predicted.max())) + 1
     every = np.arange(classes)
     true = weights @ (labels[:, None] == every).astype(np.float32)
-    f1 = np.empty((len(weights), runs))
-    for run, one in enumerate(predicted):
-        chosen = (one[:, None] == every).astype(np.float32)
-        counts = weights @ np.hstack([chosen, chosen * (one == labels)[:, None]])
-        either = true + counts[:, :classes]
-        each = np.divide(2 * counts[:, classes:], either, out=np.zeros_like(either), where=either > 0)
-        f1[:, run] = each.sum(1, dtype=np.float64) / (either > 0).sum(1)
+    at_once, f1 = max(1, CELLS_AT_ONCE // (max(rows, len(weights)) * classes)), np.empty((len(weights), len(predicted)))
+    for start in range(0, len(predicted), at_once):
+        some = predicted[start : start + at_once]
+        chosen = some.T[:, :, None] == every  # (rows, runs, classes)
+        right = chosen & (some == labels).T[:, :, None]
+        counts = weights @ np.concatenate([chosen, right], 2).reshape(rows, -1).astype(np.float32)
+        chosen_counts, right_counts = np.split(counts.reshape(len(weights), len(some), 2 * classes), 2, 2)
+        either = true[:, None] + chosen_counts
+        each = np.divide(2 * right_counts, either, out=np.zeros_like(either), where=either > 0)
+        f1[:, start : start + at_once] = each.sum(2, dtype=np.float64) / (either > 0).sum(2)
     return f1
 
 
@@ -132,24 +141,26 @@ def scores(labels: np.ndarray, predicted: np.ndarray, resamples: int = OF_ROWS, 
     return Scores(rows, observed, np.concatenate(parts))
 
 
-def difference(found: Scores, ours: list[int], others: list[int], seed: int = 0) -> Difference:
+def difference(found: Scores, ours: list[int], others: list[int]) -> Difference:
     """Compare runs of two libraries, by their numbers in `found`, the first of ours with the first of the others.
 
-    The seeds' part of the noise is widened by sqrt(n / (n - 1)): n values drawn from n vary less than those drawn
-    from all that there could be.
+    The variance of the mean over n seeds is observed.var / n + centre.var - both, where `centre` is the mean of the
+    resampled scores over seeds, and `both` the mean over seeds of (resampled - centre).var / (n - 1), which the first
+    two have each. Of a few seeds the first may be small by chance, so it is no less than both / (n - 1): with two seeds
+    that errs on the side of caution, with five it hardly ever matters.
     """
     observed = found.observed[ours] - found.observed[others]
     resampled = found.resampled[:, ours] - found.resampled[:, others]
     seeds, value = len(ours), float(observed.mean())
     if seeds < 2:
         return Difference(seeds, value, np.nan, np.nan, np.nan, np.nan, np.nan)
-    drawn = np.random.default_rng(seed).integers(0, seeds, resampled.shape)
     centre = resampled.mean(1)
-    by_seeds = np.take_along_axis(resampled, drawn, 1).mean(1) - centre
-    variance = float((centre + np.sqrt(seeds / (seeds - 1)) * by_seeds).var(ddof=1))
-    if not variance:  # they predict the same
-        return Difference(seeds, value, value, value, 1.0, 0.0, 1.0)
-    error, of_seeds = float(np.sqrt(variance)), min(float(observed.var(ddof=1)) / seeds / variance, 1.0)
+    both = float((resampled - centre[:, None]).var(0, ddof=1).mean()) / (seeds - 1)
+    by_seeds = float(observed.var(ddof=1)) / seeds
+    variance = max(by_seeds, both / (seeds - 1)) + max(float(centre.var(ddof=1)) - both, 0.0)
+    if not variance:  # they predict the same, or one is right where the other is wrong, always
+        return Difference(seeds, value, value, value, 0.0 if value else 1.0, 0.0, 1.0)
+    error, of_seeds = float(np.sqrt(variance)), by_seeds / variance
     half = quantile(1 - LEVEL / 2, seeds, of_seeds) * error
     p = p_value(abs(value) / error, seeds, of_seeds)
     return Difference(seeds, value, value - half, value + half, p, error, of_seeds)
@@ -171,11 +182,13 @@ def stochastic_order(
     """Return how far `ours` may be from being stochastically larger: 0 it is, 0.5 no order, 1 the other way round.
 
     It is the upper bound, at the confidence 1 - level, of the share of the squared distance between the two quantile
-    functions that speaks against `ours` (del Barrio et al. 2018; Dror et al. 2019, equation 7; below 0.2 is called
-    almost stochastically larger: Ulmer et al. 2022). deepsig computes the same; its last release is of 2023, and it
-    draws one resample at a time.
+    functions that speaks against `ours` (del Barrio et al. 2018; Dror et al. 2019, equation 7); NaN where either has
+    fewer than OF_ORDER values. deepsig computes the same; its last release is of 2023, and it draws one resample at a
+    time.
     """
     sizes, draw = (len(ours), len(others)), np.random.default_rng(seed)
+    if min(sizes) < OF_ORDER:
+        return np.nan
     ratio = float(violation(np.asarray(ours, float)[None], np.asarray(others, float)[None])[0])
     samples = [values[draw.integers(0, len(values), (resamples, len(values)))] for values in (ours, others)]
     scale = np.sqrt(sizes[0] * sizes[1] / sum(sizes))
@@ -203,7 +216,8 @@ def ratio_of_medians(ours: np.ndarray, others: np.ndarray, resamples: int = RESA
     if fewest < 2:
         return Interval(value, np.nan, np.nan)
     draw = np.random.default_rng(seed)
-    medians = [np.median(v[draw.integers(0, len(v), (resamples, len(v)))], 1) for v in (ours, others)]
+    drawn = [np.sort(v[draw.integers(0, len(v), (resamples, len(v)))], 1) for v in (ours, others)]
+    medians = [(v[:, (v.shape[1] - 1) // 2] + v[:, v.shape[1] // 2]) / 2 for v in drawn]  # numpy's takes twice as long
     tail = special.ndtr(-np.sqrt(fewest / (fewest - 1)) * quantile(1 - LEVEL / 2, fewest))
     low, high = np.quantile(medians[0] / medians[1], [tail, 1 - tail])
     return Interval(value, float(low), float(high))
@@ -217,7 +231,7 @@ def false_alarms(found: Scores, times: int = 200, seed: int = 0) -> tuple[int, i
     draw, runs = np.random.default_rng(seed), len(found.observed)
     half = runs // 2
     alarms = 0
-    for number in range(times):
+    for _ in range(times):
         order = draw.permutation(runs)
-        alarms += difference(found, list(order[:half]), list(order[half : 2 * half]), seed + number).p < LEVEL
+        alarms += difference(found, list(order[:half]), list(order[half : 2 * half])).p < LEVEL
     return alarms, half

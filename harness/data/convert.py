@@ -13,29 +13,33 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.source import Notes
-from harness.data.tables import read_table
-from harness.data.widen import GROUP, Rows, columns_of
+from harness.data.widen import GROUP, Rows, columns_of, rows_of
 
 EXACT = 1 << 53  # the whole numbers up to it are float64 too
 ADDED = "string", "float64"  # the first column that is added, and the others
 Columns = dict[str, str]  # the names, and the types in pyarrow's words
 
 
-def convert(path: Path, notes: Notes, encoding: str | None, out: Path, names: list[str], values: Rows) -> None:
+def convert(path: Path, notes: Notes, out: Path, names: list[str], values: Rows) -> None:
     """Write the table in `path` to `out`, in the format of its ending, with the columns `names` added.
 
     It has been read to its end, with these notes. The first added column is text, the others are numbers; memory is
     bounded. Raises ValueError where there are not as many rows as values.
     """
     there = columns_of(path, notes)
-
-    def rows() -> Iterator[list[Any]]:
-        return (cells for _, cells in read_table(path, there, encoding, {}))
-
-    types = types_of(rows(), len(there)) if out.suffix.lower() == ".parquet" else ["string"] * len(there)
+    parquet = out.suffix.lower() == ".parquet"
+    types = types_of(rows_of(path, notes), len(there)) if parquet else ["string"] * len(there)
     types += [ADDED[0], *ADDED[1:] * (len(names) - 1)]
-    widened = ([*cells, *added] for cells, added in zip(rows(), values, strict=True))
-    WRITERS[out.suffix.lower()](out, dict(zip([*there, *names], types, strict=True)), widened, notes)
+    widened = ([*cells, *added] for cells, added in zip(rows_of(path, notes), values, strict=True))
+    WRITERS[out.suffix.lower()](out, dict(zip(distinct([*there, *names]), types, strict=True)), widened, notes)
+
+
+def distinct(names: list[str]) -> list[str]:
+    """Return the names of columns with those told apart by their place that are empty or stand there twice."""
+    return [
+        name if name and names.count(name) == 1 else f"{name or 'column'}_{place}"
+        for place, name in enumerate(names, 1)
+    ]
 
 
 def types_of(rows: Iterator[list[Any]], columns: int) -> list[str]:
@@ -75,7 +79,8 @@ def text(cell: Any) -> str | None:
 
 def _delimited(delimiter: str) -> Callable[[Path, Columns, Rows, Notes], None]:
     def write(out: Path, columns: Columns, rows: Rows, notes: Notes) -> None:
-        encoding = "utf-8-sig" if notes.get("encoding") == "utf-8-sig" else "utf-8"
+        marked = notes.get("encoding") == "utf-8-sig" or "sheet" in notes  # by the mark Excel knows UTF-8
+        encoding = "utf-8-sig" if marked else "utf-8"
         with open(out, "w", encoding=encoding, newline="") as target:
             writer = csv.writer(target, delimiter=delimiter, lineterminator="\n")
             writer.writerow(map(text, columns))

@@ -58,13 +58,18 @@ class Record:
         common = set.intersection(*(set(run.words) for run in self.runs)) if len(self.runs) > 1 else set()
         return [word for word in run.words if word not in common]
 
-    def write(self, outputs: Path) -> Path:
-        """Write it below the folder of results; return its folder. What was refused before may be done now."""
+    def write(self, outputs: Path, elsewhere: bool = False) -> Path:
+        """Write it below the folder of results; return its folder.
+
+        What was told of another machine's runs stands, if they are done `elsewhere`. What was refused before may be
+        done now; and what was told here, of files edited while the sweep was at work, is another run than these are.
+        """
         folder = outputs / ".sweeps" / self.name
         folder.mkdir(parents=True, exist_ok=True)
         for note in (folder / "told").glob("*.json"):
-            if "reason" in json.loads(note.read_text(encoding="utf-8")):
-                note.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # the same sweep, started at once, has removed it
+                if not elsewhere or "reason" in json.loads(note.read_text(encoding="utf-8")):
+                    note.unlink()
         store.write_json(folder / "sweep.json", {"schema": 1, **asdict(self)})
         return folder
 
@@ -146,7 +151,10 @@ def refused(error: UserError | OSError) -> dict[str, Any]:
 def as_told(one: Run, sweep: Path) -> Run:
     """Return a run as its own process found it."""
     note = sweep / "told" / f"{Path(one.folder or 'none').name}.json"
-    return replace(one, **json.loads(note.read_text(encoding="utf-8"))) if note.exists() else one
+    try:
+        return replace(one, **json.loads(note.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return one
 
 
 @contextlib.contextmanager

@@ -52,6 +52,7 @@ def test_pairs_are_told_apart_where_they_differ_and_what_could_have_been_shown_w
     assert re.search(
         r"(torch – flair|flair – torch) .* no difference shown; 0\.\d+ would have been, 80% of the time", said
     )
+    assert re.search(r"keras – fastai +4 +\+0\.\d+ .* 0\.\d+ +takes 5 runs +keras is better", said)
     assert re.search(r"fastai +4\* \+ 1 failed ", said)
     assert "5 runs of each, each with a seed of its own: fastai has 4 (marked *)." in said
     assert "Failed runs are counted: 1 of 20; fastai seed 4 failed: no memory left." in said
@@ -64,6 +65,9 @@ def test_pairs_are_told_apart_where_they_differ_and_what_could_have_been_shown_w
         lines = list(csv.DictReader(handle))
     pairs = [line for line in lines if line["what"] == "difference"]
     assert len(pairs) == 6
+    assert {line["others"] if line["ours"] == "keras" else line["runs"] for line in pairs if not line["epsilon"]} == {
+        "fastai", "4",
+    }  # fmt: skip
     assert {line["ours"] for line in pairs if float(line["p_holm"]) < 0.05} == {"keras"}
     ratio = next(
         line for line in lines if (line["figure"], line["others"], line["what"]) == ("train.seconds", "torch", "ratio")
@@ -118,7 +122,7 @@ def test_a_recipe_is_not_told_from_itself(compare, tmp_path):
     said = compare("--aa")
     alarms = int(re.search(r"torch +10 +5 and 5 +(\d+) of 200", said)[1])
     assert f"called different from themselves: {alarms} of 200 " in said
-    assert "at most 5% may be: held" in said
+    assert "at most 5% may be, 14.0% by chance: held" in said
     assert re.search(r"flair +3 +– +not checked: that takes 4 runs", said)
 
 
@@ -126,6 +130,15 @@ def test_recipes_told_from_themselves_are_an_error(compare, tmp_path, monkeypatc
     several(tmp_path / "outputs", {"torch": 0.5}, seeds=range(6), rows=100)
     monkeypatch.setattr(statistics, "p_value", lambda *_: 0.01)
     assert "NOT HELD" in compare("--aa", code=1)
+
+
+@pytest.mark.parametrize(("recipes", "most"), [(1, 0.14), (33, 0.065)])
+def test_chance_adds_the_less_to_the_level_the_more_recipes_there_are(recipes, most):
+    check = same.Check(deals=1000 * recipes, scatter=[0.055] * recipes)
+    check.alarms = int(most * check.deals)
+    assert check.held
+    check.alarms = int((most + 0.002) * check.deals)
+    assert not check.held
 
 
 def test_the_reference_results_are_not_told_from_themselves():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from calibration import SIZES, WORLDS, calibrated
 from results_support import predictions
 from scipy import stats
 from sklearn.metrics import f1_score
@@ -35,22 +36,59 @@ def test_macro_f1_of_weighted_rows_is_scikit_learns_of_repeated_rows():
             assert found[number, run] == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_standard_error_is_that_of_a_plain_bootstrap_over_seeds_and_rows():
+@pytest.mark.parametrize("seeds", [2, 3, 8])
+@pytest.mark.parametrize("sizes", [(1, 0.2, 1), (0.3, 0.3, 3), (3, 0.1, 0.2)], ids=str)
+def test_the_standard_error_is_that_of_the_analysis_of_variance_of_seeds_crossed_with_rows(seeds, sizes):
+    """Of a score that is a mean over rows: Cornfield and Tukey's expected mean squares of a crossed table."""
+    draw, rows = np.random.default_rng(seeds), 120
+    row, seed, both = (
+        size * draw.normal(0, 1, shape)
+        for size, shape in zip(sizes, [(1, rows), (seeds, 1), (seeds, rows)], strict=True)
+    )
+    table = row + seed + both
+    weights = draw.multinomial(rows, [1 / rows] * rows, 20_000) / rows
+    nothing = np.zeros_like(table)
+    scores = ours.Scores(rows, np.concatenate([table, nothing]).mean(1), weights @ np.concatenate([table, nothing]).T)
+    mean, of_seeds, of_rows = table.mean(), table.mean(1, keepdims=True), table.mean(0, keepdims=True)
+    squares = [
+        rows * ((of_seeds - mean) ** 2).sum() / (seeds - 1),
+        seeds * ((of_rows - mean) ** 2).sum() / (rows - 1),
+        ((table - of_seeds - of_rows + mean) ** 2).sum() / ((seeds - 1) * (rows - 1)),
+    ]
+    variance = (max(squares[0], squares[2] / (seeds - 1)) + max(squares[1], squares[2]) - squares[2]) / (seeds * rows)
+    found = ours.difference(scores, list(range(seeds)), list(range(seeds, 2 * seeds)))
+    assert found.value == pytest.approx(mean)
+    assert found.error**2 == pytest.approx(variance, rel=0.05)
+    assert found.of_seeds == pytest.approx(squares[0] / (seeds * rows) / variance, rel=0.05)
+
+
+def test_seeds_that_happen_to_agree_are_no_surer_than_their_rows():
     draw = np.random.default_rng(1)
-    labels = draw.integers(0, 3, 150)
-    predicted = np.concatenate([predictions(labels, skill, 4, 0.2, draw) for skill in (0.3, 0.5)])
-    means = []
-    for _ in range(500):
-        rows, seeds = draw.integers(0, 150, 150), draw.integers(0, 4, 4)
-        f1 = ours.macro_f1(labels[rows], predicted[:, rows], np.ones((1, 150), np.float32))[0]
-        values = f1[:4] - f1[4:]
-        means.append((values.mean(), values[seeds].mean() - values.mean()))
-    of_rows, of_seeds = np.array(means).T
-    expected = (of_rows + np.sqrt(4 / 3) * of_seeds).std()
-    found = ours.difference(ours.scores(labels, predicted), list(range(4)), list(range(4, 8)))
-    assert found.error == pytest.approx(expected, rel=0.12)
-    f1 = [f1_score(labels, one, average="macro") for one in predicted]
-    assert found.value == pytest.approx(np.mean(f1[:4]) - np.mean(f1[4:]))
+    resampled = draw.normal(0, 0.05, (4000, 2))  # each seed by itself: what it does to a row is all there is
+    scores = ours.Scores(100, np.array([0.52, 0.52, 0.5, 0.5]), np.hstack([resampled + 0.52, np.full((4000, 2), 0.5)]))
+    found = ours.difference(scores, [0, 1], [2, 3])
+    assert found.error == pytest.approx(0.05 / np.sqrt(2), rel=0.05)
+    assert found.p > 0.5
+    assert found.of_seeds == 0
+
+
+def test_predictions_that_are_the_same_are_no_difference_and_right_beside_wrong_always_is_one():
+    labels = np.arange(60) % 3
+    right, wrong = np.tile(labels, (2, 1)), np.tile((labels + 1) % 3, (2, 1))
+    same = ours.difference(ours.scores(labels, np.concatenate([right, right])), [0, 1], [2, 3])
+    assert (same.value, same.low, same.high, same.p, same.error, same.smallest()) == (0, 0, 0, 1, 0, 0)
+    apart = ours.difference(ours.scores(labels, np.concatenate([right, wrong])), [0, 1], [2, 3])
+    assert (apart.value, apart.p, apart.error) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(("rows", "classes"), SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("sizes", [WORLDS[name] for name in ("seeds in rows", "all three")], ids=str)
+def test_of_libraries_that_are_the_same_the_error_is_the_true_one_and_false_alarms_are_few(rows, classes, sizes):
+    for one in calibrated(rows, classes, sizes, worlds=150):
+        wide = 1.3 if one.seeds == 2 else 1.1
+        by_chance = 2 / np.sqrt(2 * one.comparisons)  # of a standard deviation that is known from so many
+        assert 0.9 - by_chance < one.error < wide + by_chance, one
+        assert one.alarms * one.comparisons <= stats.binom.ppf(0.99, one.comparisons, ours.LEVEL), one
 
 
 @pytest.mark.parametrize("distance", [0.3, 2.0, 5.0])
@@ -58,6 +96,19 @@ def test_quantiles_and_p_values_are_those_of_t_and_of_the_normal_at_the_ends(dis
     assert ours.p_value(distance, 5, 1.0) == pytest.approx(2 * stats.t.sf(distance, 4), rel=1e-6)
     assert ours.p_value(distance, 5, 0.0) == pytest.approx(2 * stats.norm.sf(distance), rel=1e-6)
     assert ours.quantile(1 - ours.p_value(distance, 5, 0.4) / 2, 5, 0.4) == pytest.approx(distance, rel=1e-6)
+
+
+@pytest.mark.parametrize("values", [2, 5, 30])
+@pytest.mark.parametrize("of_values", [0.0, 0.4, 1.0])
+def test_a_p_value_is_one_at_no_distance_the_level_at_the_limit_and_next_to_nothing_far_away(values, of_values):
+    assert ours.p_value(0.0, values, of_values) == pytest.approx(1)
+    limit = ours.quantile(1 - ours.LEVEL / 2, values, of_values)
+    assert ours.p_value(limit, values, of_values) == pytest.approx(ours.LEVEL)
+    distances = [0.0, 0.01, 0.5, limit * 0.99, limit, limit * 1.01, limit * 10]
+    found = [ours.p_value(distance, values, of_values) for distance in distances]
+    assert sorted(found, reverse=True) == found
+    assert len(set(found)) == len(found)
+    assert 0 <= ours.p_value(1e30, values, of_values) < 1e-14
 
 
 @pytest.mark.parametrize("seeds", [2, 5])
@@ -90,6 +141,14 @@ def test_stochastic_order_knows_its_ends_and_integrates_as_one_would():
     assert ours.stochastic_order(low, draw.normal(0, 1, 6)) > 0.2
 
 
+def test_the_order_of_fewer_than_five_runs_is_not_told():
+    values = np.array([0.5, 0.51, 0.52, 0.53, 0.54])
+    assert ours.stochastic_order(values, values - 0.1) == 0
+    for few in range(1, 5):
+        assert np.isnan(ours.stochastic_order(values[:few], values - 0.1))
+        assert np.isnan(ours.stochastic_order(values, values[:few] - 0.1))
+
+
 def test_the_ratio_of_medians_holds_what_it_should_and_is_wider_for_fewer_runs():
     draw = np.random.default_rng(3)
     worlds = [(draw.normal(40, 2, 5), draw.normal(20, 2, 5)) for _ in range(200)]
@@ -99,15 +158,26 @@ def test_the_ratio_of_medians_holds_what_it_should_and_is_wider_for_fewer_runs()
     assert np.isnan(ours.ratio_of_medians(np.array([3.0]), np.array([2.0, 2.0])).low)
 
 
+@pytest.mark.parametrize(("few", "many"), [(8, 8), (8, 30), (30, 8)])
+def test_the_ratio_s_interval_leaves_out_what_the_expanded_percentiles_of_the_fewer_runs_do(few, many):
+    draw = np.random.default_rng(7)
+    values = draw.normal(40, 4, few), draw.normal(20, 2, many)
+    medians = [np.median(draw.choice(one, (100_000, len(one))), axis=1) for one in values]
+    below = (medians[0] / medians[1] < ours.ratio_of_medians(*values, resamples=50_000).low).mean()
+    above = (medians[0] / medians[1] > ours.ratio_of_medians(*values, resamples=50_000).high).mean()
+    expected = stats.norm.sf(np.sqrt(8 / 7) * stats.t.isf(0.025, 7))  # Hesterberg 2015, equation 8
+    assert (below, above) == (pytest.approx(expected, rel=0.2), pytest.approx(expected, rel=0.2))
+
+
 @pytest.mark.parametrize("spread", [0.0, 0.3], ids=["rows scatter most", "seeds scatter most"])
 def test_libraries_that_are_the_same_are_called_different_no_more_often_than_said(spread):
     draw = np.random.default_rng(4)
     found = [simulated(draw, [0.3], seeds=10, spread=spread) for _ in range(100)]
     alarms = [ours.difference(one, list(range(5)), list(range(5, 10))).p < ours.LEVEL for one in found]
     assert sum(alarms) <= stats.binom.ppf(0.95, 100, ours.LEVEL)  # percentiles of the bootstrap give twice as many
-    resampled, half = ours.false_alarms(found[0])
-    assert half == 5
-    assert resampled <= 200 * ours.LEVEL
+    dealt = [ours.false_alarms(one, times=20) for one in found]
+    assert {half for _, half in dealt} == {5}
+    assert sum(resampled for resampled, _ in dealt) <= 20 * stats.binom.ppf(0.95, 100, ours.LEVEL)
 
 
 def test_a_difference_of_the_smallest_size_that_is_told_is_shown_as_often_as_said():

@@ -294,7 +294,7 @@ def test_a_url_for_a_place_of_this_machine_is_told(cli, tmp_path, words, said, c
 
 @pytest.fixture
 def outputs(tmp_path):
-    """Two finished runs, and one that failed."""
+    """Two finished runs, one that failed, and what is left of one that was killed."""
     for name, status in (
         ("torch-a-seed0-1", "finished"),
         ("torch-a-seed1-2", "finished"),
@@ -305,6 +305,7 @@ def outputs(tmp_path):
         row = {"status": status, "reason": "no luck", "command": "python train.py"}
         for file, values in (("result.json", row), ("job.json", {}), ("config.yaml", {})):
             (folder / file).write_text(json.dumps(values))
+    (tmp_path / "jobs" / ".fastai-a-seed0-4.working").mkdir()
     return tmp_path
 
 
@@ -319,8 +320,10 @@ def test_a_run_is_found_by_its_folder_its_name_or_how_that_begins(outputs):
     [
         ("torch-a", "2 finished runs in .* begin with torch-a"),
         ("trch-a", "no such run in .*Did you mean 'torch-'.*The newest that finished:\n  jobs/torch-a-seed"),
-        ("jobs/flair-a-seed0-3", "no such run"),
-        ("FOLDER", "it did not finish: no luck.\nAgain: python train.py"),
+        ("jobs/flair-a-seed0-3", r"it did not finish \(failed\): no luck\nAgain: python train.py"),
+        ("flair", r"it did not finish \(failed\): no luck"),
+        ("fastai-a", "it was broken off"),
+        ("FOLDER", r"it did not finish \(failed\): no luck\nAgain: python train.py"),
     ],
 )
 def test_a_run_that_there_is_not_is_told(outputs, name, said):

@@ -52,7 +52,7 @@ def test_a_plan_of_one_run(cli, tmp_path):
 def test_a_run_that_cannot_be_started_is_told_and_is_the_exit_code(cli):
     done = cli("-m", *TFIDF, "seed=-1,0", "plan=true")
     assert done.returncode == 2
-    assert "error: seed=-1: " in done.stderr
+    assert "seed=-1: a whole number from 0" in done.stdout
     assert "to do: 1" in done.stdout
 
 
@@ -241,6 +241,25 @@ def test_an_engine_s_choice_has_keys_that_it_takes_and_a_part_of_the_machine(
         assert (engine.cores(values | {"n_jobs": 9}), engine.at_once(values | {"n_jobs": 9})) == (1, 4)
 
 
+def test_an_interrupted_run_is_told_as_such_and_is_still_to_be_done(tmp_path):
+    sweep = record("onet/a", "onet/b")
+    row = {"reason": "stopped; the same command goes on with it", "worker.seconds": 3.0, "test.macro_f1": None}
+    for name, status in (("a", "interrupted"), ("b", "failed")):
+        store.working(tmp_path / "onet" / name)
+        store.settle(tmp_path / "onet" / name, {"status": status, **row})
+    place = sweep.write(tmp_path)
+    os.utime(place / "sweep.json", (0, 0))
+    seen = look.look(place)
+    assert [(one.status, one.todo) for one in seen] == [("interrupted", True), ("failed", True)]
+    assert tables.counts(seen) == "2 runs: 1 interrupted, 1 failed"
+    for table in (tables.outcome(sweep, seen), tables.now(sweep, seen, tmp_path)[0]):
+        assert [row[1].style for row in table.rows] == ["yellow", "red"]
+        assert "goes on with it" in table.rows[0][-1]
+    sweep.write(tmp_path)
+    with at_work(place):
+        assert [one.status for one in look.look(place)] == ["waiting", "waiting"]
+
+
 def test_the_table_says_which_run_s_times_are_no_timing():
     row = {"test.macro_f1": 0.5, "worker.seconds": 3.0, "status": "finished", "reason": None}
     sweep = record("a", "b")
@@ -249,5 +268,5 @@ def test_the_table_says_which_run_s_times_are_no_timing():
         for run, word in zip(sweep.runs, ("noisy", "ok"), strict=True)
     ]
     seen[0].earlier = True
-    remarks = [cell.plain for cell in tables.outcome(sweep, seen).columns[-1].cells]
+    remarks = [row[-1] for row in tables.outcome(sweep, seen).rows]
     assert remarks == ["from an earlier start, noisy: no timing", ""]
