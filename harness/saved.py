@@ -135,7 +135,7 @@ def check(run: Saved) -> None:
 
 
 def below(name: str, outputs: Path) -> Path:
-    """Return the folder of the run with this name in the folder of results; where none finished, of one that did not."""
+    """Return the folder of the run with this name in the folder of results, also of one that did not finish."""
     there = {path: path.stat().st_mtime for path in outputs.glob("*/[!.]*") if store.finished(path)}
     newest = sorted(there, key=lambda path: there[path], reverse=True)
     name = name.rstrip("/")
@@ -145,7 +145,9 @@ def below(name: str, outputs: Path) -> Path:
     if not found and (others := called(name, (path.parent for path in outputs.glob("*/[!.]*/result.json")))):
         return others[0]
     if not found and (others := called(name, (store.run_of(path) for path in outputs.glob("*/.*.working")))):
-        how = "is under way" if store.in_work(others[0]) else "was broken off; its command, given again, goes on with it"
+        how = (
+            "is under way" if store.in_work(others[0]) else "was broken off; its command, given again, goes on with it"
+        )
         raise UserError(f"{others[0]}: this run has no model yet: it {how}.")
     shown = "".join(f"\n  {path.parent.name}/{path.name}" for path in (found or newest)[:SHOWN])
     if found:
