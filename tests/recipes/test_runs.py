@@ -67,6 +67,7 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
         assert not (tmp_path / "loaded").exists(), "a checkpoint that the run has not written was loaded"
         told = reported_steps(runs.folders()[0])
         assert {1, 10, row["train.steps"]} <= told.keys(), "the steps before are kept too"
+        assert len(told) >= min(20, row["train.steps"]), "a bar that moves"
         assert 0 < told[1]["learning_rate"] < max(step.get("learning_rate", 0) for step in told.values())
         assert row["train.weights_moved"]
         assert watched(runs.folders()[0] / "log.csv") >= WATCHED
