@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness import environments
-from harness.errors import guarded
+from harness.errors import UserError, guarded, nearest
 from harness.home import ROOT
 
 SEARCH = "core_optuna"
@@ -23,9 +23,23 @@ def environment_for(words: list[str]) -> str:
         return SEARCH
     chosen = "\n".join([*map(experiment, words), *words])  # a word stands above what an experiment says
     engines = re.findall(r"^(?:[ -]*override /)?hydra/launcher(?:=|: *)(\w+)", chosen, re.MULTILINE)
-    return next(
-        (name for name in (f"core_{engine}" for engine in engines[-1:]) if name in environments.names()), "core"
-    )
+    for engine in engines[-1:]:
+        if f"core_{engine}" in environments.names():
+            check_keys(engine, words)  # before that is built
+            return f"core_{engine}"
+    return "core"
+
+
+def check_keys(engine: str, words: list[str]) -> None:
+    """Raise UserError for a word that sets what the launcher `engine` does not have."""
+    known, path = set(), ["hydra", "launcher"]
+    for line in (ROOT / "conf" / "hydra" / "launcher" / f"{engine}.yaml").read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"( *)(\w+):", line):
+            path[2 + len(match[1]) // 2 :] = [match[2]]
+            known.add(".".join(path))
+    for key in (word.partition("=")[0] for word in words):
+        if key.startswith("hydra.launcher.") and key not in known:
+            raise UserError(f"hydra/launcher={engine} has no key '{key}'.{nearest(key, known)}", code=2)
 
 
 def experiment(word: str) -> str:

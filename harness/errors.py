@@ -15,12 +15,12 @@ class UserError(Exception):
     """A problem that the person at the keyboard can mend; its text is all they need to see.
 
     `code` is the exit status: 1 for bad input or bad luck, 2 for a wrong command line. `log` is the file with the
-    whole output of a tool that failed.
+    whole output of a tool that failed, which the text ends with; `message` does not.
     """
 
     def __init__(self, message: str, code: int = 1, log: Path | None = None):
         super().__init__(message + (f"\nfull log: {log}" if log else ""))
-        self.code, self.log = code, log
+        self.message, self.code, self.log = message, code, log
 
 
 def explain(error: OSError) -> str:

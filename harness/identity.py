@@ -8,6 +8,7 @@ is: those of one name are taken for one, of unknown code.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,22 +59,26 @@ def edited_since(folder: Path, identity: Mapping[str, Any]) -> str | None:
 
 
 class Apart(NamedTuple):
-    """Results that bear the name of a contestant and are none of its seeds; what they are that those are not."""
+    """Results that bear the name of a contestant and are none of its seeds; what they are that those are not.
+
+    `newest` is one of that contestant; None: there is none, they differ from all others.
+    """
 
     name: str
     results: list[Result]
     differences: list[str]
+    newest: Result | None = None
 
     def __str__(self) -> str:
         runs = [one for one in self.results if one.tested]
         counted = [f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}"] if runs else []
-        if rest := len(self.results) - len(runs):
-            counted.append(f"{rest} without test figures")
+        others = [one for one in self.results if not one.tested]
+        rest = Counter("without test figures" if one.finished else one.row["status"] for one in others)
+        counted += [f"{number} {status}" for status, number in rest.items()]
         told = [*self.differences[:MOST], *([f"{more} more"] if (more := len(self.differences) - MOST) > 0 else [])]
-        known = self.results[0].row.get("identity_digest")
-        return f"{self.name}, {' and '.join(counted)}: {'; '.join(told)}. " + (
-            f"identity_digest={known} chooses them." if known else "schema=1 chooses them."
-        )
+        word = f"identity_digest={told_by(self.results[0])}"
+        both = f", {word},{told_by(self.newest)} sets both side by side" if self.newest else ""
+        return f"{self.name}, {' and '.join(counted)}: {'; '.join(told)}. {word} chooses them{both}."
 
 
 def contestants(results: Iterable[Result], beside: bool = False) -> tuple[dict[str, list[Result]], list[Apart]]:
@@ -89,7 +94,7 @@ def contestants(results: Iterable[Result], beside: bool = False) -> tuple[dict[s
             if beside:
                 found[f"{name} ({side[0].row.get('identity_digest', 'of unknown code')})"] = side
             else:
-                apart.append(Apart(name, side, differences(side[0].row, first[0].row)))
+                apart.append(Apart(name, side, differences(side[0].row, first[0].row), first[0]))
     if found and not beside:
         newest = max((one for side in found.values() for one in side), key=ended)
         for name, side in list(found.items()):
@@ -115,6 +120,11 @@ def by_identity(results: Iterable[Result]) -> dict[str, list[list[Result]]]:
 def newest_figures(side: list[Result]) -> tuple[bool, str]:
     """Return what sorts the results of an identity: whether they have test figures, and when the last of them ended."""
     return max((one.tested, ended(one)) for one in side)
+
+
+def told_by(one: Result) -> str:
+    """Return what chooses a result and its like: the digest of its identity, or null where it has none."""
+    return one.row.get("identity_digest") or "null"
 
 
 def ended(one: Result) -> str:

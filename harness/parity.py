@@ -57,7 +57,7 @@ class Comparison:
         name = "-".join(word.partition("=")[2] for word in recipe)
         still = self.run([*recipe, "model.dropout=0"], name)
         reference = self.reference(still)
-        work(still, saved.find(str(still), self.place).environment().python, "hidden")
+        work(still, python_of(still), "hidden")
         return [
             *hidden_lines(still, reference),
             *training_lines(still, reference),
@@ -125,6 +125,12 @@ def work(folder: Path, python: Path, action: str) -> None:
     if code:
         log = (folder / "log.txt").read_text(encoding="utf-8", errors="replace")
         raise UserError(f"the worker's action {action} failed:\n{log[-3000:]}")
+
+
+def python_of(run: Path) -> Path:
+    """Return the interpreter of a run that this very command has made: what its folder names is what was asked for."""
+    config = saved.contents(run / "config.yaml")
+    return environments.of(config["recipe"]["environment"], config["env"]).python
 
 
 def read(path: Path) -> dict[str, Any]:

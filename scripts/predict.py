@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    from harness import predict_file, saved
-
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog="A file (csv, tsv, JSON lines, parquet, a workbook; packed or not) is written again, with columns label "
-        "and probability, as UTF-8, in the format that the ending of --out names (a workbook as csv). Cut off, the same command goes on where it was.",
+        "and probability, as UTF-8, in the format that the ending of --out names (a workbook: csv). Cut off, the same "
+        "command goes on where it was.",
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in the folder of results")
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to predict")
@@ -42,6 +41,8 @@ def main() -> int:
     arguments = parser.parse_intermixed_args()  # texts may follow options
     if bool(arguments.texts) == bool(arguments.file):
         raise UserError("give texts, or --file FILE.", code=2)
+    from harness import predict_file, saved
+
     run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())
     run = saved.runnable(run, arguments.env)
     if arguments.texts:

@@ -1,6 +1,5 @@
 """The configuration as plain values, checked: before any work, and in words."""
 
-import math
 import re
 from typing import Any
 
@@ -8,10 +7,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from harness import loggers
+from harness.config import allowed
 from harness.config.types import EVALUATED, HparamsSearch
 from harness.errors import UserError, address
 
-POOLING = ("mean", "cls")
 TEXTS = {
     "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision", "sheet",
     "main_process_ip",
@@ -21,6 +20,7 @@ TEXTS = {
 def plain(config: DictConfig) -> dict[str, Any]:
     """Return the configuration as plain values, checked: nothing missing, all numbers in their range."""
     try:
+        allowed.check(config)
         values: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)  # type: ignore[assignment]
     except MissingMandatoryValue as error:
         key = error.full_key
@@ -33,34 +33,12 @@ def plain(config: DictConfig) -> dict[str, Any]:
     check_evaluated(values)
     check_measure(values["measure"])
     place_search(values)
-    values["recipe"].pop("traits", None)  # of the library, for scripts/choose.py: no part of what a run is
+    for key in ("allowed", "traits"):  # of the keys, and for scripts/choose.py: no part of what a run is
+        values["recipe"].pop(key, None)
     values["logger"] = loggers_of(values["logger"])
-    whole = {f"train.{name}": value for name, value in values["train"].items()}
-    whole |= {"threads": values["threads"], "data.max_length": values["data"]["max_length"]}
-    whole |= {f"placement.{name}": values["placement"].get(name) for name in ("processes", "num_machines")}
-    for key, value in whole.items():
-        if value is not None and not (isinstance(value, int) and value > 0):
-            raise UserError(f"{key}={value}: a whole number above 0 is needed.", code=2)
-    for name, value in values["limits"].items():
-        if value is not None and not value > 0:
-            raise UserError(f"limits.{name}={value}: a number above 0 is needed.", code=2)
-    if values["model"]["pooling"] not in POOLING:
-        raise UserError(f"model.pooling={values['model']['pooling']}: there are {' and '.join(POOLING)}.", code=2)
-    dropout = values["model"]["dropout"]
-    if dropout is not None and not (isinstance(dropout, (int, float)) and 0 <= dropout < 1):
-        raise UserError(f"model.dropout={dropout}: a number from 0 to below 1 is needed.", code=2)
     if values["model"]["from_scratch"] == "seed":
         values["model"]["from_scratch"] = values["seed"]
-    scratch = values["model"]["from_scratch"]
-    if scratch is not None and not (isinstance(scratch, int) and 0 <= scratch < 2**32):
-        raise UserError(
-            f"model.from_scratch={scratch}: a seed is needed, a whole number; or seed, the run's own; or null.", code=2
-        )
     values["checkpoint"] = every(values["checkpoint"]["every"])
-    if not 0 <= values["retries"] <= 10:
-        raise UserError(f"retries={values['retries']}: a whole number from 0 to 10 is needed.", code=2)
-    if not 0 <= values["seed"] < 2**32:
-        raise UserError(f"seed={values['seed']}: a whole number from 0 to 4294967295 is needed.", code=2)
     return values
 
 
@@ -96,16 +74,8 @@ def check_evaluated(values: dict[str, Any]) -> None:
 def check_measure(measure: dict[str, Any]) -> None:
     """Refuse what cannot be measured."""
     sizes = measure["batch_sizes"]
-    if len(set(sizes)) < len(sizes) or any(size < 1 for size in sizes):
-        raise UserError(f"measure.batch_sizes={sizes}: different whole numbers above 0 are needed, or [].", code=2)
-    if measure["calls"] < 1:
-        raise UserError(f"measure.calls={measure['calls']}: a whole number above 0 is needed.", code=2)
-    if not 0 <= measure["seconds"] < math.inf:
-        raise UserError(f"measure.seconds={measure['seconds']}: a number from 0 on is needed.", code=2)
-    if measure["target"] is not None and not 0 < measure["target"] <= 1:
-        raise UserError(
-            f"measure.target={measure['target']}: a macro-F1 on valid above 0, at most 1, is needed.", code=2
-        )
+    if len(set(sizes)) < len(sizes):
+        raise UserError(f"measure.batch_sizes={sizes}: different numbers are needed.", code=2)
     if not measure["at_most"] >= measure["seconds"]:
         raise UserError(f"measure.at_most={measure['at_most']}: at least measure.seconds is needed.", code=2)
 

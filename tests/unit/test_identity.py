@@ -72,8 +72,11 @@ def test_results_of_another_identity_are_no_seeds_of_the_newest(what):
     found, (apart,) = identity.contestants([*older, *newer])
     assert [one.row["seed"] for one in found["torch"]] == [3, 4, 5]
     assert (apart.name, apart.results, len(apart.differences)) == ("torch", older, 1)
-    assert re.fullmatch(rf"torch, 5 runs: {said}\. identity_digest=\w{{12}} chooses them\.", str(apart)), apart
-    assert results.filtered([*older, *newer], [str(apart).split()[-3]]) == older
+    told = rf"torch, 5 runs: {said}\. (identity_digest=\w+) chooses them, (\1,\w+) sets both side by side\."
+    words = re.fullmatch(told, str(apart))
+    assert words, apart
+    chosen = [results.filtered([*older, *newer], [word]) for word in words.groups()]
+    assert chosen == [older, [*older, *newer]]
 
 
 def test_rows_that_do_not_say_what_they_are_pool_as_before_and_never_with_those_that_do():
@@ -85,9 +88,10 @@ def test_rows_that_do_not_say_what_they_are_pool_as_before_and_never_with_those_
     found, (apart,) = identity.contestants([*older, *newer, *other])
     assert found == {"torch": newer, "flair": other}
     assert str(apart) == (
-        "torch, 5 runs: of unknown code, by a version that did not note it (schema 1). schema=1 chooses them."
+        "torch, 5 runs: of unknown code, by a version that did not note it (schema 1). identity_digest=null chooses "
+        f"them, identity_digest=null,{newer[0].row['identity_digest']} sets both side by side."
     )
-    assert results.filtered([*older, *newer], ["schema=1"]) == older
+    assert results.filtered([*older, *newer], ["identity_digest=null"]) == older
 
 
 def test_what_all_in_one_table_share_is_that_of_the_newest_results():
@@ -105,7 +109,11 @@ def test_a_failure_does_not_take_the_name_from_results_and_counts_where_it_belon
     broken = result(known(row("torch", 3, status="failed"), code="d" * 12, ended=LATER))
     found, (apart,) = identity.contestants([*good, unbuilt, broken])
     assert found == {"torch": [*good, unbuilt]}
-    assert str(apart).startswith("torch, 1 without test figures: code d")
+    assert str(apart).startswith("torch, 1 failed: code d")
+    older = [result(row("torch", seed)) for seed in range(2)]
+    found, (apart,) = identity.contestants([*older, broken])
+    assert found == {"torch": older}
+    assert f"{broken.row['identity_digest']},null sets both" in str(apart)
 
 
 def test_compare_leaves_apart_what_is_not_the_same_and_says_why_and_how_to_choose_it(compare, tmp_path):
