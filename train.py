@@ -5,7 +5,7 @@ import sys
 from harness import bootstrap
 
 if __name__ == "__main__":
-    bootstrap.enter(bootstrap.environment_for(sys.argv[1:]))
+    bootstrap.enter(lambda: bootstrap.environment_for(sys.argv[1:]))
     from harness.main import main
 
     sys.exit(main())

@@ -17,6 +17,7 @@ from transformers import AutoModel
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from recipes.job import Job
+from recipes.schedule import linear
 from recipes.split import order_of_like_length
 
 job = Job.read(Path(sys.argv[1]))
@@ -62,9 +63,7 @@ model = Model().to(device).train()
 model.encoder.get_input_embeddings().requires_grad_(not settings.get("freeze_word_embeddings", False))
 optimizer = torch.optim.AdamW(model.parameters(), settings["learning_rate"], fused=True)
 steps = job.train["epochs"] * math.ceil(len(split) / size)
-schedule = torch.optim.lr_scheduler.LambdaLR(
-    optimizer, lambda step: min(10 * step / steps, (steps - step) / (0.9 * steps))
-)
+schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, linear(job, steps))
 start = time.perf_counter()
 for epoch in range(job.train["epochs"]):
     for rows in batches(epoch):

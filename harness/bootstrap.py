@@ -7,10 +7,11 @@ import importlib.metadata
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from harness import environments
-from harness.errors import guarded
+from harness.errors import UserError, guarded, nearest
 from harness.home import ROOT
 
 SEARCH = "core_optuna"
@@ -22,9 +23,23 @@ def environment_for(words: list[str]) -> str:
         return SEARCH
     chosen = "\n".join([*map(experiment, words), *words])  # a word stands above what an experiment says
     engines = re.findall(r"^(?:[ -]*override /)?hydra/launcher(?:=|: *)(\w+)", chosen, re.MULTILINE)
-    return next(
-        (name for name in (f"core_{engine}" for engine in engines[-1:]) if name in environments.names()), "core"
-    )
+    for engine in engines[-1:]:
+        if f"core_{engine}" in environments.names():
+            check_keys(engine, words)  # before that is built
+            return f"core_{engine}"
+    return "core"
+
+
+def check_keys(engine: str, words: list[str]) -> None:
+    """Raise UserError for a word that sets what the launcher `engine` does not have."""
+    known, path = set(), ["hydra", "launcher"]
+    for line in (ROOT / "conf" / "hydra" / "launcher" / f"{engine}.yaml").read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"( *)(\w+):", line):
+            path[2 + len(match[1]) // 2 :] = [match[2]]
+            known.add(".".join(path))
+    for key in (word.partition("=")[0] for word in words):
+        if key.startswith("hydra.launcher.") and key not in known:
+            raise UserError(f"hydra/launcher={engine} has no key '{key}'.{nearest(key, known)}", code=2)
 
 
 def experiment(word: str) -> str:
@@ -39,24 +54,31 @@ def searches(words: list[str]) -> bool:
     return any(re.fullmatch(r"hparams_search=(?!null$).+", word) for word in words)
 
 
-def enter(name: str = "core") -> None:
+def enter(name: str | Callable[[], str] = "core") -> None:
     """Make sure that this process runs in the environment `name`; replace it by one that does if need be.
 
-    Nothing happens where the running interpreter will do: our own environment, or one in which the project was
-    installed (`pip install -e .`). The interpreter a person called is kept in FINETUNE_RECIPES_PYTHON, for
+    Which one may have to be told from the command line: then `name` is the function that does so. Nothing happens
+    where the running interpreter will do: our own environment, or one in which the project was installed
+    (`pip install -e .`). The interpreter a person called is kept in FINETUNE_RECIPES_PYTHON, for
     `env=current`.
     """
-    if code := guarded(lambda: _enter(name)):
+    if code := guarded(lambda: _enter(name if isinstance(name, str) else name())):
         sys.exit(code)
 
 
 def _enter(name: str) -> None:
     os.environ.setdefault("FINETUNE_RECIPES_PYTHON", sys.executable)
+    python, how = Path(sys.executable), []
+    if sys.getfilesystemencoding() == "ascii":  # LC_ALL=C: names of files and words are UTF-8 all the same
+        how = ["-X", "utf8"]
+        os.environ |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": sys.stdout.encoding}
     if not suitable(name):
         python = environments.ensure(name).python
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.execv(python, [str(python), *sys.orig_argv[1:]])
+    elif not how:
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(python, [str(python), *how, *sys.orig_argv[1:]])
 
 
 def suitable(name: str) -> bool:

@@ -23,7 +23,7 @@ def compile_all(python: Path, site: Path, others: Sequence[Path]) -> None:
     command, at_once = [str(python), "-m", "compileall", "-qq", "-i", "-"], os.cpu_count() or 1
 
     def compiled(some: list[str]) -> None:
-        subprocess.run(command, input="\n".join(some), text=True, capture_output=True, check=False)
+        subprocess.run(command, input=os.fsencode("\n".join(some)), capture_output=True, check=False)
 
     shares = [missing[number::at_once] for number in range(min(at_once, len(missing)))]  # given none, it compiles all
     with ThreadPoolExecutor(at_once) as pool:  # compileall's own -j is for folders

@@ -22,8 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness import bytecode, progress
-from harness.errors import UserError
+from harness import bytecode, interpreter, output, progress
+from harness.errors import UserError, tail
 from harness.home import ROOT, build_beside, home
 
 LISTS = ROOT / "configs" / "environments"
@@ -103,8 +103,16 @@ def python_of(choice: str) -> Path:
 
 
 def identity(name: str, choice: str) -> str:
-    """Return what tells one environment from another: the key of the managed one, or the interpreter's path."""
-    return folder_of(name).name if choice == "managed" else str(python_of(choice))
+    """Return what tells one environment from another: the key of the managed one, or the interpreter's path and a
+    digest of its version and packages; the path alone where it cannot be asked, as where only other machines have it.
+    """
+    if choice == "managed":
+        return folder_of(name).name
+    try:
+        found = interpreter.asked_once(choice, python_of(choice))
+    except UserError:
+        return str(python_of(choice))
+    return f"{python_of(choice)} ({hashlib.sha256(json.dumps(found).encode()).hexdigest()[:12]})"
 
 
 def of(name: str, choice: str) -> Environment:
@@ -112,25 +120,7 @@ def of(name: str, choice: str) -> Environment:
     if choice == "managed":
         return ensure(name)
     python = python_of(choice)
-    if not (python.is_file() and os.access(python, os.X_OK)):
-        raise UserError(
-            f"env={choice}: there is no Python at {python}. Give the path of an interpreter, or env=managed."
-        )
-    code = "import json, importlib.metadata as m; print(json.dumps({d.name: d.version for d in m.distributions()}))"
-    answer = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
-    if answer.returncode:
-        raise UserError(f"env={choice}: {python} does not run as a Python:\n{_tail(answer.stderr)}")
-    try:
-        found = json.loads(answer.stdout)
-    except ValueError:
-        raise UserError(f"env={choice}: {python} does not answer as a Python does.") from None
-    packages = {normal(package): version for package, version in found.items()}
-    return Environment(choice, python, dict(sorted(packages.items())))
-
-
-def normal(package: str) -> str:
-    """Return a package's name in the one form that compares (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", package).lower()
+    return Environment(choice, python, interpreter.asked(choice, python)[1])
 
 
 def _build(name: str, folder: Path) -> None:
@@ -148,7 +138,7 @@ def _build(name: str, folder: Path) -> None:
         bytecode.compile_all(folder / "bin" / "python", site, others)
         size = sum(path.lstat().st_size for path in folder.rglob("*")) / 1e6
         show(f"({size:.0f} MB)")
-    packages = {normal(d.name): d.version for d in importlib.metadata.distributions(path=[str(site)])}
+    packages = {interpreter.normal(d.name): d.version for d in importlib.metadata.distributions(path=[str(site)])}
     known = {
         "name": name,
         "list": list_digest(name),
@@ -186,17 +176,17 @@ def new_log(name: str) -> Path:
 
 def run_uv(arguments: list[str], log: Path, find_links: bool = True) -> None:
     """Run uv in the folder of the lists, its output appended to `log`; a failure is told with its last lines."""
-    with open(log, "a", encoding="utf-8") as output:
+    with open(log, "a", encoding="utf-8") as handle:
         command = [*find_uv(), *arguments]
         environment = settings_for_uv(os.environ, pip_options())
         if not find_links:
             environment.pop("UV_FIND_LINKS", None)
         code = subprocess.run(
-            command, cwd=LISTS, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+            command, cwd=LISTS, env=environment, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, check=False
         ).returncode
     if code:
         text = log.read_text(encoding="utf-8", errors="replace")
-        raise UserError(f"`uv {' '.join(arguments[:2])}` failed (exit code {code}):\n{_tail(text)}", log=log)
+        raise UserError(f"`uv {' '.join(arguments[:2])}` failed (exit code {code}):\n{tail(text)}", log=log)
 
 
 @cache
@@ -214,7 +204,7 @@ def find_uv() -> list[str]:
 
 
 def _version(uv: str) -> tuple[int, ...]:
-    said = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False).stdout
+    said = output.answer([uv, "--version"]).stdout
     match = re.search(r"(\d+)\.(\d+)", said)
     return (int(match[1]), int(match[2])) if match else ()
 
@@ -224,9 +214,7 @@ def _install_uv(folder: Path) -> None:
     python = [sys.executable]
     if not importlib.util.find_spec("pip"):
         throwaway = folder / "pip"
-        made = subprocess.run(
-            [sys.executable, "-m", "venv", str(throwaway)], capture_output=True, text=True, check=False
-        )
+        made = output.answer([sys.executable, "-m", "venv", str(throwaway)])
         if made.returncode:
             raise UserError(
                 "uv is needed to build the environments, and this Python has neither pip nor venv to install it with.\n"
@@ -235,23 +223,15 @@ def _install_uv(folder: Path) -> None:
         python = [str(throwaway / "bin" / "python")]
     command = [*python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     environment = {**os.environ, "PIP_USER": "0", "PIP_ROOT_USER_ACTION": "ignore"}
-    done = subprocess.run(
-        [*command, "--target", str(folder), UV_REQUIREMENT],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = output.answer([*command, "--target", str(folder), UV_REQUIREMENT], environment)
     if done.returncode:
-        raise UserError(f"uv could not be installed with pip:\n{_tail(done.stderr)}")
+        raise UserError(f"uv could not be installed with pip:\n{tail(done.stderr)}")
 
 
 def pip_options() -> dict[str, str]:
     """Return pip's own settings (its files and PIP_* variables), the stronger last, by option name."""
     options = {}
-    listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-    ).stdout
+    listed = output.answer([sys.executable, "-m", "pip", "config", "list"]).stdout
     for line in listed.splitlines():
         name, _, value = line.partition("=")
         if name.startswith(("global.", "install.")):
@@ -282,7 +262,3 @@ def settings_for_uv(environ: Mapping[str, str], pip: Mapping[str, str]) -> dict[
     if "UV_INDEX" in handed:
         handed["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # as pip does: the best version of all indexes
     return {**handed, **environ, "UV_NO_PROGRESS": "1"}
-
-
-def _tail(text: str, lines: int = 12) -> str:
-    return "\n".join("  " + line for line in text.strip().splitlines()[-lines:])

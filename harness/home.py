@@ -5,13 +5,18 @@ Standard library only: the bootstrap uses it on a bare Python.
 
 import contextlib
 import fcntl
-import hashlib
 import os
+import secrets
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness import progress
+from harness.errors import UserError
+from recipes.seals import sha256
+
+__all__ = ["ROOT", "build_beside", "held", "home", "key", "locked", "private", "sha256"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -74,10 +79,42 @@ def build_beside(destination: Path, what: str) -> Iterator[Path | None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def key() -> Path:
+    """Return the file of the user's secret key, which checkpoints are signed with, made if it is not there.
+
+    Each user of a shared home has one. Raises UserError where somebody else has made it.
+    """
+    path = home() / f"key-{os.getuid()}"
+    with locked(path.with_name(f".{path.name}.lock"), "the key"):
+        if not os.path.lexists(path):
+            part = path.with_name(f".{path.name}.part")
+            part.unlink(missing_ok=True)
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
+                handle.write(secrets.token_bytes(32))
+            part.rename(path)
+    keep_to_oneself(path, stat.S_ISREG, 0o600)
+    return path
+
+
+def private(folder: Path) -> Path:
+    """Return a folder that the user alone may write to, made if it is not there.
+
+    Raises UserError where somebody else has made it, as anybody can where all may write.
+    """
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(0o700)
+    keep_to_oneself(folder, stat.S_ISDIR, 0o700)
+    return folder
+
+
+def keep_to_oneself(path: Path, is_kind: Callable[[int], bool], mode: int) -> None:
+    """Give `path` the mode; raise UserError unless it is of its kind, no link, and belongs to the user.
+
+    Or to the owner of the folder it is in, who may do anything there: so all do where a file system knows no owners.
+    """
+    found, above = path.lstat(), path.parent.stat()
+    if not is_kind(found.st_mode) or found.st_uid not in (os.getuid(), above.st_uid):
+        raise UserError(f"{path} is not yours: somebody else may have put it there. Remove it, and try again.")
+    if stat.S_IMODE(found.st_mode) & ~mode:
+        with contextlib.suppress(OSError):  # a file system without modes
+            path.chmod(mode)

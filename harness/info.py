@@ -4,7 +4,7 @@ import contextlib
 
 import psutil
 
-from harness import config, machine, placement
+from harness import config, layout, machine, placement
 from harness.monitor import Gpu
 
 
@@ -23,8 +23,8 @@ def show() -> int:
     if on_gpu:
         others = [name for name in config.choices("recipe") if placement.auto(recipe(name), "managed") == "cpu"]
         lines.append(("", f"placement=cpu for {', '.join(others)}"))
-    for name, text in lines:
-        print(f"{name:<10}  {text}")
+    told = (f"{name:<10}  {text}" for name, text in lines)
+    print("\n".join(line for text in told for line in layout.wrapped(text, layout.columns())))
     return 0
 
 

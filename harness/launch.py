@@ -17,11 +17,14 @@ import psutil
 
 from harness import progress
 from harness.display import Display
-from harness.home import ROOT
+from harness.home import ROOT, key
+from harness.interpreter import NOT_ITS_OWN
 from harness.loggers import Loggers
 from harness.monitor import Monitor
+from harness.output import UTF_8
 from harness.placement import Placement
 from harness.quiet import Watch
+from recipes import seals
 from recipes.job import log_name
 
 INTERVAL = 0.2  # seconds between two looks at the worker
@@ -160,14 +163,17 @@ def worker(
         command[2] = "recipes.ranks"
         command += placed.arguments(folder)
         threads = max(1, threads // placed.local_processes)
+    if action == "finetune":  # it alone reads checkpoints, and is given no model of others
+        environment[seals.KEY] = str(key())
     environment |= {
         **(placed.variables() if placed else {}),
         **of_threads(threads),
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",  # all a recipe needs is in its job
         "PYTHONUNBUFFERED": "1",
+        **UTF_8,
     }
-    for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
+    for name in NOT_ITS_OWN:
         environment.pop(name, None)
     with open(folder / "log.txt", "ab") as log:
         process = subprocess.Popen(

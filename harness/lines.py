@@ -5,19 +5,12 @@ import io
 import tokenize
 from pathlib import Path
 
-from harness.home import ROOT
-
-RECIPES = ROOT / "recipes"
+from harness import code
 
 
 def recipe_lines(name: str) -> int:
     """Count the lines of code of a recipe; what several recipes share is none of its own."""
-    return sum(code_lines(path) for path in files(name))
-
-
-def files(name: str) -> list[Path]:
-    """Return the files that make a recipe: its own, and what stands beside it by its name."""
-    return [RECIPES / f"{name}.py", *sorted([*RECIPES.glob(f"{name}_*.py"), *RECIPES.glob(f"{name}_*/**/*.py")])]
+    return sum(code_lines(path) for path in code.files(name) if path.suffix == ".py")
 
 
 def code_lines(path: Path) -> int:

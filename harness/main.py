@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from harness import bootstrap, config, info, run, sweeps
+from harness import bootstrap, config, info, run, sweeps, typed
 from harness.errors import UserError, answered, guarded
 from harness.home import ROOT
 from harness.sweeps import engine
@@ -62,6 +62,7 @@ def main() -> int:
         return {**row, "code": code}
 
     def composed_and_run() -> int:
+        typed.check(words)
         chosen()
         try:
             task()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import home, packages, progress
-from harness.errors import UserError
+from harness.errors import UserError, not_here
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 SHAPE = {"num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size"}
@@ -208,7 +208,7 @@ def blob_digest(path: Path) -> str | None:
 def verified(config: Mapping[str, Any], folder: Path, expected: str | None) -> Model:
     """Return the model in `folder` if its files are there, whole and what they should be."""
     if not folder.is_dir():
-        raise UserError(f"model.path: there is no folder {folder}.")
+        raise UserError(f"model.path: {not_here(folder, 'folder')}")
     if not (folder / WEIGHTS).exists():
         refuse_pickles(folder)
     for name in (CONFIG, WEIGHTS, TOKENIZER):

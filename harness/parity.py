@@ -1,14 +1,14 @@
 """Do the libraries compute the same? Short controlled runs, each held against the plain reference.
 
 The reference (recipes/reference.py) does the same job without padding, batches or trainer. What is compared, and how
-near it must be, stands in docs/parity.md.
+near it must be, stands in docs/parity.md. A run's own interpreter is that of its `env=`; the reference, and what reads
+the folder a run left, are always of one and the same environment: a measure must not change with what is measured.
 """
 
 import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import environments
+from harness import environments, output, saved
 from harness.errors import UserError
 from harness.home import ROOT, build_beside, sha256
 from harness.launch import worker
@@ -28,7 +28,7 @@ WORDS = [
     "train.epochs=1", f"train.batch_size={ROWS}", "threads=1", "measure.batch_sizes=[]",
 ]  # fmt: skip
 NORM_STEPS = (1, 10, 50)
-REFERENCE_ENVIRONMENT = "hf_trainer"
+REFERENCE_ENVIRONMENT = "hf_trainer"  # the managed one, whatever env= says: env= may have no transformers
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ class Comparison:
         name = "-".join(word.partition("=")[2] for word in recipe)
         still = self.run([*recipe, "model.dropout=0"], name)
         reference = self.reference(still)
-        python = python_of(still)
-        work(still, python, "hidden")
+        work(still, python_of(still), "hidden")
         return [
             *hidden_lines(still, reference),
             *training_lines(still, reference),
@@ -74,7 +73,7 @@ class Comparison:
         shutil.rmtree(outputs, ignore_errors=True)
         command = [os.environ.get("FINETUNE_RECIPES_PYTHON", sys.executable), str(ROOT / "train.py")]
         command += [*self.words, *words, f"outputs={outputs}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = output.answer(command)
         if done.returncode:
             raise UserError(f"`{' '.join(words)}` failed:\n{(done.stdout + done.stderr)[-3000:]}")
         (result,) = outputs.glob("*/[!.]*/result.json")
@@ -129,8 +128,9 @@ def work(folder: Path, python: Path, action: str) -> None:
 
 
 def python_of(run: Path) -> Path:
-    """Return the interpreter of the environment that a run was made in."""
-    return environments.ensure(read(run / "result.json")["environment"]).python
+    """Return the interpreter of a run that this very command has made: what its folder names is what was asked for."""
+    config = saved.contents(run / "config.yaml")
+    return environments.of(config["recipe"]["environment"], config["env"]).python
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from harness import environments, store
 from harness.data import tokens
+from harness.data.cells import empty
 from harness.errors import UserError
 from harness.launch import Outcome, diagnose, follow, worker
 from harness.saved import Saved
@@ -30,7 +31,7 @@ def predictor(run: Saved, scratch: Path) -> Iterator["Predictor"]:
     """Start the run's worker, in a folder that is not there yet or empty; it ends with the block."""
     (scratch / "chunks").mkdir(parents=True)
     (scratch / "model").symlink_to(run.model)
-    store.write_json(scratch / "job.json", {**run.job, "splits": {}})
+    store.write_json(scratch / "job.json", {**run.job, "weights": None, "splits": {}})  # the model alone
     with worker(scratch, run.environment().python, "predict", run.threads) as process:
         yield Predictor(run, scratch, process)
 
@@ -49,11 +50,11 @@ class Predictor:
         """Yield the logits of each chunk, float32 (rows, classes); those of an empty text are no numbers (nan)."""
         numbers, under_way = itertools.count(), deque[tuple[int, np.ndarray]]()
         for texts in chunks:
-            full = [text for text in texts if text.strip()]
+            full = [text for text in texts if not empty(text)]
             number = next(numbers) if full else -1
             if full:
                 self.give(number, full)
-            under_way.append((number, np.array([bool(text.strip()) for text in texts], bool)))
+            under_way.append((number, np.array([not empty(text) for text in texts], bool)))
             if len(under_way) == AHEAD:
                 yield self.take(*under_way.popleft())
         while under_way:

@@ -7,6 +7,7 @@ the new columns, so that whatever stands at the result's place is whole, and the
 
 import itertools
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,10 +18,15 @@ from typing import Any
 import numpy as np
 
 from harness import progress, store
+from harness.data import cells, told
 from harness.data import rows as checked
-from harness.data.source import Notes, joined
-from harness.data.tables import ColumnError, read_table, reader_of
-from harness.data.widen import columns_of, widen
+from harness.data.columns import ColumnError
+from harness.data.convert import WRITERS, convert
+from harness.data.files import PACKED, check_file, name_of
+from harness.data.kinds.csv import missing as words_for_nothing
+from harness.data.source import Notes
+from harness.data.tables import READERS, Options, has_sheets, read_table, reader_of
+from harness.data.widen import Rows, columns_of, widen
 from harness.errors import UserError
 from harness.home import locked, sha256
 from harness.metrics import softmax
@@ -28,6 +34,7 @@ from harness.predict import CHUNK, predictor
 from harness.saved import Saved
 
 DIGITS = 6  # of a probability
+WRITTEN = {*WRITERS, ".txt"}
 
 
 @dataclass
@@ -36,15 +43,18 @@ class Table:
 
     path: Path
     columns: list[str]
-    encoding: str | None = None
+    options: Options = Options()
+    missing: frozenset[str] = frozenset(cells.MISSING)
     notes: Notes = field(default_factory=dict)
     rows: int = 0
     empty: checked.Wrong = field(default_factory=checked.Wrong)
 
-    def texts(self) -> Iterator[tuple[int, Any]]:
-        """Yield each row's number and text, of several columns the way the data is read for training."""
-        for number, cells in read_table(self.path, self.columns, self.encoding, self.notes):
-            yield number, joined(cells)
+    def texts(self, notes: Notes | None = None) -> Iterator[tuple[int, Any]]:
+        """Yield each row's number and text, read as the data is for training; what there is to tell goes to `notes`."""
+        reading, notes = cells.Reading(self.missing), self.notes if notes is None else notes
+        for number, row in read_table(self.path, self.columns, self.options, notes):
+            yield number, cells.joined(reading.texts(row))
+        reading.note(notes)
 
     def check(self, added: list[str]) -> None:
         """Read all of it: UserError, with the rows, for what is no text, and for columns that are there already."""
@@ -59,16 +69,34 @@ class Table:
         except ColumnError as error:
             raise UserError(f"{error}\n--text COLUMN says which column holds the text.") from None
         except UserError as error:
-            raise UserError(str(error).replace("data.encoding=", "--encoding ")) from None
-        if (encoding := self.notes.get("encoding", "utf-8")) not in ("utf-8", "utf-8-sig"):
-            progress.say(f"{self.path} was read as {encoding}, the result is UTF-8 (--encoding … to say otherwise)")
+            raise UserError(self.as_options(str(error))) from None
         self.empty.settle(str(self.path), drop_empty=True, notes=self.notes)
+        said = told.lines(str(self.path), {**self.notes, "dropped_rows": 0})
+        for line in said + told.of_encoding(
+            str(self.path), self.notes, "the result is UTF-8 (--encoding … says otherwise)"
+        ):
+            progress.say(self.as_options(line))
         there = [name for name in added if name in columns_of(self.path, self.notes)]
         if there:
             raise UserError(
                 f"{self.path} has a column `{there[0]}` already.\n"
                 "--prefix predicted_ puts this before the names of the columns that are added."
             )
+
+    def write(self, out: Path, names: list[str], values: Rows) -> None:
+        """Write the table to `out` with the columns `names` added, in the format of its ending."""
+        try:
+            if stays(self.path, out):
+                widen(self.path, self.notes, out, names, values)
+            else:
+                convert(self.path, self.notes, out, names, values)
+        except ValueError:
+            raise UserError(f"{self.path} has changed while it was read. Give the same command again.") from None
+
+    @staticmethod
+    def as_options(words: str) -> str:
+        """Return what is said of `data.…=` as what is said of the options of scripts/predict.py."""
+        return re.sub(r"data\.(encoding|sheet)=", r"--\1 ", words)
 
 
 def columns_for(run: Saved, chosen: list[str] | None) -> list[str]:
@@ -77,15 +105,38 @@ def columns_for(run: Saved, chosen: list[str] | None) -> list[str]:
     return chosen or ([own] if isinstance(own, str) else list(own or ["text"]))
 
 
+def table_for(run: Saved, path: Path, columns: list[str] | None, encoding: str | None, sheet: str | None) -> Table:
+    """Return the table to predict, read as the run's own data was where nothing else is said."""
+    data = run.config["data"]
+    sheet = sheet or data.get("sheet") if has_sheets(path) else sheet
+    if sheet and not has_sheets(path):
+        raise UserError(f"--sheet {sheet}: {path} is no workbook, it has no sheets.", code=2)
+    return Table(path, columns_for(run, columns), Options(encoding, sheet), words_for_nothing(data))
+
+
 def place_for(path: Path, out: Path | None) -> Path:
-    """Return where the result goes; UserError where something is there, or where its name asks for another format."""
-    out = out or path.with_name(f"{path.stem}.predicted{path.suffix}")
-    if reader_of(out) is not reader_of(path):
-        raise UserError(f"--out {out}: the result has the file's format: let its name end with {path.suffix}.", code=2)
+    """Return where the result goes; UserError for a file that is not there, or no place to write to.
+
+    Without `out` it has the file's format, unpacked, or is a csv where that is only read.
+    """
+    check_file(path)
+    reader_of(path)
+    ending, stem = name_of(path).suffix, path.stem if path.suffix.lower() in PACKED else path.name
+    stem = stem[: -len(ending)] if stem.endswith(ending) else stem
+    out = out or path.with_name(f"{stem}.predicted{ending if ending.lower() in WRITTEN else '.csv'}")
+    if not stays(path, out) and out.suffix.lower() not in WRITERS:
+        raise UserError(f"--out {out}: the ending says what is written: {', '.join(WRITERS)}.", code=2)
     if not out.absolute().parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {out.absolute().parent}.", code=2)
     refuse(out)
     return out.absolute()
+
+
+def stays(path: Path, out: Path) -> bool:
+    """Tell whether the result is written as the file is: cells as they are spelt, separator and types kept."""
+    if ".tsv" in (endings := {name_of(path).suffix.lower(), out.suffix.lower()}):
+        return len(endings) == 1
+    return out.suffix.lower() in WRITTEN and reader_of(path) is READERS[out.suffix.lower()]
 
 
 def refuse(out: Path) -> None:
@@ -107,17 +158,13 @@ def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefi
                         "chunk": CHUNK, "model": run.digest(), "job": run.job})  # fmt: skip
         missing(run, table, working)
         values = added(working / "logits.bin", table.rows, labels, every)
-        try:
-            widen(table.path, table.notes, working / out.name, names, values)
-        except ValueError:
-            raise UserError(f"{table.path} has changed while it was read. Give the same command again.") from None
+        table.write(working / out.name, names, values)
         refuse(out)
         (working / out.name).rename(out)
         shutil.rmtree(working)
-    count = table.empty.counts.get("an empty text")
-    if count:
-        where = checked.listed(table.empty.first["an empty text"], count)
-        progress.say(f"without text, so without label: {where}")
+    for problem, count in table.empty.counts.items():
+        where = checked.listed(table.empty.first[problem], count)
+        progress.say(f"without text, so without label: {where}" + problem.removeprefix("an empty text"))
     progress.say(f"{out}: {table.rows:,} rows")
 
 
@@ -147,7 +194,8 @@ def missing(run: Saved, table: Table, working: Path) -> None:
         progress.say(f"going on after {done:,} of {table.rows:,} rows")
     if done == table.rows:
         return
-    texts = (text for _, text in itertools.islice(table.texts(), done, None))
+    left = itertools.islice(table.texts({}), done, None)
+    texts = ("" if isinstance(text, cells.Missing) else text for _, text in left)
     chunks = iter(lambda: list(itertools.islice(texts, CHUNK)), [])
     with open(path, "r+b") as handle:
         handle.truncate(4 * classes * done)

@@ -1,16 +1,17 @@
 """The row of a run: one flat JSON object, `result.json`. outputs/README.md says what each key means."""
 
 import math
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import compute, machine
+from harness import compute, identity, machine
 from harness.environments import Environment
 from harness.launch import Outcome
-from harness.lines import recipe_lines
 from harness.measured import inference, steps
+from harness.moved import moved
 from harness.quiet import timing
 from harness.store import write_json
 from recipes.split import Split, read_array
@@ -18,7 +19,7 @@ from recipes.split import Split, read_array
 if TYPE_CHECKING:
     from harness.run import Attempt, Prepared
 
-SCHEMA = 1
+SCHEMA = 2
 RELOAD_TOLERANCE = 1e-4  # of a logit; the same code on the same machine should give 0
 
 
@@ -29,6 +30,9 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         check_reload(outcome)
     scored = outcome.status == "finished" and prepared.placed.first
     figures = quality(prepared, working, config["evaluate"]) if scored else {}
+    model, after = prepared.model, working / "model"
+    libraries = versions(environment, config["recipe"]["libraries"])
+    threads, drawn = config["threads"] or machine.processors(), model.drawn if model else None
     return {
         "schema": SCHEMA,
         "status": outcome.status,
@@ -37,7 +41,7 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "log": str(outcome.log or folder / outcome.log_name) if outcome.status != "finished" else None,
         "recipe": config["recipe"]["name"],
         "data": config["data"]["name"],
-        "model": prepared.model.name if prepared.model else None,
+        "model": model.name if model else None,
         "protocol": config["protocol"]["name"],
         "precision": prepared.identity["precision"],
         "seed": config["seed"],
@@ -45,6 +49,7 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "processes": prepared.placed.processes,
         **figures,
         **(trained := training(config, prepared, outcome)),
+        "train.weights_moved": moved(model.folder, after, config["precision"]) if scored and model else None,
         **to_target(config["measure"]["target"], working, outcome, figures | trained),
         "worker.seconds": outcome.worker_seconds,
         **{f"phase.{name}.{key}": value for name, phase in outcome.phases.items() for key, value in phase.items()},
@@ -52,19 +57,24 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         **inference(working, outcome),
         "reload.max_difference": outcome.reload_max_difference,
         "model.parameters": outcome.parameters,
-        "model.size_mb": size_mb(working / "model"),
+        "model.size_mb": size_mb(after),
         "environment": environment.name if environment else None,
         "environment.size_mb": environment.size_mb if environment else None,
         "environment.packages": len(environment.packages) if environment else None,
-        "recipe.lines": recipe_lines(config["recipe"]["name"]),
-        "library_versions": versions(environment, config["recipe"]["libraries"]),
-        "threads": config["threads"] or machine.processors(),
+        "recipe.lines": done.lines,
+        "library_versions": libraries,
+        "threads": threads,
         "machine": machine.describe(),
         **outcome.quiet,
         "timing": timing(outcome.quiet["machine.quiet"], config["measure"]["noisy"]) if outcome.quiet else None,
         "data_digest": prepared.dataset.digest,
-        "weights_digest": prepared.model.digest if prepared.model else None,
-        "weights_drawn": prepared.model.drawn if prepared.model else None,
+        "weights_digest": model.digest if model else None,
+        "weights_drawn": drawn,
+        "code_digest": prepared.identity["code"],
+        "revision": done.revision,
+        "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "identity_digest": identity.digest(prepared.identity, threads, drawn, libraries),
+        **identity.flat(prepared.identity),
         "command": command,
     }
 

@@ -251,14 +251,6 @@ def grouped(results: Iterable[Result]) -> dict[Group, list[Result]]:
     return groups
 
 
-def contestants(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Return the results by what competes, each in the order of its seeds."""
-    found: dict[str, list[Result]] = {}
-    for one in sorted(results, key=lambda one: (one.name, one.row["seed"])):
-        found.setdefault(one.name, []).append(one)
-    return found
-
-
 def beats(one: Sequence[float], other: Sequence[float]) -> bool:
     """Tell whether a point is as good as another in all respects and better in one. Less is better."""
     pairs = list(zip(one, other, strict=True))

@@ -12,9 +12,11 @@ from typing import Any
 
 import yaml
 
-from harness import controlled, data, environments, machine, models, placement, progress, result, store, summary
+from harness import code, controlled, data, environments, machine, models, placement, progress, result, store, summary
 from harness.errors import UserError, explain
+from harness.identity import edited_since
 from harness.launch import Judge, Outcome, work
+from harness.lines import recipe_lines
 from harness.loggers import Loggers
 from harness.monitor import Monitor
 from recipes.split import Split
@@ -31,6 +33,9 @@ def run(config: dict[str, Any], command: str, show: Show = summary.show, judge: 
         if row and not config["rerun"]:
             progress.say("finished already; rerun=true runs it again")
         else:
+            begun = folder.exists() or store.in_progress(folder).exists()
+            if not begun and (before := edited_since(folder, prepared.identity)):
+                progress.say(f"the code of recipe={config['recipe']['name']} was edited since {before}: another run")
             row, folder = worked(config, prepared, folder, command, judge)
     show(row, folder)
     if row["status"] == "interrupted":
@@ -81,7 +86,8 @@ class Prepared:
 def prepare(config: dict[str, Any]) -> Prepared:
     """Settle placement and precision, find weights and data, tokenise, and say what the run is.
 
-    Weights and data count by their content: a file that moved is the same run, one whose bytes changed is another.
+    Weights, data and code count by their content: a file that moved is the same run, one whose bytes changed is
+    another. The code is that of recipes/ which this run executes: an edit of another recipe changes nothing.
     """
     placed = placement.of(config)
     if config["protocol"]["name"] == "controlled":
@@ -101,6 +107,7 @@ def prepare(config: dict[str, Any]) -> Prepared:
         "seed": config["seed"],
         "threads": config["threads"],
         "env": environments.identity(recipe["environment"], config["env"]),
+        "code": code.digest(recipe["name"]),
         **placed.identity(),
     }
     if "test" not in config["evaluate"]:
@@ -140,6 +147,8 @@ class Attempt:
     outcome: Outcome
     monitor: Monitor
     number: int = 1
+    revision: str | None = None  # of the code, and the lines of the recipe, when it began
+    lines: int | None = None
     environment: environments.Environment | None = None
     loggers: Loggers | None = None
 
@@ -148,8 +157,9 @@ def attempt(
     config: dict[str, Any], prepared: Prepared, working: Path, number: int, judge: Judge | None = None
 ) -> Attempt:
     """Do the run in its working folder; how it ends is told, not raised."""
-    done = Attempt(working, Outcome(judge=judge), Monitor(), number)
+    done, recipe = Attempt(working, Outcome(judge=judge), Monitor(), number), config["recipe"]["name"]
     try:
+        done.revision, done.lines = code.revision(), recipe_lines(recipe)
         write_job(config, prepared, working)
         done.environment = environments.of(config["recipe"]["environment"], config["env"])
         packages = "".join(f"{name}=={version}\n" for name, version in done.environment.packages.items())
@@ -162,13 +172,14 @@ def attempt(
             pins = f"configs/environments/{config['recipe']['environment']}.txt"
             done.outcome.reason = f"{done.outcome.reason} in {config['env']}: install {pins} there, or take env=managed"
     except UserError as error:
-        progress.say(f"error: {error}")
-        done.outcome.end("failed", str(error).splitlines()[0].rstrip(":"))
+        done.outcome.end("failed", error.message)
         done.outcome.log = error.log
     except OSError as error:
         done.outcome.end("failed", explain(error))
     except KeyboardInterrupt:
-        done.outcome.end("interrupted", "interrupted")
+        done.outcome.end("interrupted", "stopped (Ctrl-C or a signal); the same command goes on with it")
+    if not code.is_still(prepared.identity["code"], recipe):
+        progress.say(f"the code of recipe={recipe} was edited meanwhile: the result is told as of that it began with")
     return done
 
 

@@ -1,7 +1,12 @@
-"""A finished run as a model to use: found by its folder or its name, with what it takes a text through."""
+"""A finished run as a model to use: found by its folder or its name, with what it takes a text through.
+
+Whoever sent the folder, what it says is data: the code that runs, and the Python that runs it, are this checkout's and
+this command line's.
+"""
 
 import json
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +27,7 @@ class Saved:
     row: dict[str, Any]
     config: dict[str, Any]
     job: dict[str, Any]
+    env: str = "managed"  # where its recipe is run, as `env=` takes it
 
     @property
     def model(self) -> Path:
@@ -39,7 +45,7 @@ class Saved:
 
     def environment(self) -> environments.Environment:
         """Return the recipe's environment, built first if it is not there."""
-        return environments.of(self.config["recipe"]["environment"], self.config["env"])
+        return environments.of(self.config["recipe"]["environment"], self.env)
 
     def digest(self) -> dict[str, str]:
         """Return the SHA-256 of each of the model's files."""
@@ -53,16 +59,77 @@ def find(name: str, outputs: Path) -> Saved:
     if not (folder / "result.json").exists():
         folder = below(name, outputs)
     folder = folder.absolute()
-    row = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    if row["status"] != "finished":
+    row = contents(folder / "result.json")
+    if row.get("status") != "finished":
         raise UserError(
-            f"{folder}: this run has no model, it did not finish: {row['reason']}.\nAgain: {row['command']}"
+            f"{folder}: this run has no model, it did not finish: {row.get('reason')}.\nAgain: {row.get('command')}"
         )
     if not (folder / "model").is_dir():
-        raise UserError(f"{folder} has no model: only its results are here.\nTo train it: {row['command']}")
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    return Saved(folder, row, config, job)
+        raise UserError(f"{folder} has no model: only its results are here.\nTo train it: {row.get('command')}")
+    return Saved(folder, row, contents(folder / "config.yaml"), contents(folder / "job.json"))
+
+
+def runnable(run: Saved, env: str | None) -> Saved:
+    """Return the run with where its recipe is to be run: in `env`, by default in the recipe's own environment.
+
+    Raises UserError where recipe or environment are none of this checkout, and for a run that was made in another
+    Python, where `env` does not say which to take.
+    """
+    from harness.config import choices, recipes_environments
+
+    check(run)
+    name, environment, own = run.job["recipe"], run.config["recipe"]["environment"], run.config["env"]
+    if name not in (known := choices("recipe")):
+        raise UserError(f"{run.folder.name}: there is no recipe {name!r} here; there are {', '.join(known)}.")
+    if environment not in (known := recipes_environments(name)):
+        raise UserError(
+            f"{run.folder.name}: {environment!r} is no environment of recipe={name} here; there are {', '.join(known)}."
+        )
+    if env is None and own != "managed":
+        raise UserError(
+            f"{run.folder.name} was run with env={own}. No interpreter is started because a run's folder names it: "
+            f"say which to take, --env {shlex.quote(own)}, or --env managed for the recipe's own environment.",
+            code=2,
+        )
+    return replace(run, env=env or own)
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """Return what a file of a run says (JSON, or YAML without tags); UserError where it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except FileNotFoundError:
+        raise UserError(f"{path.parent} is not the whole folder of a run: {path.name} is missing.") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is not what a run has written.")
+    return values
+
+
+def check(run: Saved) -> None:
+    """Raise UserError unless a run's files say all that is taken from them, each of its kind."""
+    try:
+        split = run.config["evaluate"][-1]
+        report, texts = contents(run.folder / "data_report.json")["tokens"], run.job["labels"]
+        texts = [*texts, run.config["env"], run.config["recipe"]["environment"], run.job["recipe"]]
+        texts += [run.row["precision"] or "", *run.job["splits"][split].values()]
+        numbers = [run.row["threads"], run.config["threads"] or 1, report["max_length"] if report else 1]
+        scores = [run.row[f"{split}.{score}"] for score in ("accuracy", "macro_f1")]
+        whole = (
+            split in ("valid", "test")
+            and all(isinstance(text, str) for text in texts)
+            and all(isinstance(number, int) for number in numbers)
+            and all(isinstance(score, float) for score in scores)
+            and isinstance(run.config["data"], dict)
+        )
+    except (KeyError, IndexError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{run.folder}: its result.json, job.json, config.yaml or data_report.json is not what a run has written."
+        )
 
 
 def below(name: str, outputs: Path) -> Path:

@@ -238,9 +238,3 @@ def check(settings: dict[str, Any]) -> None:
             f"{', '.join(f'valid.{name}' for name in DIRECTIONS)}, or the same of valid_unseen.",
             code=2,
         )
-    if settings["trials"] < 1:
-        raise UserError(f"hparams_search.trials={settings['trials']}: a whole number above 0 is needed.", code=2)
-    if not 0 <= settings["seed"] < 2**32:
-        raise UserError(
-            f"hparams_search.seed={settings['seed']}: a whole number from 0 to 4294967295 is needed.", code=2
-        )

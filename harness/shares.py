@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from harness import machine
+from harness.home import private
 
 POLL = 0.2  # seconds between two looks for a free share
 
@@ -46,8 +47,7 @@ def take(
     wanted: dict[str, list[str]], counts: dict[str, int], held: contextlib.ExitStack
 ) -> dict[str, list[str]] | None:
     """Lock as many of each kind as `counts` says until `held` closes; None, and nothing locked, if fewer are free."""
-    folder = Path(tempfile.gettempdir()) / f"finetune-recipes-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
+    folder = private(Path(tempfile.gettempdir()) / f"finetune-recipes-{os.getuid()}")
     got: dict[str, list[str]] = {}
     with contextlib.ExitStack() as locks, open(folder / "all", "a+") as one_by_one:
         fcntl.flock(one_by_one, fcntl.LOCK_EX)

@@ -60,7 +60,7 @@ def finished(folder: Path) -> dict[str, Any] | None:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return result if result.get("status") == "finished" else None
+    return result if isinstance(result, dict) and result.get("status") == "finished" else None
 
 
 KEPT = ("checkpoints", "events.jsonl", "log.txt", "log.csv", "tensorboard")  # of an attempt that is gone on with
@@ -74,7 +74,7 @@ def working(folder: Path, anew: bool = False) -> Path:
     if not anew and _checkpoints(work):
         for path in work.iterdir():
             if path.name not in KEPT:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         return work
     if work.exists():
         shutil.rmtree(work)

@@ -14,7 +14,8 @@ def show(row: dict[str, Any], folder: Path) -> None:
     if row["status"] == "finished":
         lines += figures(row)
     else:
-        lines += [f"  reason    {row['reason']}", f"  log       {nearby(Path(row['log']))}"]
+        reason = row["reason"].replace("\n", "\n            ")
+        lines += [f"  reason    {reason}", f"  log       {nearby(Path(row['log']))}"]
     again = f"{row['command']} rerun=true" if row["status"] == "finished" else row["command"]
     lines += [f"  results   {nearby(folder)}", f"  again     {again}"]
     print("\n" + "\n".join(lines))
@@ -31,6 +32,8 @@ def figures(row: dict[str, Any]) -> list[str]:
             lines.append(f"  note      {seen:,} of the {row[f'{split}.rows']:,} {split} texts stand in train too")
     seconds, rate = row["train.seconds"] or 0, row["train.samples_per_second"] or 0
     lines.append(f"  training  {seconds:.1f} s, {rate:,.0f} samples/s, {row['train.rows']:,} rows")
+    if row.get("train.weights_moved") is False:
+        lines.append("  note      the training moved no weight of the encoder: see the learning rate and the steps")
     if row.get("timing") == "noisy":
         load, steal = row["machine.load"], row["machine.steal"]
         why = "how quiet the machine was cannot be read"

@@ -1,23 +1,23 @@
 """Checkpoints of a run: written by its library, whole once they are sealed, the last two kept.
 
-One is a folder `checkpoint-STEP`, sealed by `checkpoint.json`: the size and CRC-32 of each file in it. What a kill or a
-full disk cut short has no seal, and what a disk spoiled does not fit it: the one before is taken instead.
+One is a folder `checkpoint-STEP`, sealed by `checkpoint.json` (`seals.py`). What a kill or a full disk cut short has no
+seal, and what a disk spoiled does not fit it: the one before is taken instead. What somebody else wrote is not loaded
+either: `foreign-STEP` keeps it, until the run has finished.
 Standard library only: this runs in every library's environment.
 """
 
 import contextlib
 import errno
-import json
 import os
+import re
 import shutil
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+
+from recipes import seals
 
 KEPT = 2
-SEAL = "checkpoint.json"
 
 
 class Checkpoints:
@@ -41,19 +41,35 @@ class Checkpoints:
         self.began = self.last = time.monotonic()
 
     def newest(self) -> Path | None:
-        """Return the newest checkpoint that is whole, and begin to count the time of training; others are removed."""
-        found = sorted(self.folder.glob("checkpoint-*"), key=step_of, reverse=True)
+        """Return the newest checkpoint that is whole, and begin to count the time of training; others are removed.
+
+        One that this run has not written is kept aside.
+        """
         self.began = self.last = time.monotonic()
-        for folder in found:
-            if not (problem := spoiled(folder)):
-                seconds = json.loads((folder / SEAL).read_text(encoding="utf-8"))["seconds"]
+        for folder in reversed(self.made("checkpoint", "foreign")):
+            try:
+                problem = seals.problem(folder)
+            except seals.ForeignError as error:
+                aside = folder.with_name(f"foreign-{step_of(folder)}")
+                self.event("checkpoint_refused", step=step_of(folder), reason=f"{error}. It is kept as {aside}")
+                if not self.rank and folder != aside:
+                    remove(aside)
+                    folder.rename(aside)
+                continue
+            if not problem:
+                seconds = seals.seconds_of(folder)
                 self.began -= seconds
                 self.event("resumed", step=step_of(folder), seconds=seconds)
                 return folder
             self.event("checkpoint_refused", step=step_of(folder), reason=problem)
             if not self.rank:
-                shutil.rmtree(folder)
+                remove(folder)
         return None
+
+    def made(self, *kinds: str) -> list[Path]:
+        """Return the folders KIND-STEP that are there, the newest last."""
+        named = rf"({'|'.join(kinds)})-[0-9]+"
+        return sorted((path for path in self.folder.glob("*-*") if re.fullmatch(named, path.name)), key=step_of)
 
     def due(self, step: int) -> bool:
         """Tell whether a checkpoint is to be made after optimiser step `step`, counted from 1."""
@@ -101,15 +117,12 @@ class Checkpoints:
             return
         for rank in range(1, self.ranks):
             wait_for(folder / f"rank{rank}")
-        seal = {"seconds": time.monotonic() - self.began, "files": contents(folder)}
-        part = folder / f".{SEAL}.part"
-        part.write_text(json.dumps(seal), encoding="utf-8")
-        part.replace(folder / SEAL)
+        seals.seal(folder, time.monotonic() - self.began)
         self.last = time.monotonic()
         self.event("checkpoint", step=step_of(folder))
-        for old in sorted(self.folder.glob("checkpoint-*"), key=step_of)[:-KEPT]:
-            (old / SEAL).unlink(missing_ok=True)  # first: what is half removed is not whole
-            shutil.rmtree(old)
+        for old in self.made("checkpoint")[:-KEPT]:
+            (old / seals.SEAL).unlink(missing_ok=True)  # first: what is half removed is not whole
+            remove(old)
 
 
 def wait_for(path: Path) -> None:
@@ -123,28 +136,9 @@ def step_of(folder: Path) -> int:
     return int(folder.name.rpartition("-")[2])
 
 
-def contents(folder: Path) -> dict[str, Any]:
-    """Return size in bytes and CRC-32 of each file in a checkpoint, by its path there."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and SEAL not in path.name]
-    return {str(path.relative_to(folder)): [path.stat().st_size, crc32(path)] for path in files}
-
-
-def crc32(path: Path) -> int:
-    checksum = 0
-    with open(path, "rb") as handle:
-        while block := handle.read(1 << 20):
-            checksum = zlib.crc32(block, checksum)
-    return checksum
-
-
-def spoiled(folder: Path) -> str | None:
-    """Say what is wrong with a checkpoint; None if it is whole."""
-    try:
-        files = json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
-        found = contents(folder)
-    except FileNotFoundError:
-        return "it was not written to its end"
-    except (ValueError, KeyError):
-        return f"{SEAL} is not what was written"
-    wrong = [name for name in files if found.get(name) != files[name]]
-    return f"{wrong[0]} is not what was written" if wrong else None
+def remove(path: Path) -> None:
+    """Remove a checkpoint, or what stands in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

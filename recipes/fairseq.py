@@ -4,13 +4,13 @@ Pick it to reproduce fairseq's published work (RoBERTa, CamemBERT, BART, wav2vec
 """
 
 import math
-from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch._dynamo  # noqa: F401  PyTorch's first optimizer imports it, for two seconds: they are no training
-from fairseq import checkpoint_utils, options, tasks, utils
+from fairseq import options, tasks, utils
 from fairseq.data import data_utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from fairseq.distributed.utils import distributed_init
@@ -19,6 +19,7 @@ from fairseq_cli.train import train
 from recipes import weights
 from recipes.fairseq_parts import Resumable, place
 from recipes.job import Batch, Hidden, Job, Predict
+from recipes.schedule import warmup_steps
 from recipes.weights import Weights
 from recipes.weights import fairseq as names
 
@@ -30,13 +31,14 @@ HEAD = "job"  # a fairseq model has heads by name
 def finetune(job: Job) -> Predict:
     with job.phase("load_weights"):
         config, encoder = weights.read(job.weights)
-        cfg = configuration(job, config, encoder)
+        cfg = configuration(job, config, encoder, job.split("train").lengths)
         np.random.seed(cfg.common.seed)
         utils.set_torch_seed(cfg.common.seed)
         if job.processes > 1:
+            place(cfg, job)
             distributed_init(cfg)
         task = tasks.setup_task(cfg.task)
-        model = build(task, cfg, names.to_fairseq(config, encoder), job)
+        model = build(task, cfg, names.to_fairseq(config, encoder), job.head() if job.controlled else None)
         job.event("model", parameters=sum(p.numel() for p in model.parameters()) - names.unused_values(config))
         trainer = Resumable(cfg, task, model, task.build_criterion(cfg.criterion))
     with job.phase("build_data"):
@@ -56,11 +58,14 @@ def finetune(job: Job) -> Predict:
     return predictor(model, task, job)
 
 
-def configuration(job: Job, config: dict, encoder: Weights):
-    """Fill in fairseq's dataclasses, our task's and model's among them, by the words of its command line."""
-    pad, settings, lengths = names.padding(config), job.settings, job.split("train").lengths
+def configuration(job: Job, config: dict, encoder: Weights, lengths: Sequence[int] | np.ndarray = (1,)):
+    """Fill in fairseq's dataclasses, our task's and model's among them, by the words of its command line.
+
+    `lengths` are those of the texts to train on.
+    """
+    pad, settings = names.padding(config), job.settings
     positions, width = encoder["embeddings.position_embeddings.weight"].shape
-    tokens = settings["max_tokens"] or round(job.train["batch_size"] * lengths.mean())
+    tokens = settings["max_tokens"] or round(job.train["batch_size"] * np.mean(lengths))
     usable = positions + names.unused_rows(config) - pad - 1
     words = [str(job.folder / "job.json"), f"--save-dir={job.model / 'fairseq'}"]
     words += ["--disable-validation", "--no-save"]  # `Resumable` saves
@@ -79,15 +84,13 @@ def configuration(job: Job, config: dict, encoder: Weights):
         "layer-norm-eps": config.get("layer_norm_eps", 1e-12), "pooling": job.pooling,
         "dropout": job.dropout["hidden"], "attention-dropout": job.dropout["attention"],
         "criterion": "sentence_prediction", "classification-head-name": HEAD,
-        "max-epoch": job.train["epochs"], "max-tokens": int(max(tokens, lengths.max())),
+        "max-epoch": job.train["epochs"], "max-tokens": int(max(tokens, *lengths)),
         "required-batch-size-multiple": 1, "clip-norm": settings["max_grad_norm"],
         "update-freq": job.train["accumulate"], "optimizer": "composite", "lr-scheduler": "pass_through",
     }  # fmt: skip
     words += [f"--{name}={value}" for name, value in values.items()]
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
     cfg.common.bf16 = job.precision == "bf16"  # --bf16 would ask for a TPU
-    if job.processes > 1:
-        place(cfg, job)
     return cfg
 
 
@@ -95,8 +98,8 @@ def optimizers(job: Job, updates: int) -> dict:
     """Return fairseq's composite optimizer: the head at its own rate; no decay on biases and LayerNorm."""
     settings, name = job.settings, "torch_adamw" if job.controlled else "adam"
     schedule = {
-        "_name": "polynomial_decay",
-        "warmup_updates": math.ceil(settings["warmup"] * updates),
+        "_name": "polynomial_decay" if job.controlled else "polynomial_decay_from_1",
+        "warmup_updates": warmup_steps(settings["warmup"], updates),
         "total_num_update": updates,
     }
     groups = {}
@@ -108,12 +111,12 @@ def optimizers(job: Job, updates: int) -> dict:
     return groups
 
 
-def build(task, cfg, encoder: Weights, job: Job):
-    """Return the model on the CPU, in fp32: the given encoder and a new head (controlled: the job's)."""
+def build(task, cfg, encoder: Weights, head: weights.Head | None):
+    """Return the model on the CPU, in fp32: the given encoder, and the given head or a new one."""
     model = task.build_model(cfg.model)
     model.encoder.load_state_dict({name: torch.from_numpy(values) for name, values in encoder.items()})
-    if job.controlled:
-        weight, bias = (torch.from_numpy(values) for values in job.head())
+    if head:
+        weight, bias = map(torch.from_numpy, head)
         model.classification_heads[HEAD].out_proj.load_state_dict({"weight": weight, "bias": bias})
     return model
 
@@ -124,13 +127,11 @@ def arrays(module: torch.nn.Module) -> Weights:
 
 
 def load(job: Job) -> Predict:
-    """Return the function that predicts, from fairseq's own checkpoint in this run's folder.
-
-    It is a pickle; fairseq reads it with torch.load, which since torch 2.6 takes tensors and plain values alone.
-    """
-    utils.import_user_module(Namespace(user_dir=str(USER_DIR)))
-    where = {"data": str(job.folder / "job.json")}
-    (model,), _, task = checkpoint_utils.load_model_ensemble_and_task([str(job.model / CHECKPOINT)], where)
+    """Return the function that predicts, from the Hugging Face folder: fairseq's own file is a pickle."""
+    config, encoder = weights.read(job.model)
+    cfg = configuration(job, config, encoder)
+    task = tasks.setup_task(cfg.task)
+    model = build(task, cfg, names.to_fairseq(config, encoder), weights.read_head(job.model))
     if job.precision == "bf16":
         model.to(torch.bfloat16)  # as the Trainer has it
     return predictor(model.to("cuda" if torch.cuda.is_available() else "cpu"), task, job)
@@ -160,7 +161,7 @@ def hidden_states(job: Job) -> Hidden:
     config, encoder = weights.read(job.weights)
     cfg = configuration(job, config, encoder)
     task = tasks.setup_task(cfg.task)
-    model = build(task, cfg, names.to_fairseq(config, encoder), job)
+    model = build(task, cfg, names.to_fairseq(config, encoder), job.head() if job.controlled else None)
 
     @torch.inference_mode()
     def hidden(batch: Batch, training: bool) -> np.ndarray:

@@ -14,7 +14,6 @@ from fastai.basics import (
     Learner,
     OptimWrapper,
     default_device,
-    load_model,
     params,
     set_seed,
     trainable_params,
@@ -23,11 +22,11 @@ from fastai.callback.schedule import ParamScheduler, SchedLin, combine_scheds
 from fastai.callback.training import GradientClip
 from fastai.text.data import SortedDL, pad_input
 from torch import nn
-from transformers import AutoConfig, AutoModel
 
 from recipes.fastai_parts import Accumulate, BFloat16, Checkpoint, Report, Shared, in_turn
 from recipes.job import Job, Predict
-from recipes.pytorch import Classifier, build, hidden_states, parameter_groups, predictor, save
+from recipes.pytorch import Classifier, build, hidden_states, load, parameter_groups, predictor, save
+from recipes.schedule import warmup_steps
 from recipes.split import Split
 
 __all__ = ["finetune", "hidden_states", "load"]
@@ -66,28 +65,16 @@ def finetune(job: Job) -> Predict:
             if job.controlled:
                 learn.fit(epochs, cbs=linear_schedule(settings, checkpoints.steps))
             else:
-                rates = slice(settings["learning_rate"], settings["head_learning_rate"])
-                one_cycle = partial(learn.fit_one_cycle, pct_start=settings["warmup"], moms=settings["momenta"])
                 frozen = settings["freeze_to"][: epochs - 1]  # an epoch each; what is left is for all layers
                 for groups in frozen:
                     learn.freeze_to(groups)
-                    one_cycle(1, lr_max=rates)
+                    one_cycle(learn, 1, settings, checkpoints.steps // epochs)
                 learn.unfreeze()
-                one_cycle(epochs - len(frozen), lr_max=rates)
+                one_cycle(learn, epochs - len(frozen), settings, checkpoints.steps // epochs)
     with job.phase("save"):
         learn.save("model", with_opt=False)
         save(model, job)
     return predictor(model, job)
-
-
-def load(job: Job) -> Predict:
-    config = AutoConfig.from_pretrained(job.model)
-    encoder = AutoModel.from_config(config, dtype=torch.float32)
-    encoder.pooler = None
-    model = Classifier(encoder, config.pooling, 0.0, len(config.id2label))
-    # What Learner.save writes is the weights alone, and load_model lets torch read nothing else from it.
-    load_model(job.model / "fastai" / "model.pth", model, opt=None, with_opt=False)
-    return predictor(model.to(default_device()), job)
 
 
 def optimizer(job: Job) -> partial:
@@ -99,9 +86,16 @@ def optimizer(job: Job) -> partial:
     return partial(Adam, mom=beta1, sqr_mom=beta2, eps=eps, wd=decay)
 
 
+def one_cycle(learn: Learner, epochs: int, settings: dict, steps: int) -> None:
+    """Train for some epochs of `steps` optimiser steps: up to the rates, then down, beginning at 1/25 of them."""
+    rates, steps = slice(settings["learning_rate"], settings["head_learning_rate"]), epochs * steps
+    rising = warmup_steps(settings["warmup"], steps) / steps
+    learn.fit_one_cycle(epochs, rates, pct_start=rising, moms=settings["momenta"])
+
+
 def linear_schedule(settings: dict, steps: int) -> ParamScheduler:
     """Return the controlled protocol's rate: up from 0, then down, both linearly, in steps; fastai counts batches."""
-    rate, rising = settings["learning_rate"], math.ceil(settings["warmup"] * steps) / steps
+    rate, rising = settings["learning_rate"], warmup_steps(settings["warmup"], steps) / steps
     line = combine_scheds([rising, 1 - rising], [SchedLin(0, rate), SchedLin(rate, 0)])
     return ParamScheduler({"lr": lambda share: line(math.floor(share * steps + 1e-6) / steps)})
 

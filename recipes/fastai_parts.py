@@ -74,7 +74,8 @@ class Checkpoint(Callback):
             self.passing -= 1
             if not self.passing:
                 self.learn.load(self.newest / "learner")
-                set_random_states(**torch.load(self.newest / self.random, weights_only=False))  # this run wrote it
+                # Python's and NumPy's are no tensors: a pickle, which the seal says that this run wrote.
+                set_random_states(**torch.load(self.newest / self.random, weights_only=False))
         elif self.stepped and self.job.checkpoints.due(self.step):
             with self.job.checkpoints.writing(self.step) as folder:
                 self.learn.save(folder / "learner")

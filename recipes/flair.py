@@ -3,6 +3,8 @@
 Pick it for tagging and classifying text with few words: embeddings, models and trainer are made for that alone.
 """
 
+from pathlib import Path
+
 import flair
 import numpy as np
 import torch
@@ -12,10 +14,9 @@ from flair.embeddings import TransformerDocumentEmbeddings
 from flair.embeddings.base import register_embeddings
 from flair.models import TextClassifier
 from flair.trainers import ModelTrainer
-from flair.trainers.plugins import LinearSchedulerPlugin
 
 from recipes import weights
-from recipes.flair_parts import Checkpoint, Controlled, Report, place
+from recipes.flair_parts import Checkpoint, Controlled, Linear, Report, place
 from recipes.job import Batch, Hidden, Job, Predict
 from recipes.pytorch import pad
 
@@ -27,15 +28,9 @@ def finetune(job: Job) -> Predict:
     flair.set_seed(job.seed)
     settings = job.settings
     with job.phase("load_weights"):
-        embeddings = embeddings_of(job)
+        classifier = build(job, job.weights, job.head() if job.controlled else None)
+        embeddings = classifier.embeddings
         embeddings.model.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])
-        labels = Dictionary(add_unk=False)
-        for label in job.labels:
-            labels.add_item(label)
-        classifier = TextClassifier(embeddings, "label", label_dictionary=labels, dropout=job.dropout["hidden"])
-        if job.controlled:
-            weight, bias = (torch.from_numpy(values) for values in job.head())
-            classifier.decoder.load_state_dict({"weight": weight, "bias": bias})
         job.event("model", parameters=sum(p.numel() for p in classifier.parameters()))
     with job.phase("build_data"):
         split = job.split("train")
@@ -45,7 +40,7 @@ def finetune(job: Job) -> Predict:
         corpus = Corpus(train=FlairDatapointDataset(sentences), sample_missing_splits=False)
     with job.phase("train"):
         torch.set_autocast_dtype(flair.device.type, torch.bfloat16)  # what use_amp takes; on a GPU it would be fp16
-        schedule = (Controlled if job.controlled else LinearSchedulerPlugin)(settings["warmup"])
+        schedule = (Controlled if job.controlled else Linear)(job)
         checkpoints = Checkpoint(job, schedule, split.lengths)
         trainer = ModelTrainer(classifier, corpus)
         trainer.fine_tune(
@@ -82,8 +77,22 @@ def finetune(job: Job) -> Predict:
     return predictor(classifier, job)
 
 
+def build(job: Job, folder: Path, head: weights.Head | None) -> TextClassifier:
+    """Return the encoder in a Hugging Face folder with a head: the one given, or a new one."""
+    labels = Dictionary(add_unk=False)
+    for label in job.labels:
+        labels.add_item(label)
+    dropout = job.dropout["hidden"]
+    classifier = TextClassifier(embeddings_of(job, folder), "label", label_dictionary=labels, dropout=dropout)
+    if head:
+        weight, bias = map(torch.from_numpy, head)
+        classifier.decoder.load_state_dict({"weight": weight, "bias": bias})
+    return classifier
+
+
 def load(job: Job) -> Predict:
-    return predictor(TextClassifier.load(job.model / "flair" / "final-model.pt"), job)  # a pickle that this run wrote
+    """Return the function that predicts, from the Hugging Face folder: Flair's own file is a pickle."""
+    return predictor(build(job, job.model, weights.read_head(job.model)), job)
 
 
 def predictor(classifier: TextClassifier, job: Job) -> Predict:
@@ -101,7 +110,7 @@ def predictor(classifier: TextClassifier, job: Job) -> Predict:
 
 
 def hidden_states(job: Job) -> Hidden:
-    embeddings = embeddings_of(job)
+    embeddings = embeddings_of(job, job.weights)
 
     @torch.inference_mode()
     def hidden(batch: Batch, training: bool) -> np.ndarray:
@@ -119,10 +128,10 @@ def sentences_of(batch: Batch) -> list[Sentence]:
     return sentences
 
 
-def embeddings_of(job: Job) -> "GivenIds":
-    """Return the job's encoder before training."""
+def embeddings_of(job: Job, folder: Path) -> "GivenIds":
+    """Return the encoder in a Hugging Face folder."""
     rates = {name: job.dropout[kind] for name, kind in weights.DROPOUT_NAMES.items()}
-    return GivenIds(str(job.weights), cls_pooling=job.pooling, transformers_config_kwargs=rates)
+    return GivenIds(str(folder), cls_pooling=job.pooling, transformers_config_kwargs=rates, trust_remote_code=False)
 
 
 @register_embeddings
@@ -130,7 +139,8 @@ class GivenIds(TransformerDocumentEmbeddings):
     """Flair's embeddings of a transformer, from the token ids that each Sentence brings; in fp32, without pooler."""
 
     def __init__(self, model: str, **settings):
-        settings |= {"use_context_separator": False, "transformers_model_kwargs": {"dtype": torch.float32}}
+        loading = {"dtype": torch.float32, "use_safetensors": True}
+        settings |= {"use_context_separator": False, "transformers_model_kwargs": loading}
         super().__init__(model, **settings)
         self.model.pooler, self.initial_cls_token = None, True  # the ids begin with it; Flair asks its own tokenizer
 

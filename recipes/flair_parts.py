@@ -7,13 +7,14 @@ from collections.abc import Callable
 import flair
 import numpy as np
 import torch
-from flair.optim import LinearSchedulerWithWarmup
 from flair.samplers import FlairSampler
 from flair.trainers.plugins import LinearSchedulerPlugin, TrainerPlugin
+from torch.optim.lr_scheduler import LambdaLR
 
 from recipes.checkpoints import step_of
 from recipes.job import Job, Predict
 from recipes.pytorch import Batches
+from recipes.schedule import linear
 
 
 def place(job: Job) -> None:
@@ -117,21 +118,30 @@ class Report(TrainerPlugin):
         self.job.epoch_ended(self.predict)  # the next epoch begins with model.train()
 
 
-class Controlled(LinearSchedulerPlugin):
-    """Flair's schedule over exactly the steps there are (it rounds otherwise); no decay on biases and LayerNorm.
+class Linear(LinearSchedulerPlugin):
+    """Flair's plugin, over exactly the steps there are, none of them at rate 0: its own rounds, and begins at 0."""
 
-    And the gradient of the mean over a step's rows: Flair's loss is the sum.
-    """
+    def __init__(self, job: Job):
+        super().__init__(job.settings["warmup"])
+        self.job = job
 
     @TrainerPlugin.hook
-    def after_setup(self, dataset_size, mini_batch_size, max_epochs, **_):
+    def after_setup(self, dataset_size, max_epochs, **_):
+        steps = math.ceil(dataset_size / self.job.step_size) * max_epochs
+        self.scheduler = LambdaLR(self.trainer.optimizer, linear(self.job, steps))
+
+
+class Controlled(Linear):
+    """No decay on biases and LayerNorm; the gradient of the mean over a step's rows: Flair's loss is the sum."""
+
+    @TrainerPlugin.hook
+    def after_setup(self, **about):
         optimizer = self.trainer.optimizer
         for group in optimizer.param_groups[:]:
             plain = [parameter for parameter in group["params"] if parameter.dim() == 1]
             group["params"] = [parameter for parameter in group["params"] if parameter.dim() > 1]
             optimizer.add_param_group(group | {"params": plain, "weight_decay": 0.0})
-        steps = math.ceil(dataset_size / mini_batch_size) * max_epochs
-        self.scheduler = LinearSchedulerWithWarmup(optimizer, steps, math.ceil(self.warmup_fraction * steps))
+        super().after_setup(**about)
 
     @TrainerPlugin.hook
     def before_training_optimizer_step(self, batch, **_):

@@ -8,6 +8,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from recipes.job import Job, Predict
 from recipes.pytorch import Batches, TokenIds, build, hidden_states, load, pad, parameter_groups, predictor, save
+from recipes.schedule import linear
 
 __all__ = ["finetune", "hidden_states", "load"]
 
@@ -36,7 +37,6 @@ def finetune(job: Job) -> Predict:
             per_device_train_batch_size=job.train["batch_size"],
             gradient_accumulation_steps=job.train["accumulate"],
             train_sampling_strategy="group_by_length",
-            warmup_steps=settings["warmup"],
             max_grad_norm=settings["max_grad_norm"],
             bf16=job.precision == "bf16",
             seed=job.seed,
@@ -50,13 +50,13 @@ def finetune(job: Job) -> Predict:
             report_to="none",
             disable_tqdm=True,
         )
-        trainer = (InGivenOrder if job.controlled else Trainer)(
+        trainer = (InGivenOrder if job.controlled else Linear)(
             model,
             arguments,
             train_dataset=train,
             data_collator=collate,
             compute_loss_func=mean_loss,
-            optimizers=(optimizer, None),  # the Trainer adds its own linear schedule
+            optimizers=(optimizer, None),  # the Trainer asks for a schedule when it knows the steps
             callbacks=[Report(job)],
         )
         trainer.job = job
@@ -101,10 +101,18 @@ class Report(TrainerCallback):
         self.job.step(state.global_step, state.max_steps)
 
 
-class InGivenOrder(Trainer):
-    """The Trainer, with the batches that the controlled protocol gives."""
+class Linear(Trainer):
+    """The Trainer, with the rate going up and down: its own linear schedule begins with a step at rate 0."""
 
     job: Job
+
+    def create_scheduler(self, num_training_steps, optimizer=None):
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, linear(self.job, num_training_steps))
+        return self.lr_scheduler
+
+
+class InGivenOrder(Linear):
+    """With the batches that the controlled protocol gives, too."""
 
     def get_train_dataloader(self):
         batches = Batches(self.job, self.train_dataset.split.lengths)

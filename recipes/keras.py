@@ -3,8 +3,6 @@
 Pick it to take one model from TensorFlow to JAX or PyTorch, or where TensorFlow is to serve it.
 """
 
-import json
-import math
 import os
 from functools import partial
 from importlib.util import find_spec
@@ -31,29 +29,19 @@ def finetune(job: Job) -> Predict:
     prepare(job)
     scope = scope_of(job)
     with job.phase("load_weights"), scope():
-        encoder, config = encoder_of(job)
-        inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
-        hidden = encoder({**inputs, "segment_ids": ops.zeros_like(inputs["token_ids"])})
-        if job.pooling == "cls":
-            pooled = hidden[:, 0]
-        else:
-            pooled = keras.layers.GlobalAveragePooling1D(dtype="float32")(hidden, mask=inputs["padding_mask"])
-        head = keras.layers.Dense(len(job.labels), dtype="float32", name="head")
-        model = keras.Model(inputs, head(keras.layers.Dropout(job.dropout["hidden"], dtype="float32")(pooled)))
-        if job.controlled:
-            weight, bias = job.head()
-            head.set_weights([weight.T, bias])
+        encoder, config = encoder_of(job, job.weights)
+        model = build(job, encoder, job.head() if job.controlled else None)
         encoder.get_layer("token_embedding").trainable = not settings["freeze_word_embeddings"]
         job.event("model", parameters=model.count_params())
     with job.phase("build_data"):
         padding = config["pad_token_id"]
-        native = BACKEND == "tensorflow" and not job.controlled and job.processes == 1
+        whole = job.processes == accumulate == 1  # buckets give no epoch of whole steps of several batches
+        native = BACKEND == "tensorflow" and not job.controlled and whole
         data = partial(buckets if native else Batches, job, padding)  # of an epoch
         size = len(data(0))
         steps = epochs * size // accumulate
     with job.phase("train"), scope():
-        rising = math.ceil(settings["warmup"] * steps)
-        optimizer = AdamW(WarmupThenLinear(settings["learning_rate"], rising, steps, accumulate), job)
+        optimizer = AdamW(WarmupThenLinear(job, steps), job)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         optimizer.build(model.trainable_variables)  # or TensorFlow would trace the step twice
         model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -67,9 +55,25 @@ def finetune(job: Job) -> Predict:
         (job.model / "keras").mkdir(parents=True)
         keras.Model(model.input, model.output).save(job.model / "keras" / "model.keras")  # without the optimizer
         trained = {weight.path: ops.convert_to_numpy(weight) for weight in encoder.weights}
-        kernel, bias = head.get_weights()
+        kernel, bias = model.get_layer("head").get_weights()
         weights.write(job, from_keras(config, trained), {"weight": kernel.T, "bias": bias})
     return load(job) if job.processes > 1 else predict  # one device predicts
+
+
+def build(job: Job, encoder: keras.Model, head: weights.Head | None) -> keras.Model:
+    """Return the encoder with a head: the one given, or a new one."""
+    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
+    hidden = encoder({**inputs, "segment_ids": ops.zeros_like(inputs["token_ids"])})
+    if job.pooling == "cls":
+        pooled = hidden[:, 0]
+    else:
+        pooled = keras.layers.GlobalAveragePooling1D(dtype="float32")(hidden, mask=inputs["padding_mask"])
+    dense = keras.layers.Dense(len(job.labels), dtype="float32", name="head")
+    model = keras.Model(inputs, dense(keras.layers.Dropout(job.dropout["hidden"], dtype="float32")(pooled)))
+    if head:
+        weight, bias = head
+        dense.set_weights([weight.T, bias])
+    return model
 
 
 def buckets(job: Job, padding: int, epoch: int):
@@ -92,7 +96,7 @@ def buckets(job: Job, padding: int, epoch: int):
 
 
 class Batches(keras.utils.PyDataset):
-    """The same for JAX, PyTorch and several devices; controlled, on all backends: the batches of the job.
+    """The same for JAX, PyTorch, several devices and batches; controlled, on all backends: the batches of the job.
 
     Each is for all devices: one that cannot be divided is filled up with rows of no weight.
     """
@@ -135,9 +139,9 @@ def pad(rows: list[np.ndarray], value: int) -> dict[str, np.ndarray]:
 
 
 def load(job: Job) -> Predict:
-    """Return the function that predicts, from Keras' own file, on whichever backend."""
-    config = json.loads((job.model / "config.json").read_text(encoding="utf-8"))
-    return predictor(keras.saving.load_model(job.model / "keras" / "model.keras"), config["pad_token_id"])
+    """Return the function that predicts, from the Hugging Face folder: Keras' own file names code to be run."""
+    encoder, config = encoder_of(job, job.model)
+    return predictor(build(job, encoder, weights.read_head(job.model)), config["pad_token_id"])
 
 
 def predictor(model: keras.Model, padding: int) -> Predict:
@@ -157,7 +161,7 @@ def predictor(model: keras.Model, padding: int) -> Predict:
 
 def hidden_states(job: Job) -> Hidden:
     """Return the encoder before training, as a function."""
-    encoder, config = encoder_of(job)
+    encoder, config = encoder_of(job, job.weights)
 
     def hidden(batch: Batch, training: bool) -> np.ndarray:
         inputs = pad(batch.token_ids, config["pad_token_id"])

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from pathlib import Path
 
 import keras
 import keras_hub
@@ -9,6 +10,7 @@ from keras import ops
 
 from recipes import weights
 from recipes.job import Job
+from recipes.schedule import warmup_steps
 from recipes.weights.keras import FIRST_POSITION, architecture, to_keras
 
 BACKEND = keras.config.backend()
@@ -23,7 +25,7 @@ elif BACKEND == "jax":
 
 
 def prepare(job: Job) -> None:
-    """Settle seed, precision, threads and determinism."""
+    """Settle seed, threads and determinism."""
     if job.settings["backend"] != BACKEND:
         raise ValueError(f"recipe.backend={job.settings['backend']}, but in this environment Keras runs on {BACKEND}.")
     if job.processes > 1 and job.placement["use_cpu"]:  # as many devices, before the first computation
@@ -33,7 +35,6 @@ def prepare(job: Job) -> None:
         else:
             jax.config.update("jax_num_cpu_devices", job.processes)
     keras.utils.set_random_seed(job.seed)
-    keras.config.set_dtype_policy("mixed_bfloat16" if job.precision == "bf16" else "float32")
 
 
 def scope_of(job: Job):
@@ -58,12 +59,15 @@ def feed(data):
     return fed.apply(tf.data.experimental.assert_cardinality(len(data)))
 
 
-def encoder_of(job: Job) -> tuple[keras.Model, dict]:
-    """Return the job's encoder, a BertBackbone without its pooler, and its config.
+def encoder_of(job: Job, folder: Path) -> tuple[keras.Model, dict]:
+    """Return the encoder in a Hugging Face folder, a BertBackbone without its pooler, and its config.
+
+    It settles the precision, for the layers around it too.
 
     KerasHub's BERT has tanh GELU, an epsilon of 1e-12 and positions from 0: its layers are cloned with the config's.
     """
-    config, values = weights.read(job.weights)
+    keras.config.set_dtype_policy("mixed_bfloat16" if job.precision == "bf16" else "float32")
+    config, values = weights.read(folder)
     backbone = keras_hub.models.BertBackbone(**architecture(config), dropout=max(job.dropout.values()))
     epsilon = config["layer_norm_eps"]
     own = {"activation": config["hidden_act"], "epsilon": epsilon, "layer_norm_epsilon": epsilon}
@@ -131,12 +135,18 @@ class AdamW(keras.optimizers.AdamW):
 
 
 class WarmupThenLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """From 0 up to the rate, then down to 0, both linearly, in optimiser steps; Keras counts batches."""
+    """Up to the rate, then down to 0, both linearly, in optimiser steps; Keras counts batches.
 
-    def __init__(self, rate: float, rising: int, steps: int, accumulate: int):
-        self.rate, self.rising, self.steps, self.accumulate = rate, rising, steps, accumulate
+    Controlled: from 0. That step moves no weight, so native begins one further on.
+    """
+
+    def __init__(self, job: Job, steps: int):
+        self.rate, self.accumulate = job.settings["learning_rate"], job.train["accumulate"]
+        self.rising, self.steps = warmup_steps(job.settings["warmup"], steps), steps
+        self.ahead = int(not job.controlled)
 
     def __call__(self, batch):
         step = ops.cast(batch // self.accumulate, "float32")
-        falling = (self.steps - step) / max(1, self.steps - self.rising)
-        return self.rate * ops.where(step < self.rising, step / max(1, self.rising), falling)
+        falling = (self.steps - step) / (self.steps - self.rising)
+        rising = (step + self.ahead) / max(1, self.rising + self.ahead)
+        return self.rate * ops.where(step < self.rising, rising, falling)

@@ -43,12 +43,17 @@ def build(job: Job) -> Classifier:
 
 
 def encoder_of(folder, dropout: dict[str, float]) -> PreTrainedModel:
-    """Load an encoder in fp32, without the pooler that some architectures have: the head is ours."""
-    config = AutoConfig.from_pretrained(folder)
+    """Load an encoder in fp32, without the pooler that some architectures have: the head is ours.
+
+    Whoever made the folder, it holds settings and safetensors, and runs no code of its own.
+    """
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     for name, kind in weights.DROPOUT_NAMES.items():
         if hasattr(config, name):
             setattr(config, name, dropout[kind])
-    encoder = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32)
+    encoder = AutoModel.from_pretrained(
+        folder, config=config, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
+    )
     encoder.pooler = None
     return encoder
 
@@ -137,9 +142,8 @@ def load(job: Job) -> Predict:
 
 def saved(job: Job) -> Classifier:
     """Return the classifier in the Hugging Face folder that a recipe has left, on the CPU."""
-    config = AutoConfig.from_pretrained(job.model)
     encoder = encoder_of(job.model, {"hidden": 0.0, "attention": 0.0})
-    model = Classifier(encoder, config.pooling, 0.0, len(config.id2label))
+    model = Classifier(encoder, encoder.config.pooling, 0.0, len(encoder.config.id2label))
     model.head.load_state_dict(load_file(job.model / "head.safetensors"))
     return model
 

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from recipes import weights
 from recipes.job import Batch, Hidden, Job, Predict
 from recipes.pytorch import encoder_of
+from recipes.schedule import warmup_steps
 
 NO_DROPOUT = {"hidden": 0.0, "attention": 0.0}
 
@@ -54,8 +55,8 @@ def adamw(named: dict[str, torch.nn.Parameter], chosen: dict) -> torch.optim.Opt
 
 def schedule(step: int, steps: int, warmup: float) -> float:
     """Return the share of the learning rate at a step counted from 0: up from 0, then down, both linearly."""
-    rising = math.ceil(warmup * steps)
-    return step / rising if step < rising else (steps - step) / max(1, steps - rising)
+    rising = warmup_steps(warmup, steps)
+    return step / rising if step < rising else (steps - step) / (steps - rising)
 
 
 def logits_of(encoder, weight, bias, token_ids: list[np.ndarray], pooling: str) -> torch.Tensor:

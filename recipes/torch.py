@@ -7,12 +7,13 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
-from transformers import get_linear_schedule_with_warmup
 
 from recipes.checkpoints import step_of
 from recipes.job import Job, Predict
 from recipes.pytorch import Batches, TokenIds, build, hidden_states, load, pad, parameter_groups, predictor, save
+from recipes.schedule import linear
 
 __all__ = ["finetune", "hidden_states", "load"]
 
@@ -43,7 +44,7 @@ def finetune(job: Job) -> Predict:
         )
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
         steps = epochs * len(loader) // accumulate
-        schedule = get_linear_schedule_with_warmup(optimizer, -int(-settings["warmup"] * steps // 1), steps)
+        schedule = LambdaLR(optimizer, linear(job, steps))
         accelerator.register_for_checkpointing(schedule)
         every, step, seen = 1 if job.controlled else 10, 0, []
         if checkpoint := job.checkpoints.newest():

@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness import bootstrap, environments
+from harness import bootstrap, environments, output
 from harness.errors import UserError, guarded
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -122,7 +122,7 @@ def train(words: list[str]) -> float:
     start = time.monotonic()
     python = os.environ["FINETUNE_RECIPES_PYTHON"]
     command = [python, str(ROOT / "train.py"), "measure.batch_sizes=[]", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = output.answer(command)
     if done.returncode:
         raise UserError(f"train.py failed:\n{done.stderr[-2000:]}{done.stdout[-2000:]}")
     return time.monotonic() - start
@@ -148,11 +148,11 @@ def plain(script: Path, environment: str | None, outputs: str) -> Measured:
     row = json.loads(result.read_text(encoding="utf-8"))
     python = environments.ensure(environment or row["environment"]).python
     logits, log = Path(outputs) / "logits.npz", Path(outputs) / "plain.txt"
-    variables = {**os.environ, **of_threads(row["threads"]), "HF_HUB_OFFLINE": "1"}
+    variables = {**os.environ, **of_threads(row["threads"]), "HF_HUB_OFFLINE": "1", **output.UTF_8}
     command = [str(python), str(script), str(result.with_name("job.json")), str(logits)]
     monitor = Monitor()
-    with open(log, "w", encoding="utf-8") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=variables)
+    with open(log, "w", encoding="utf-8") as handle:
+        process = subprocess.Popen(command, stdout=handle, stderr=handle, env=variables)
         while process.poll() is None:
             monitor.sample(process.pid, None)
             time.sleep(0.2)

@@ -15,7 +15,7 @@ from harness.errors import guarded
 
 
 def main() -> int:
-    from harness import choose, traits
+    from harness import choose, layout, traits
 
     libraries = traits.libraries()
     arguments = choose.parser(__doc__, libraries).parse_args()
@@ -25,9 +25,10 @@ def main() -> int:
     if arguments.json:
         import json
 
-        print(json.dumps(answer, indent=1, ensure_ascii=False))
+        print(json.dumps(answer, indent=1))  # ASCII alone: true in whatever encoding it is read
     else:
-        print((choose.explained(answer) if arguments.explain else "") + choose.told(answer))
+        width = layout.columns()
+        print((choose.explained(answer, width) if arguments.explain else "") + choose.told(answer, width))
     return 1 if answer["advice"] else 0
 
 

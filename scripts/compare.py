@@ -54,7 +54,8 @@ def main(arguments: argparse.Namespace) -> int:
     found, opening = chosen(arguments)
     check = same.Check()
     paired = arguments.pairs or len(found) <= PAIRED_AT_MOST
-    analyses = analysis.analyse(found, paired and not arguments.aa and not arguments.against)
+    beside = any(word.startswith("identity_digest=") for word in arguments.words)
+    analyses = analysis.analyse(found, paired and not arguments.aa and not arguments.against, beside)
     if arguments.aa:
         made = [check.of(one) for one in analyses]
         opening.append(str(check))
@@ -124,6 +125,5 @@ def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:
 
 
 if __name__ == "__main__":
-    given = parsed()
-    bootstrap.enter("core_matplotlib" if pictured(given) else "core")
-    sys.exit(guarded(lambda: main(given)))
+    bootstrap.enter(lambda: "core_matplotlib" if pictured(parsed()) else "core")
+    sys.exit(guarded(lambda: main(parsed())))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import environments
-from harness.environments import normal
+from harness import environments, layout
 from harness.errors import UserError, guarded
+from harness.interpreter import normal
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def show(names: list[str]) -> None:
     current = {environments.folder_of(name): name for name in names}
     for folder, name in current.items():
         if not folder.exists():
-            print(f"{name:<12} not built yet")
+            say(f"{name:<16}  not built yet")
     for folder in environments.built():
         record = environments.record(folder)
         name = current.get(folder, f"{record['name']} (old)")
@@ -48,8 +48,12 @@ def show(names: list[str]) -> None:
         versions = ", ".join(
             f"{p} {record['packages'][name]}" for name, p in found.items() if name in record["packages"]
         )
-        print(f"{name:<12} {record['size_mb']:>6,.0f} MB  built {built:%Y-%m-%d} in {record['build_seconds']:.0f} s, "
+        say(f"{name:<16}  {record['size_mb']:>6,.0f} MB  built {built:%Y-%m-%d} in {record['build_seconds']:.0f} s, "
               f"used {(time.time() - used) / 86400:.0f} days ago: {versions}")  # fmt: skip
+
+
+def say(text: str) -> None:
+    print("\n".join(layout.wrapped(text, layout.columns())))
 
 
 def build(names: list[str]) -> None:

@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="the folder of results (default outputs)")
     arguments = parser.parse_args()
     run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())
+    saved.check(run)
     out = arguments.out and arguments.out.expanduser().absolute()
     print(export.export(run, out, arguments.int8))
     return 0

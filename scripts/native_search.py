@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness import bootstrap
+from harness import bootstrap, output
 from harness.errors import UserError, guarded
 
 RATE = "recipe.learning_rate"
@@ -64,7 +63,7 @@ def run(words: list[str]) -> dict[str, Any]:
     """Run train.py, unless the run is finished already; return its row."""
     python = os.environ["FINETUNE_RECIPES_PYTHON"]
     command = [python, str(ROOT / "train.py"), "experiment=native_search", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = output.answer(command)
     if done.returncode:
         raise UserError(f"`{' '.join(command[1:])}` failed:\n{(done.stdout + done.stderr)[-2000:]}")
     folder = next(row.split(maxsplit=1)[1] for row in done.stdout.splitlines() if row.startswith("  results "))

@@ -10,8 +10,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from harness import bootstrap, environments
+from harness.code import RECIPES, files
 from harness.errors import UserError, guarded
-from harness.lines import RECIPES, files, recipe_lines
+from harness.lines import recipe_lines
 
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "four_moments.md"
 BEGIN, END = "<!-- recipes: written by scripts/pages.py -->", "<!-- /recipes -->"

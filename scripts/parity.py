@@ -24,7 +24,11 @@ def main() -> int:
         "recipes", nargs="*", metavar="RECIPE", help="recipes to compare (default: all with an encoder)"
     )
     parser.add_argument(
-        "--words", nargs="+", default=[], metavar="KEY=VALUE", help="for all runs, such as model=camembert"
+        "--words",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="for all runs, such as model=camembert or env=PYTHON (the reference has the managed environment always)",
     )
     arguments = parser.parse_args()
     known = {words[0].partition("=")[2] for words in variants()}
@@ -65,15 +69,10 @@ def short(recipe: str) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from harness import screen
 
-    shown = Table(head[0], box=None)
-    for name in head[1:]:
-        shown.add_column(name, justify="left" if name == "allowed" else "right")
-    for row in rows:
-        shown.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 80 + 14 * len(head)).print(shown)
+    left = {0, *(place for place, name in enumerate(head) if name == "allowed")}
+    screen.say(screen.console(), screen.Table(head, rows, left))
 
 
 if __name__ == "__main__":

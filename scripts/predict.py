@@ -21,28 +21,35 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="A file (csv, tsv, JSON lines, parquet) is written again, with columns label and probability, as UTF-8. "
-        "Cut off, the same command goes on where it was.",
+        epilog="A file (csv, tsv, JSON lines, parquet) is written again, with columns label and probability, as UTF-8, "
+        "in the format that the ending of --out names. Cut off, the same command goes on where it was.",
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in the folder of results")
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to predict")
     parser.add_argument("--file", type=Path, help="a file whose rows are predicted")
-    parser.add_argument("--out", type=Path, help="where the rows are written (default: FILE.predicted.csv, …)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="where the rows are written: .csv, .tsv, .jsonl, .parquet (default: beside, as the file is)",
+    )
     parser.add_argument("--text", action="append", metavar="COLUMN", help="the column of the text (default: the run's)")
     parser.add_argument("--encoding", help="of the file, where it is told wrongly")
+    parser.add_argument("--sheet", metavar="NAME", help="of a workbook (default: the run's, else the first)")
     parser.add_argument("--all", action="store_true", help="the probability of every class")
     parser.add_argument("--prefix", default="", help="put before the names of the new columns")
+    parser.add_argument("--env", metavar="PYTHON", help="the interpreter of a run that was made with env=PYTHON")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="the folder of results (default outputs)")
     arguments = parser.parse_intermixed_args()  # texts may follow options
     if bool(arguments.texts) == bool(arguments.file):
         raise UserError("give texts, or --file FILE.", code=2)
     run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())
+    run = saved.runnable(run, arguments.env)
     if arguments.texts:
         show(run, arguments.texts, arguments.all)
         return 0
     path = arguments.file.expanduser()
     out = predict_file.place_for(path, arguments.out and arguments.out.expanduser())
-    table = predict_file.Table(path, predict_file.columns_for(run, arguments.text), arguments.encoding)
+    table = predict_file.table_for(run, path, arguments.text, arguments.encoding, arguments.sheet)
     predict_file.predict_file(run, table, out, arguments.all, arguments.prefix)
     return 0
 
@@ -51,11 +58,12 @@ def show(run: "Saved", texts: list[str], every: bool) -> None:
     """Print each text with its likeliest class, or with all of them."""
     import numpy as np
 
+    from harness.data import cells
     from harness.metrics import softmax
     from harness.predict import CHUNK, predictor
 
-    if empty := [number for number, text in enumerate(texts, 1) if not text.strip()]:
-        raise UserError(f"text {empty[0]} is empty.", code=2)
+    if nothing := [number for number, text in enumerate(texts, 1) if cells.empty(text)]:
+        raise UserError(f"text {nothing[0]} is empty.", code=2)
     labels = run.job["labels"]
     chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
     with tempfile.TemporaryDirectory() as scratch, predictor(run, Path(scratch)) as model:

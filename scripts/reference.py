@@ -9,6 +9,7 @@ Each data set is a sweep of `train.py -m`: cut off, it goes on with what is miss
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ def main(arguments: argparse.Namespace) -> int:
             if not one.timed:
                 train(*(f"{key}={value}" for key, value in (one.words | {"rerun": "true"}).items()))
     kept = [small.keep(one, results.REFERENCE) for name in names for one in made(name)]
+    replace(kept, results.REFERENCE)
     print(f"kept {len(kept)} runs in {results.REFERENCE.relative_to(ROOT)}")
     write_page()
     return 0
@@ -68,13 +70,30 @@ def train(*words: str) -> None:
 
 
 def made(name: str) -> Iterator["Result"]:
-    """Yield the finished runs in outputs/ that the words above make, and no others of the same data."""
-    from harness import results
+    """Yield the finished runs in outputs/ that the words above make, and no others of the same data.
+
+    Where the code or a version was another for some of them, those of the newest are yielded.
+    """
+    from harness import identity, results
 
     wanted = dict(word.split("=", 1) for word in (f"data={name}", *DATA[name], *SHARED))
+    groups: dict[results.Group, list[Result]] = {}
     for one in results.read(ROOT / "outputs"):
         if one.finished and {key: value for key, value in one.words.items() if key not in FREE} == wanted:
-            yield one
+            groups.setdefault(one.group, []).append(one)
+    for members in groups.values():
+        for runs in identity.contestants(members)[0].values():
+            yield from runs
+
+
+def replace(kept: list[Path], reference: Path) -> None:
+    """Remove from the reference results those whose place others take, now `kept`: of the same group, name and seed."""
+    from harness import results
+
+    new = {(one.group, one.name, one.row["seed"]): one.folder for one in results.read(*kept)}
+    for one in results.read(reference):
+        if new.get((one.group, one.name, one.row["seed"]), one.folder) != one.folder:
+            shutil.rmtree(one.folder)
 
 
 def write_page() -> None:
@@ -99,7 +118,7 @@ def write_page() -> None:
     PAGE.write_text(f"{before}{BEGIN}\n{tables}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
-if __name__ == "__main__":
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="DATA|KEY=VALUE", help=f"of {', '.join(DATA)}; words for train.py")
     parser.add_argument("--no-runs", action="store_true", help="run nothing: keep what outputs/ has, write the page")
@@ -109,5 +128,9 @@ if __name__ == "__main__":
             parser.error(f"{word}: there are reference results of {', '.join(DATA)}.")
         if "=" in word and word.partition("=")[0] not in FREE:  # another run, which would not be kept
             parser.error(f"{word}: the reference results are what they are but for {', '.join(sorted(FREE))}.")
-    bootstrap.enter("core_matplotlib")
-    sys.exit(guarded(lambda: main(given)))
+    return given
+
+
+if __name__ == "__main__":
+    bootstrap.enter(lambda: "core_matplotlib" if parsed() else "core")  # a wrong word is told before that is built
+    sys.exit(guarded(lambda: main(parsed())))

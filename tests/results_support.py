@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score
 
+from harness import identity
+
 MACHINE = "a processor, 2 processors, 24 GiB, no GPU, Linux x86_64"
 
 
@@ -88,3 +90,30 @@ def several(
         for seed, predicted in zip(seeds, made, strict=True):
             changed = change(recipe, seed)
             write(outputs, row(recipe, seed, **changed), small, valid=(labels, predicted), test=(labels, predicted))
+
+
+def known(made: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """Return the row as a run of schema 2 has it: what it is, its code and when it ended.
+
+    By keyword: `code`, `revision`, `ended`, `library_versions`, and what else its identity has, with `__` for a dot.
+    """
+    recipe = {"name": made["recipe"], "learning_rate": 1e-3}
+    model = {"name": made["model"], "digest": made["weights_digest"], "pooling": "mean", "dropout": None}
+    nested: dict[str, Any] = {
+        "schema": 2, "recipe": recipe, "data": {"name": made["data"], "digest": made["data_digest"]},
+        "model": model if made["model"] else None, "protocol": {"name": made["protocol"]}, "seed": made["seed"],
+        "threads": None, "env": f"{made['environment']}-{'e' * 12}", "code": changed.pop("code", "c" * 12),
+    }  # fmt: skip
+    more = {
+        "schema": 2, "code_digest": nested["code"], "revision": changed.pop("revision", "0" * 12),
+        "ended": changed.pop("ended", "2026-01-01T00:00:00+00:00"), "weights_drawn": changed.pop("weights_drawn", None),
+        "library_versions": changed.pop("library_versions", "torch==2.13.0+cpu transformers==5.23.0"),
+    }  # fmt: skip
+    for key, value in changed.items():
+        *above, last = key.split("__")
+        place = nested
+        for name in above:
+            place = place[name]
+        place[last] = value
+    what = identity.digest(nested, made["threads"], more["weights_drawn"], more["library_versions"])
+    return made | more | {"identity_digest": what, **identity.flat(nested)}

@@ -10,7 +10,7 @@ from statistics import median
 
 import numpy as np
 
-from harness import results
+from harness import identity, results
 from harness.choose.question import Question
 from harness.choose.strength import lacking
 from harness.compare import analysis, statistics
@@ -189,11 +189,13 @@ def best(
     groups = results.grouped(one for one in everything if counts(one, question))
     candidates = []
     for group, runs in groups.items():
-        members = [analysis.sorted_out(name, ones) for name, ones in results.contestants(runs).items()]
+        sides, apart = identity.contestants(runs)
+        members = [analysis.sorted_out(name, ones) for name, ones in sides.items()]
         libraries = {one.name: one for one in members if one.runs and one.name in names}
         lacks = {name: lacking(one.runs, reference) for name, one in libraries.items()}
         if libraries:
-            candidates.append(Evidence(group, contestants=libraries, lacking=lacks, members=members))
+            told = [f"left apart: {one}" for one in apart]
+            candidates.append(Evidence(group, contestants=libraries, lacking=lacks, members=members, notes=told))
     if not candidates:
         return None
 
@@ -202,7 +204,7 @@ def best(
         return -len(one.strong), -len(one.contestants), -len(groups[one.group]), one.group.title
 
     chosen, *others = sorted(candidates, key=key)
-    chosen.notes = list(noted(question, chosen, [one.group for one in others if one.group]))
+    chosen.notes += list(noted(question, chosen, [one.group for one in others if one.group]))
     return chosen
 
 

@@ -1,26 +1,30 @@
 """The answer in words, for a terminal or a file."""
 
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from harness import layout
 
 COLUMNS = ("quality", "test", "train_minutes", "p95_ms", "memory_mb", "environment_mb")
 
 
-def told(answer: dict[str, Any]) -> str:
-    """Return the whole answer: from what, in which order, why, and, last, which to take and how to begin."""
-    return "\n".join(
-        [
-            *heading(answer),
-            "",
-            *table(answer),
-            *beside(answer),
-            "",
-            *(line for one in answer["libraries"] for line in library(one)),
-            *ending(answer),
-            "",
-            *recommendation(answer),
-        ]
-    )
+def told(answer: dict[str, Any], width: int | None = None) -> str:
+    """Return the whole answer, for a terminal of that width: from what, in which order, why; last, what to take."""
+    reasons = (line for one in answer["libraries"] for line in library(one))
+    after = ["", *reasons, *ending(answer), "", *recommendation(answer)]
+    parts = [
+        wrapped([*heading(answer), ""], width),
+        table(answer, width),
+        wrapped(front(answer), width),
+        beside(answer, width),
+        wrapped(after, width),
+    ]
+    return "\n".join(line for part in parts for line in part)
+
+
+def wrapped(lines: Iterable[str], width: int | None) -> Iterator[str]:
+    return (part for line in lines for part in layout.wrapped(line, width))
 
 
 def heading(answer: dict[str, Any]) -> Iterator[str]:
@@ -51,7 +55,7 @@ def each(values: dict[str, Any]) -> str:
     return "; ".join(f"{name} {value}" for name, value in values.items())
 
 
-def table(answer: dict[str, Any]) -> Iterator[str]:
+def table(answer: dict[str, Any], width: int | None = None) -> Iterator[str]:
     """Return one line a library: rank, front, figures. An = marks a rank that several share."""
     titles = {check["name"]: check["title"] for check in answer["libraries"][0]["criteria"]}
     rows = [["rank", "library", "front", *(titles[name] for name in COLUMNS)]]
@@ -62,7 +66,11 @@ def table(answer: dict[str, Any]) -> Iterator[str]:
         front = {True: "on it", False: "beaten", None: "" if one["measured"] else "not measured"}[one["on_front"]]
         shown = {check["name"]: short(check["shown"]) for check in one["criteria"]}
         rows.append([rank, one["name"], front, *(shown[name] for name in COLUMNS)])
-    yield from aligned(rows)
+    yield from layout.table(rows[0], rows[1:], range(len(rows[0])), width, names=2)
+
+
+def front(answer: dict[str, Any]) -> Iterator[str]:
+    """Say who is on the front, if there is one."""
     if answer["front"]:
         on = [one["name"] for one in answer["libraries"] if one["on_front"] and one["status"] == "fits"]
         yield f"the Pareto front of {', '.join(answer['front'])}: {', '.join(on) or 'nobody, by what is known'}"
@@ -73,25 +81,20 @@ def short(shown: str) -> str:
     return "?" if shown == "not measured" else shown.partition(" (")[0]
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def beside(answer: dict[str, Any]) -> Iterator[str]:
+def beside(answer: dict[str, Any], width: int | None = None) -> Iterator[str]:
     """Return a table of own results that nothing is ordered by, and what they lack."""
     if not (known := answer["beside"]):
         return
     titles = {check["name"]: check["title"] for check in answer["libraries"][0]["criteria"]}
     yield ""
-    yield f"beside, your own results, weaker than scripts/compare.py asks, so that they order nothing: {known['group']}"
-    rows = [["library", *(titles[name] for name in COLUMNS), "measured by"]]
+    what = "beside, your own results, weaker than scripts/compare.py asks, so that they order nothing"
+    yield from layout.wrapped(f"{what}: {known['group']}", width)
+    head, rows = ["library", *(titles[name] for name in COLUMNS), "measured by"], []
     for one in known["libraries"]:
         figures = [short(one["figures"].get(name, "not measured")) for name in COLUMNS]
         rows.append([one["name"], *figures, ", ".join(one["lacking"]) or "enough, but alone"])
-    yield from aligned(rows)
-    yield f"to go by them all the same: --results {' '.join(known['places'])}"
+    yield from layout.table(head, rows, range(len(head)), width)
+    yield from layout.wrapped(f"to go by them all the same: --results {shlex.join(known['places'])}", width)
 
 
 def library(one: dict[str, Any]) -> Iterator[str]:
@@ -148,7 +151,7 @@ def recommendation(answer: dict[str, Any]) -> Iterator[str]:
         yield from (f"  {step['do']}", f"    {step['command']}")
 
 
-def explained(answer: dict[str, Any]) -> str:
+def explained(answer: dict[str, Any], width: int | None = None) -> str:
     """Return the whole table: each criterion of each library, its value, whether it holds, and its source."""
     libraries = answer["libraries"]
     lines = []
@@ -162,5 +165,5 @@ def explained(answer: dict[str, Any]) -> str:
                 check["holds"] if check["wanted"] else None
             ]
             rows.append([f"  {one['name']}", verdict, f"{check['shown']} {known_from(check)}"])
-        lines += [*aligned(rows), ""]
+        lines += [*layout.table(None, rows, range(3), width), ""]
     return "\n".join(lines)

@@ -7,8 +7,8 @@ group shares, the machine too, and its name.
 import atexit
 import io
 import subprocess
-import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from harness.compare.sections import Section, Table, ranged
 from harness.compare.statistics import LEVEL, Difference, Interval
 from harness.errors import UserError
 from harness.home import ROOT
+from harness.identity import differences
 from harness.results import REFERENCE, Result, read
 
 GROWN = {
@@ -43,13 +44,13 @@ def earlier(place: str) -> list[Result]:
         return read(folder)
     kept = tempfile.TemporaryDirectory(prefix="finetune-recipes-")
     where = REFERENCE.relative_to(ROOT)
-    command = ["git", "-C", str(ROOT), "archive", "--format=tar", "--end-of-options", place, str(where)]
+    command = ["git", "-C", str(ROOT), "archive", "--format=zip", "--end-of-options", place, str(where)]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise UserError(f"--against {place}: neither a folder nor a revision with {where} ({''.join(said)}).", code=2)
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(kept.name, filter="data")
+    with zipfile.ZipFile(io.BytesIO(done.stdout)) as archive:  # its members cannot leave the folder, nor be links
+        archive.extractall(kept.name)
     found = read(Path(kept.name) / where)
     atexit.register(kept.cleanup)
     return found
@@ -63,7 +64,8 @@ def compared(now: list[Analysis], then: list[Analysis]) -> list[Section]:
         ones = [one for one in analysis.contestants if one.runs]
         both = [(one, before[analysis.group, one.name]) for one in ones if (analysis.group, one.name) in before]
         if both:
-            made.append(Section(analysis.group.title, [changes(both)], {"Not there then": unknown(ones, both)}))
+            notes = {"Not there then": unknown(ones, both), "What else is not as it was then": otherwise(both)}
+            made.append(Section(analysis.group.title, [changes(both)], notes))
     if not made:
         raise UserError("the earlier results have nothing that was run as these were: same data, settings and machine.")
     return made
@@ -72,6 +74,12 @@ def compared(now: list[Analysis], then: list[Analysis]) -> list[Section]:
 def unknown(ones: list[Contestant], both: list[tuple[Contestant, Contestant]]) -> list[str]:
     known = {one.name for one, _ in both}
     return [", ".join(one.name for one in ones if one.name not in known) or "nothing: all were"]
+
+
+def otherwise(both: list[tuple[Contestant, Contestant]]) -> list[str]:
+    """Say of each what its runs are now that they were not then: settings, versions, environment, code."""
+    told = [(now.name, differences(now.runs[0].row, then.runs[0].row)) for now, then in both]
+    return [f"{name}: {'; '.join(what)}" for name, what in told if what] or ["nothing that is noted"]
 
 
 def changes(both: list[tuple[Contestant, Contestant]]) -> Table:

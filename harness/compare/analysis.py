@@ -10,7 +10,8 @@ import numpy as np
 from harness.compare import statistics
 from harness.compare.statistics import Difference, Interval
 from harness.errors import UserError
-from harness.results import Group, Result, contestants, grouped
+from harness.identity import Apart, contestants
+from harness.results import Group, Result, grouped
 
 QUALITY = "test.macro_f1"
 
@@ -48,6 +49,7 @@ class Contestant:
     name: str
     runs: list[Result] = field(default_factory=list)
     failed: list[Result] = field(default_factory=list)
+    interrupted: list[Result] = field(default_factory=list)  # neither: the same command goes on with them
     again: list[Result] = field(default_factory=list)  # of a seed that is there already
     trials: int = 0  # of a search: without test figures
 
@@ -98,6 +100,7 @@ class Analysis:
     group: Group
     contestants: list[Contestant]
     pairs: list[Pair] | None = None  # None: they were not compared
+    apart: list[Apart] = field(default_factory=list)  # results of the same names that are of other identities
 
     @cached_property
     def figures(self) -> list[Figure]:
@@ -110,13 +113,17 @@ class Analysis:
         return statistics.LEVEL / max(1, sum(pair.difference.tested for pair in self.pairs or []))
 
 
-def analyse(results: list[Result], pairs: bool) -> list[Analysis]:
-    """Return the analysis of each group; `pairs`: with the differences of all pairs, which needs the predictions."""
+def analyse(results: list[Result], pairs: bool, beside: bool = False) -> list[Analysis]:
+    """Return the analysis of each group; `pairs`: with the differences of all pairs, which needs the predictions.
+
+    `beside`: results of one name and several identities compete with one another.
+    """
     found = []
     for group, members in sorted(grouped(results).items(), key=lambda item: item[0].title):
-        ones = [sorted_out(name, runs) for name, runs in contestants(members).items()]
+        sides, apart = contestants(members, beside)
+        ones = [sorted_out(name, runs) for name, runs in sides.items()]
         ones.sort(key=lambda one: -statistics.mean_interval(one.values(FIGURES[0])).value if one.runs else np.inf)
-        found.append(Analysis(group, ones, compared(ones) if pairs else None))
+        found.append(Analysis(group, ones, compared(ones) if pairs else None, apart))
     return found
 
 
@@ -126,6 +133,8 @@ def sorted_out(name: str, results: list[Result]) -> Contestant:
     for result in results:
         if result.row["status"] == "pruned" or (result.finished and not result.tested):
             one.trials += 1
+        elif result.row["status"] == "interrupted":
+            one.interrupted.append(result)
         elif not result.finished:
             one.failed.append(result)
         elif result.row["seed"] in seeds:

@@ -2,13 +2,9 @@
 
 import csv
 import io
-import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
-
+from harness import screen
 from harness.compare.analysis import Analysis
 from harness.compare.page import html
 from harness.compare.sections import Section
@@ -25,23 +21,17 @@ SHOWN = 20  # sections on the terminal; more are not read there, and take rich s
 
 def terminal(sections: Sequence[Section], opening: Sequence[str]) -> None:
     """Print the first sections; elsewhere than on a terminal no line is broken or coloured."""
-    console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
-    for line in opening:
-        console.print(Text(line))
+    parts: list[screen.Lines | screen.Table] = [screen.Lines("\n".join(opening))] if opening else []
     for section in sections[:SHOWN]:
-        console.print(Text(f"\n{section.title}", "bold"))
+        parts.append(screen.Lines(f"\n{section.title}", "bold"))
         for table in section.tables:
-            drawn = RichTable(box=None, pad_edge=False, title_justify="left")
-            for place, name in enumerate(table.head):
-                drawn.add_column(name, justify="left" if place in table.text else "right", overflow="fold")
-            for row in table.rows:
-                drawn.add_row(*map(Text, row))
-            console.print(Text(f"\n{table.title}", "cyan"))
-            console.print(drawn)
-            console.print(Text(table.note, "dim"))
+            parts.append(screen.Lines(f"\n{table.title}", "cyan"))
+            parts.append(screen.Table(table.head, table.rows, table.text))
+            parts.append(screen.Lines(table.note, "dim"))
         for heading, lines in section.notes.items():
-            console.print(Text(f"\n{heading}", "cyan"))
-            console.print(Text("\n".join(f"- {line}" for line in lines)))
+            parts.append(screen.Lines(f"\n{heading}", "cyan"))
+            parts.append(screen.Lines("\n".join(f"- {line}" for line in lines)))
+    screen.say(screen.console(), *parts)
 
 
 def markdown(sections: Sequence[Section], opening: Sequence[str]) -> str:
@@ -97,8 +87,8 @@ def escaped(text: str) -> str:
 
 HEAD = [
     "data", "data_digest", "model", "protocol", "precision", "machine", "threads", "placement", "processes", "epochs",
-    "batch", "settings", "what", "figure", "ours", "others", "runs", "failed", "value", "low", "high", "p",
-    "p_holm", "epsilon",
+    "batch", "settings", "what", "figure", "ours", "others", "runs", "failed", "interrupted", "value", "low", "high",
+    "p", "p_holm", "epsilon",
 ]  # fmt: skip
 
 
@@ -116,9 +106,10 @@ def comma_separated(analyses: Sequence[Analysis]) -> str:
 
 def figures(analysis: Analysis) -> Iterator[dict[str, object]]:
     for one in analysis.contestants:
-        about = {"ours": one.name, "failed": len(one.failed)}
+        about = {"ours": one.name, "failed": len(one.failed), "interrupted": len(one.interrupted)}
         if not one.runs:
-            yield {"what": "failed", **about, "runs": 0}
+            what = "failed" if one.failed else "interrupted" if one.interrupted else "trials"
+            yield {"what": what, **about, "runs": 0}
         for figure in analysis.figures:
             if found := one.summary(figure):
                 what = "median" if figure.unit else "mean"

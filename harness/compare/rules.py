@@ -21,6 +21,12 @@ def about_runs(ones: list[Contestant], runs: int) -> Iterator[str]:
     """Say of each rule about runs whether it was held."""
     short = [f"{one.name} has {len(one.runs)}" for one in ones if few(one, runs)]
     yield f"{runs} runs of each, each with a seed of its own: {', '.join(short) + ' (marked *)' if short else 'held'}."
+    unknown = sum("identity_digest" not in run.row for one in ones for run in one.runs)
+    yield "The runs of each are of one code, one setting, one environment: " + (
+        f"of {unknown} that is not known, they are of a version that did not note it (schema 1)."
+        if unknown
+        else "held."
+    )
     again = [f"{run.folder.name} ({run.row['seed']} is there already)" for one in ones for run in one.again]
     yield f"No seed twice: {'left out: ' + ', '.join(again) if again else 'held'}."
     failed = [run for one in ones for run in one.failed]
@@ -32,6 +38,12 @@ def about_runs(ones: list[Contestant], runs: int) -> Iterator[str]:
     yield f"Failed runs are counted: {len(failed)} of {total}{'; ' if failed else ''}" + (
         "; ".join(reasons[:5]) + ("; …" if many else ".")
     )
+    if interrupted := [run for one in ones for run in one.interrupted]:
+        names = ", ".join(f"{run.row['recipe']} seed {run.row['seed']}" for run in interrupted[:5])
+        yield (
+            f"Interrupted runs are neither results nor failures: {len(interrupted)}, the same command goes on with "
+            + (f"each: {names}{', …' if len(interrupted) > 5 else '.'}")
+        )
     if trials := sum(one.trials for one in ones):
         yield f"A search's trials, which have no test figures, do not compete: {trials} left out."
 

@@ -54,7 +54,9 @@ class Section:
 
 def section(analysis: Analysis, runs: int) -> Section:
     """Return what there is to say of a group."""
-    made = Section(analysis.group.title, [figures(analysis, runs)], {"Rules": rules.said(analysis, runs)})
+    apart = {"Left apart": [str(one) for one in analysis.apart]} if analysis.apart else {}
+    notes = {**apart, "Rules": rules.said(analysis, runs)}
+    made = Section(analysis.group.title, [figures(analysis, runs)], notes)
     if analysis.pairs:
         made.tables += [differences(analysis), *ratios(analysis.pairs)]
     return made
@@ -66,7 +68,8 @@ def figures(analysis: Analysis, runs: int) -> Table:
     rows = []
     for one in analysis.contestants:
         number = f"{len(one.runs)}{'*' if rules.few(one, runs) else ''}"
-        counted = f"{number} + {len(one.failed)} failed" if one.failed else number
+        without = {"failed": one.failed, "interrupted": one.interrupted}
+        counted = " + ".join([number, *(f"{len(some)} {what}" for what, some in without.items() if some)])
         rows.append([one.name, counted, *(cell(one, figure) for figure in analysis.figures)])
     return Table("What they reach, and what it takes", head, rows, note=HOW)
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import progress
 from harness.data import kinds
 from harness.data.source import Sizes, Source
 from harness.errors import UserError, nearest
 from harness.home import build_beside, home, sha256
 
-FORMAT = 1  # of the prepared files and the tokens; a new one makes all entries anew
+FORMAT = 2  # of the prepared files and the tokens; a new one makes all entries anew
 
 __all__ = ["Dataset", "Tokens", "prepare", "tokenise"]
 
@@ -60,6 +61,8 @@ def prepare(config: Mapping[str, Any]) -> Dataset:
 
             build(source, sizes, building)
     record = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    for line in record["report"]["told"]:
+        progress.say(f"data: {line}")
     report = {"name": config["name"], "source": source.described, "digest": record["digest"], **record["report"]}
     return Dataset(folder, record["digest"], record["labels"], report)
 

@@ -3,13 +3,16 @@
 import hashlib
 import json
 from array import array
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness import progress
+from harness.data import leaks, told
+from harness.data.cells import Reading, alike
 from harness.data.rows import SHOWN, Spool, fill, listed
 from harness.data.source import SPLITS, Sizes, Source
 from harness.data.split import cut, nested, rows_wanted
@@ -24,7 +27,8 @@ def build(source: Source, sizes: Sizes, folder: Path) -> None:
     spools, names = _spool(source, sizes, folder)
     _check_rows(spools, names)
     labels = sorted(names)
-    place = np.array([labels.index(name) for name in names], np.int32)
+    order = {name: number for number, name in enumerate(labels)}
+    place = np.array([order[name] for name in names], np.int32)
     numbers = {split: place[rows.array("labels")] for split, rows in spools.items()}
     chosen = _assign(spools, numbers, sizes)
     splits, digests, train = {}, {}, np.empty(0, np.uint64)
@@ -47,7 +51,7 @@ def build(source: Source, sizes: Sizes, folder: Path) -> None:
     _check_classes(spools, numbers, chosen, labels)
     for rows in spools.values():
         rows.texts.unlink()
-    report = {"labels": len(labels), "read": {s: rows.notes for s, rows in spools.items()}, "splits": splits}
+    report = {"labels": len(labels), **_surprises(spools, numbers, labels, source.texts), "splits": splits}
     record = {"digest": _sha256(digests), "labels": labels, "report": report}
     text = json.dumps(record, ensure_ascii=False, indent=1)
     (folder / "dataset.json").write_text(text, encoding="utf-8")
@@ -63,16 +67,44 @@ def _spool(source: Source, sizes: Sizes, folder: Path) -> tuple[dict[str, Spool]
     spools: dict[str, Spool] = {}
     names: dict[str, int] = {}
     for split, part in source.parts.items():
-        spools[split] = rows = Spool(part.place, folder / f"{split}.spool", {})
+        several = source.texts if len(source.texts) > 1 else ()
+        columns = [array("Q") for _ in several]
+        spools[split] = rows = Spool(part.place, folder / f"{split}.spool", {}, parts=columns)
         stream = part.read(rows.notes)
         with progress.step(f"data: reading {part.place}") as show:
-            for number in fill(rows, stream, names, sizes.seed, source.drop_empty):
+            for number in fill(rows, stream, names, sizes.seed, Reading(source.missing, source.drop_empty)):
                 show(f"{number:,} rows")
-        if dropped := rows.notes.get("dropped_rows"):
-            progress.say(f"data: {part.place}: {dropped:,} rows without text or label were left out")
-        if (encoding := rows.notes.get("encoding", "utf-8")) not in ("utf-8", "utf-8-sig"):
-            progress.say(f"data: {part.place} was read as {encoding}, not UTF-8 (data.encoding=… to say otherwise)")
     return spools, names
+
+
+def _surprises(
+    spools: Mapping[str, Spool], numbers: Mapping[str, np.ndarray], labels: list[str], texts: Sequence[str]
+) -> dict[str, Any]:
+    """Return the parts of the data report that say what reading found out, and `told`, the lines for people."""
+    look_alike, leaking = _alike(labels, numbers), _leaks(spools["train"], texts)
+    said = []
+    for rows in spools.values():
+        said += told.lines(rows.place, rows.notes)
+        said += told.of_encoding(rows.place, rows.notes, "not UTF-8 (data.encoding=… to say otherwise)")
+    said += told.of_labels(look_alike) + told.of_leaks(spools["train"].place, leaking)
+    read = {split: rows.notes for split, rows in spools.items()}
+    return {"told": said, "read": read, "labels_alike": look_alike, "predicts_label": leaking}
+
+
+def _alike(labels: list[str], numbers: Mapping[str, np.ndarray]) -> list[dict[str, int]]:
+    """Return the groups of labels that differ in what is easily overlooked alone, with the rows of each."""
+    groups = defaultdict(list)
+    for number, name in enumerate(labels):
+        groups[alike(name)].append(number)
+    rows = np.bincount(np.concatenate(list(numbers.values())), minlength=len(labels))
+    return [{labels[number]: int(rows[number]) for number in group} for group in groups.values() if len(group) > 1]
+
+
+def _leaks(rows: Spool, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the columns of the text that predict the label by themselves, as `leaks.found` has them."""
+    whole = rows.array("hashes")
+    parts = {name: np.array(values) for name, values in zip(texts, rows.parts, strict=bool(rows.parts))}
+    return leaks.found(parts or dict.fromkeys(texts, whole), whole, rows.array("labels"))
 
 
 def _check_rows(spools: Mapping[str, Spool], names: Mapping[str, int]) -> None:

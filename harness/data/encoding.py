@@ -5,11 +5,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.data.files import opened
 from harness.errors import UserError
 
 BLOCK = 1 << 20
 SAMPLE = 1 << 18  # bytes of lines beyond ASCII that a legacy encoding is told from
-MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+MARKS = {  # that of UTF-32 begins as one of UTF-16 does
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 MEND = "Mend it there, save the file again as UTF-8, or give its encoding: data.encoding=cp1252"
 
 LETTER = "A-Za-zÀ-ÖØ-öø-ÿŒœŠšŽžŸ"
@@ -20,9 +27,17 @@ ODD = re.compile(  # what Western text does not have: signs inside words, a capi
 
 def mark(path: Path) -> str | None:
     """Return the encoding that the file's byte-order mark names, if it has one."""
-    with open(path, "rb") as handle:
+    with opened(path) as handle:
         head = handle.read(4)
     return next((name for sign, name in MARKS.items() if head.startswith(sign)), None)
+
+
+def is_wide(encoding: str | None) -> bool:
+    """Tell whether an encoding's characters are of several bytes, NUL bytes among them."""
+    try:
+        return codecs.lookup(encoding or "utf-8").name.startswith(("utf-16", "utf-32"))
+    except LookupError:  # `encoding_of` says that there is no such one
+        return False
 
 
 def encoding_of(path: Path, chosen: str | None = None) -> str:
@@ -66,7 +81,7 @@ def first_bad(path: Path, encoding: str) -> int | None:
 
 def _blocks(path: Path) -> Iterator[bytes]:
     """Yield the file's bytes in blocks, then an empty one."""
-    with open(path, "rb") as handle:
+    with opened(path) as handle:
         while block := handle.read(BLOCK):
             yield block
     yield b""
@@ -74,7 +89,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def _broken(path: Path, encoding: str, offset: int, beside: str) -> UserError:
     line, left, value = 1, offset, b""
-    with open(path, "rb") as handle:
+    with opened(path) as handle:
         while left:
             block = handle.read(min(BLOCK, left))
             line, left = line + block.count(b"\n"), left - len(block)
@@ -111,7 +126,7 @@ def _legacy(path: Path) -> str:
 def _sample(path: Path) -> bytes:
     """Return lines that have bytes beyond ASCII: only those tell one legacy encoding from another."""
     lines, size = [], 0
-    with open(path, "rb") as handle:
+    with opened(path) as handle:
         while size < SAMPLE and (line := handle.readline(1 << 16)):
             if not line.isascii():
                 lines.append(line)

@@ -1,7 +1,6 @@
 """A stream of rows of any size -> one flat file of texts, and a few numbers a row in memory; cells are checked."""
 
 import hashlib
-import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from harness.data.cells import Missing, Reading, empty, joined
 from harness.data.source import Notes, Row
 from harness.errors import UserError
 
-MOST_LABELS = 1000
+MANY_LABELS = 1000  # above it classes must have ROWS_OF_MANY rows each, in the mean
+ROWS_OF_MANY = 5
+MOST_LABELS = 100_000  # above it that is looked at before all rows are read: memory holds the names
 SHOWN = 10  # row numbers listed in an error
 
 
@@ -23,7 +25,8 @@ def _numbers(code: str) -> Any:
 
 @dataclass
 class Spool:
-    """The rows of one split of a source: texts in a file, one after the other; the rest in memory (36 bytes a row).
+    """The rows of one split of a source: texts in a file, one after the other; the rest in memory (36 bytes a row,
+    and 8 for each column where several make the text).
 
     `hashes` stand for the texts, keyed by the split seed: 64 bits, so that among a million texts two
     different ones meet with a chance of 3 in 10^8 (they would go to the same split, no more).
@@ -37,6 +40,7 @@ class Spool:
     labels: array = _numbers("i")
     row_ids: array = _numbers("q")
     hashes: array = _numbers("Q")
+    parts: list[array] = field(default_factory=list)  # likewise for each column that makes the text, where several do
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -52,51 +56,62 @@ class Spool:
                 yield handle.read(size)
 
 
-def fill(rows: Spool, source: Iterable[Row], names: dict[str, int], seed: int, drop_empty: bool) -> Iterator[int]:
+def fill(rows: Spool, source: Iterable[Row], names: dict[str, int], seed: int, how: Reading) -> Iterator[int]:
     """Take the rows of `source` into the spool `rows`; yield how many there are every 10,000 and at the end.
 
     `names` maps label names to numbers in order of appearance; new ones are added. Raises UserError for cells
-    that are empty (unless `drop_empty`) or no text, and for a label column that holds free text.
+    that are empty (unless `how` drops them) or no text, and for a label column that holds free text.
     """
-    wrong, key = Wrong(), str(seed).encode()
+    wrong, key, here = Wrong(), str(seed).encode(), set[int]()
     with open(rows.texts, "wb", buffering=1 << 20) as handle:
-        for number, text, label in source:
-            problem = problem_of(text, label)
+        for number, cells, label in source:
+            parts = how.texts(cells) if isinstance(cells, list) else []
+            text, name = joined(parts) if parts else cells.strip() and cells, how.label(label)
+            problem = problem_of(text, name)
             if problem:
                 wrong.add(problem, number)
                 continue
-            name = unicodedata.normalize("NFC", str(label).strip())
             data = text.encode()
             handle.write(data)
             rows.sizes.append(len(data))
             rows.characters.append(len(text))
             rows.labels.append(names.setdefault(name, len(names)))
+            here.add(rows.labels[-1])
             rows.row_ids.append(number)
-            digest = hashlib.blake2b(data, digest_size=8, key=key).digest()
-            rows.hashes.append(int.from_bytes(digest, "little"))
-            if len(names) > MOST_LABELS:
-                raise _free_text(rows.place, names, len(rows))
+            rows.hashes.append(_hash(data, key))
+            for values, part in zip(rows.parts, parts, strict=False):  # of one column alone there are none
+                values.append(0 if empty(part) else _hash(part.encode(), key))
             if len(rows) % 10_000 == 0:
+                if len(here) > MOST_LABELS and _few_rows(len(rows), len(here)):
+                    raise _free_text(rows.place, names, len(rows))
                 yield len(rows)
-    wrong.settle(rows.place, drop_empty, rows.notes)
-    if len(rows) > 100 and len(set(rows.labels)) > len(rows) / 2:
+    wrong.settle(rows.place, how.drop_empty, rows.notes)
+    how.note(rows.notes)
+    if len(rows) > 100 and _few_rows(len(rows), len(here)):
         raise _free_text(rows.place, names, len(rows))
     yield len(rows)
 
 
+def _hash(data: bytes, key: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8, key=key).digest(), "little")
+
+
+def _few_rows(rows: int, classes: int) -> bool:
+    """Tell whether the classes have so few rows each, in the mean, that they are no classes."""
+    return rows < (ROWS_OF_MANY if classes > MANY_LABELS else 2) * classes
+
+
 def problem_of(text: Any, label: Any) -> str | None:
-    """Say what is wrong with a row's cells, if anything."""
-    if text is None or (isinstance(text, str) and not text.strip()):
-        return "an empty text"
-    if not isinstance(text, str):
-        return f"a text that is no text ({type(text).__name__})"
-    if label is None or (isinstance(label, str) and not label.strip()):
-        return "an empty label"
-    if not isinstance(label, str | int):
-        return f"a label that is no text or whole number ({type(label).__name__})"
+    """Say what is wrong with a row's text and label, if anything; an empty one is "" or the word for it."""
+    for cell, what in ((text, "text"), (label, "label")):
+        if cell == "" or isinstance(cell, Missing):
+            return f"an empty {what} (`{cell}`)" if isinstance(cell, Missing) else f"an empty {what}"
+        if not isinstance(cell, str):
+            wanted = "text" if what == "text" else "text or whole number"
+            return f"a {what} that is no {wanted} ({type(cell).__name__})"
     try:
         text.encode()
-        str(label).encode()
+        label.encode()
     except UnicodeEncodeError:
         return "characters that are not valid Unicode (half of a surrogate pair)"
     return None
@@ -117,16 +132,18 @@ class Wrong:
 
     def settle(self, place: str, drop_empty: bool, notes: Notes) -> None:
         """Note the empty rows dropped; raise UserError for what is not to be dropped."""
-        empty = [problem for problem in self.counts if problem.startswith("an empty")]
-        errors = [problem for problem in self.counts if not (drop_empty and problem in empty)]
+        nothing = [problem for problem in self.counts if problem.startswith("an empty")]
+        errors = [problem for problem in self.counts if not (drop_empty and problem in nothing)]
         if not errors:
             notes["dropped_rows"] = sum(self.counts.values())
             return
         lines = [f"{place}: these rows cannot be used."]
         lines += [f"  {problem}: {listed(self.first[problem], self.counts[problem])}" for problem in errors]
         lines.append("Row 1 is the first row of data, after the header if there is one. Mend these rows.")
-        if set(errors) & set(empty):
+        if set(errors) & set(nothing):
             lines[-1] += " Empty ones can be left out: data.empty_rows=drop"
+        if any("`" in problem for problem in errors):
+            lines.append("If a word stands for itself there, and not for an empty cell: data.missing=[]")
         raise UserError("\n".join(lines))
 
 
@@ -140,5 +157,6 @@ def _free_text(place: str, names: dict[str, int], rows: int) -> UserError:
     examples = "; ".join(repr(name[:40]) for name in list(names)[:3])
     return UserError(
         f"{place}: the label column looks like free text: {len(names):,} different labels in the first {rows:,} rows, "
-        f"such as {examples}.\nGive the column of the class with data.label=COLUMN (at most {MOST_LABELS:,} classes)."
+        f"such as {examples}.\nGive the column of the class with data.label=COLUMN. Classes need 2 rows each in the "
+        f"mean, and {ROWS_OF_MANY} where there are more than {MANY_LABELS:,}."
     )

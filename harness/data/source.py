@@ -8,7 +8,9 @@ from harness.errors import UserError
 
 SPLITS = ("train", "valid", "test")
 
-Row = tuple[int, Any, Any]  # the row's number in its source, counted from 1; its text; its label
+# The row's number in its source, counted from 1; the list of the cells that make its text, or a text that counts as it
+# is; its label
+Row = tuple[int, Any, Any]
 Notes = dict[str, Any]  # what reading found out (encoding, …), for the data report
 
 
@@ -28,13 +30,16 @@ class Source:
     """The splits a source has (at least `train`).
 
     `identity` holds all that decides the rows (digests of the files, columns, …) and nothing else: it is the
-    cache's key. `described` says where the rows come from, for the data report.
+    cache's key. `described` says where the rows come from, for the data report. `texts` names the columns that make a
+    text, where there are several. `missing` are the words that stand for an empty cell; None: none is looked for.
     """
 
     parts: dict[str, Part]
     identity: dict[str, Any]
     described: dict[str, Any]
     drop_empty: bool = False
+    texts: tuple[str, ...] = ()
+    missing: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,3 @@ def _size(config: Mapping[str, Any], key: str, optional: bool) -> int | float | 
         return size
     everything = ", or null for all" if optional else ""
     raise UserError(f"data.{key}={size}: give a number of rows (1 or more) or a share between 0 and 1{everything}.")
-
-
-def joined(parts: list[Any]) -> Any:
-    """Join a row's texts that are not empty by a newline; the first part that is no text is returned as it is."""
-    kept = [part for part in parts if part is not None and not (isinstance(part, str) and not part.strip())]
-    wrong = [part for part in kept if not isinstance(part, str)]
-    return wrong[0] if wrong else "\n".join(kept)

@@ -7,6 +7,7 @@ run's working folder and the folder of all results. It reads one JSON object a l
 """
 
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 
 from harness import environments, progress
 from harness.home import ROOT
+from harness.output import UTF_8
 
 PATIENCE = 30.0  # seconds that a logger has to write what is left
 
@@ -86,6 +88,7 @@ class Logger:
             self.process = subprocess.Popen(
                 [str(python), "-m", f"harness.loggers.{name}", str(folder), str(outputs)],
                 cwd=ROOT,
+                env={**os.environ, **UTF_8},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -37,7 +37,7 @@ def sweep(words: Sequence[list[str]], composed: Sequence[DictConfig], master: Di
             progress.say(f"error: {' '.join(record.varying(run))}: {run.reason}")
     if master.plan:
         return plan(record, outputs)
-    folder = record.write(outputs)
+    folder = record.write(outputs, elsewhere=far)
     stop_file(folder).unlink(missing_ok=True)
     if master.sweep.fail_fast and any(run.reason for run in runs):
         stop_file(folder).touch()
@@ -63,7 +63,8 @@ def carry_out(folder: Path, launcher: DictConfig, fail_fast: bool, launch: Launc
     Runs whose process the engine loses are started once more: it may have lost others with the one that died.
     """
     elsewhere, codes = engine.kind(launcher) != "Basic", []
-    with at_work(folder), told(folder) if elsewhere else contextlib.nullcontext():
+    said = told(folder) if elsewhere else contextlib.nullcontext()
+    with at_work(folder), said, engine.logged(launcher, folder / "log.txt"):
         seen = look.look(folder)
         todo = [one.run for one in seen if one.todo]
         progress.say(f"sweep {folder.name}: {tables.counts(seen)}")

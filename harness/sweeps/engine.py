@@ -6,6 +6,7 @@ which write what they say to the sweep's `log.txt`. We tell from the files what 
 
 import contextlib
 import functools
+import logging
 import os
 import threading
 import time
@@ -71,6 +72,23 @@ def joined(launcher: Mapping[str, Any], sweep: Path, cwd: str) -> Iterator[None]
         if number := cores(launcher):
             stack.enter_context(shares.hold(number))
         yield
+
+
+@contextlib.contextmanager
+def logged(launcher: Mapping[str, Any], log: Path) -> Iterator[None]:
+    """Keep what Ray has to say in this process in a sweep's log, while the block runs."""
+    if kind(launcher) != "Ray":
+        yield
+        return
+    import ray  # noqa: F401  # with it its logger gets a handler, for the screen
+
+    logger, file = logging.getLogger("ray"), logging.FileHandler(log, encoding="utf-8")
+    before, logger.handlers[:] = logger.handlers[:], [file]
+    try:
+        yield
+    finally:
+        logger.handlers[:] = before
+        file.close()
 
 
 @functools.cache

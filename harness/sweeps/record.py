@@ -58,12 +58,16 @@ class Record:
         common = set.intersection(*(set(run.words) for run in self.runs)) if len(self.runs) > 1 else set()
         return [word for word in run.words if word not in common]
 
-    def write(self, outputs: Path) -> Path:
-        """Write it below the folder of results; return its folder. What was refused before may be done now."""
+    def write(self, outputs: Path, elsewhere: bool = False) -> Path:
+        """Write it below the folder of results; return its folder.
+
+        What was told of another machine's runs stands, if they are done `elsewhere`. What was refused before may be
+        done now; and what was told here, of files edited while the sweep was at work, is another run than these are.
+        """
         folder = outputs / ".sweeps" / self.name
         folder.mkdir(parents=True, exist_ok=True)
         for note in (folder / "told").glob("*.json"):
-            if "reason" in json.loads(note.read_text(encoding="utf-8")):
+            if not elsewhere or "reason" in json.loads(note.read_text(encoding="utf-8")):
                 note.unlink(missing_ok=True)
         store.write_json(folder / "sweep.json", {"schema": 1, **asdict(self)})
         return folder

@@ -1,42 +1,36 @@
 """The tables of a sweep: its plan, what runs now, and what has become of it. Plain where there is no terminal."""
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
+from harness import screen
 from harness.sweeps.estimates import Estimate, estimate, finished_rows
 from harness.sweeps.look import Seen
 from harness.sweeps.record import Record
 
-COLOURS = {"finished": "green", "running": "cyan", "waiting": "dim", "not started": "dim"}
+COLOURS = {"finished": "green", "running": "cyan", "waiting": "dim", "not started": "dim",
+           "interrupted": "yellow", "broken off": "yellow"}  # fmt: skip
 AT_ONCE = {1: "one after the other", None: "as many at once as the engine has room for"}
 
 
-def show(table: Table, text: str) -> None:
+def show(table: screen.Table, text: str) -> None:
     """Print a table and what sums it up; elsewhere than on a terminal no line is broken or coloured."""
-    console = Console(width=None if sys.stdout.isatty() else 1000, highlight=False)
-    console.print(together(table, text))
+    screen.say(screen.console(), together(table, text))
 
 
-def together(table: Table, text: str) -> Group:
-    return Group("", table, "", Text(text))
+def together(table: screen.Table, text: str) -> Group:
+    return Group("", table, "", screen.Lines(text))
 
 
-def drawn(head: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in head:
-        table.add_column(name, justify="right" if name in ("macro-F1", "seconds", "time", "disk", "left") else "left",
-                         overflow="fold")  # fmt: skip
-    for row in rows:
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
-    return table
+def drawn(head: list[str], rows: Iterable[list[str | Text]]) -> screen.Table:
+    figures = ("macro-F1", "seconds", "time", "disk", "left")
+    return screen.Table(head, rows, {place for place, name in enumerate(head) if name not in figures})
 
 
-def outcome(record: Record, seen: list[Seen]) -> Table:
+def outcome(record: Record, seen: list[Seen]) -> screen.Table:
     """Return the table at the end of a sweep."""
     rows = []
     for one in seen:
@@ -63,7 +57,7 @@ def counts(seen: list[Seen]) -> str:
     return f"{len(seen)} {'run' if len(seen) == 1 else 'runs'}: {said}"
 
 
-def planned(record: Record, seen: list[Seen], outputs: Path) -> tuple[Table, str]:
+def planned(record: Record, seen: list[Seen], outputs: Path) -> tuple[screen.Table, str]:
     """Return the table of a plan, and its sum in words."""
     finished, rows, guesses = finished_rows(outputs), [], []
     todo = [one for one in seen if one.todo]
@@ -84,7 +78,7 @@ def planned(record: Record, seen: list[Seen], outputs: Path) -> tuple[Table, str
     return drawn(["run", "status", "time", "disk", "told from"], rows), text
 
 
-def now(record: Record, seen: list[Seen], outputs: Path) -> tuple[Table, str]:
+def now(record: Record, seen: list[Seen], outputs: Path) -> tuple[screen.Table, str]:
     """Return the table of what runs now, and how long the sweep will take, in words."""
     finished, rows, lefts = finished_rows(outputs), [], []
     for one in seen:

@@ -12,6 +12,7 @@ import numpy as np
 from recipes.job import Job
 
 Weights = dict[str, np.ndarray]
+Head = tuple[np.ndarray, np.ndarray]  # weight (labels, hidden), bias (labels)
 
 DROPOUT_NAMES = {  # in config.json -> which of the job's rates
     "hidden_dropout_prob": "hidden",
@@ -39,6 +40,14 @@ def read(folder) -> tuple[dict, Weights]:
         found = {name.replace("LayerNorm" + ending, "LayerNorm" + new): values for name, values in found.items()}
     kept = {name: values for name, values in found.items() if name.startswith(("embeddings.", "encoder."))}
     return config, {name: values.astype(np.float32) for name, values in kept.items() if "position_ids" not in name}
+
+
+def read_head(folder) -> Head:
+    """Return the head beside a fine-tuned encoder, float32."""
+    from safetensors.numpy import load_file
+
+    head = load_file(folder / "head.safetensors")
+    return head["weight"], head["bias"]
 
 
 def write(job: Job, encoder: Weights, head: Weights) -> None:

@@ -29,7 +29,7 @@ def documented() -> set[str]:
 
 
 def as_documented(key: str, names: set[str]) -> bool:
-    key = re.sub(r"\.batch\d+\.", ".batchN.", key)
+    key = re.sub(r"^identity\..*", "identity.KEY", re.sub(r"\.batch\d+\.", ".batchN.", key))
     parts = key.split(".")
     return (
         key in names or ".".join([parts[0], "PHASE", *parts[2:]]) in names or ".".join(["SPLIT", *parts[1:]]) in names
@@ -54,7 +54,10 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
     if deep:
         assert "going on from the checkpoint of step 12" in said
         assert row["train.resumed_at_step"] == 12
-        assert {1, 10, row["train.steps"]} <= reported_steps(runs.folders()[0]), "the steps before are kept too"
+        told = reported_steps(runs.folders()[0])
+        assert {1, 10, row["train.steps"]} <= told.keys(), "the steps before are kept too"
+        assert 0 < told[1]["learning_rate"] < max(step.get("learning_rate", 0) for step in told.values())
+        assert row["train.weights_moved"]
         assert watched(runs.folders()[0] / "log.csv") >= WATCHED
         assert not (runs.folders()[0] / "checkpoints").exists()
     assert f"recipe={row['recipe']}" == words[0]
@@ -98,9 +101,12 @@ def check_target(folder: Path, row: dict, last: np.ndarray, epochs: int) -> None
     assert row["train.seconds"] < row["phase.train.seconds"], "what the evaluations took is not training"
 
 
-def reported_steps(folder: Path) -> set[int]:
-    events = map(json.loads, (folder / "events.jsonl").read_text(encoding="utf-8").splitlines())
-    return {event["step"] for event in events if event["event"] == "step"}
+def reported_steps(folder: Path) -> dict[int, dict]:
+    told: dict[int, dict] = {}
+    for event in map(json.loads, (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()):
+        if event["event"] == "step":
+            told[event["step"]] = told.get(event["step"], {}) | event
+    return told
 
 
 def check_predictions(folder: Path, row: dict) -> list[np.ndarray]:
@@ -190,10 +196,14 @@ def test_in_bf16_batches_of_one_a_class_of_one_row_a_text_of_one_token_and_one_o
     assert row["test.accuracy"] == 1
 
 
-@pytest.mark.parametrize("recipe", others(["hf_trainer", "fairseq", "keras"], "fairseq", "keras"))
-def test_a_small_network_from_scratch_is_of_the_library_s_own_layers(runs, recipe):
-    runs.run("experiment=small_network", f"recipe={recipe}", "seed=3")
-    row = runs.row()
+@pytest.mark.parametrize("recipe", others(DEEP, "hf_trainer", "fairseq", "keras"))
+def test_a_small_network_from_scratch_has_the_same_layers_and_is_moved_by_a_training_of_one_step(runs, recipe):
+    """More batches to a step than there are: all rows are one."""
+    runs.run("experiment=small_network", f"recipe={recipe}", "seed=3", "train.accumulate=8")
+    row, told = runs.row(), reported_steps(runs.folders()[0])
+    assert (row["train.steps"], [*told]) == (1, [1])
+    assert told[1]["learning_rate"] > 0
+    assert row["train.weights_moved"]
     width, inner, layer = 128, 512, 4 * (128 * 128 + 128) + 4 * 128
     layer += 2 * width * inner + inner + width
     expected = (30522 + 512 + 2) * width + 2 * width + 2 * layer + 25 * width + 25
@@ -240,8 +250,10 @@ def test_skillspan_from_a_local_folder(runs):
 
 @pytest.mark.parametrize("recipe", ["tfidf", "hf_trainer"])
 def test_on_a_terminal_a_live_bar_shows_the_phases(runs, recipe):
+    """And a training at a rate that is too small to move a weight says so."""
     terminal, end = pty.openpty()
-    process = runs.start(f"recipe={recipe}", output=end)
+    still = ["recipe.learning_rate=1e-30"] if recipe in DEEP else []
+    process = runs.start(f"recipe={recipe}", *still, output=end)
     os.close(end)
     said = b""
     with contextlib.suppress(OSError):  # how a terminal ends on Linux
@@ -254,3 +266,5 @@ def test_on_a_terminal_a_live_bar_shows_the_phases(runs, recipe):
         assert shown in text
     if recipe in DEEP:
         assert "loss" in text
+        assert "moved no weight of the encoder" in text
+        assert runs.row()["train.weights_moved"] is False

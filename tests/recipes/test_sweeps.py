@@ -161,7 +161,7 @@ def test_two_engines_that_pick_the_same_runs_do_each_once(runs):
         assert statuses(said) == ["finished"] * 2
         assert "seed=0: finished" in said
     assert (sweep_folder(runs) / "log.txt").read_text(encoding="utf-8").count("training …") == 2
-    assert len(list(runs.outputs.glob(".sweeps/submitit/*/*_result.pkl"))) == 2
+    assert len(list(runs.outputs.glob(".sweeps/submitit/*/*/*_result.pkl"))) == 2
 
 
 @pytest.fixture

@@ -50,6 +50,29 @@ def test_a_label_that_only_test_has_is_told(cli, tmp_path):
     assert "test.csv" in done.stderr
 
 
+def test_contradictory_settings_are_a_wrong_command_line(cli, tmp_path):
+    (tmp_path / "jobs.csv").write_text(ROWS)
+    words = ["recipe=tfidf", "data=csv", f"data.train={tmp_path}/jobs.csv", "data.label=label"]
+    for more, said in (
+        (["data.text=[text,label]"], "data.text=[text,label] has the column of data.label=label"),
+        (["data.text=text", f"data.test={tmp_path}/jobs.csv"], "data.train and data.test are the same"),
+        (["data.text=text", "data.sheet=2026"], "data.sheet=2026: "),
+    ):
+        done = cli(*words, *more)
+        assert done.returncode == 2, done.stderr
+        assert f"error: {said}" in done.stderr
+        assert not (tmp_path / "outputs").exists()
+
+
+def test_words_for_nothing_as_hydra_reads_them(cli, tmp_path):
+    (tmp_path / "jobs.csv").write_text(ROWS + "idle,null\nbusy,nan\nlazy,None\n")
+    words = ["recipe=tfidf", "data=csv", f"data.train={tmp_path}/jobs.csv", "data.text=text", "data.label=label"]
+    done = cli(*words, "data.missing=[null,nan,None]")
+    assert done.returncode == 1
+    for row, word in enumerate(("null", "nan", "None"), 41):
+        assert f"an empty label (`{word}`): row {row}\n" in done.stderr
+
+
 @pytest.fixture
 def minilm(tmp_path) -> Path:
     """Copy the real weights."""

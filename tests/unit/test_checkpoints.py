@@ -2,10 +2,12 @@
 
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 import shutil
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from harness import store
 from harness.config import every
 from harness.errors import UserError
-from recipes import job
+from recipes import job, seals
 from recipes.checkpoints import Checkpoints
 
 
@@ -71,6 +73,106 @@ def test_one_that_is_torn_or_corrupt_is_refused_and_the_one_before_taken(made, s
     assert made.newest().name == "checkpoint-20"
     assert made.event[-2:] == [("checkpoint_refused", 30), ("resumed", 20)]
     assert names(made) == ["checkpoint-20"]
+
+
+@pytest.fixture
+def key(tmp_path, monkeypatch):
+    """Work with a user's key; calling it turns to another user's, or to that of another machine."""
+
+    def turn(name):
+        (tmp_path / name).write_bytes(name.encode() * 8)
+        monkeypatch.setenv(seals.KEY, str(tmp_path / name))
+
+    turn("mine")
+    return turn
+
+
+def reseal(folder):
+    """Declare a checkpoint whole as one can who has no key."""
+    sealed = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    sealed["files"] = {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in files_of(folder).items()}
+    (folder / "checkpoint.json").write_text(json.dumps(sealed), encoding="utf-8")
+
+
+def files_of(folder):
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "checkpoint.json"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def alter(folder):
+    flip(folder / "below" / "state")
+    reseal(folder)
+
+
+def unsigned(folder):
+    """Seal it as an earlier release did."""
+    files = {name: [len(data), zlib.crc32(data)] for name, data in files_of(folder).items()}
+    text = json.dumps({"seconds": 1.0, "files": files})
+    (folder / "checkpoint.json").write_text(text, encoding="utf-8")
+
+
+def of_another_run(folder):
+    """Put a checkpoint of another of one's own runs in its place."""
+    other = Checkpoints(folder.parents[2] / "another" / "checkpoints", Events(), steps=10)
+    with other.writing(30) as written:
+        (written / "state").write_bytes(b"x")
+    shutil.rmtree(folder)
+    shutil.copytree(written, folder)
+
+
+def of_another_step(folder):
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("checkpoint-20"), folder)
+
+
+@pytest.mark.parametrize(
+    "change", [alter, unsigned, of_another_run, of_another_step], ids=lambda change: change.__name__
+)
+def test_one_that_the_run_has_not_written_is_left_out_and_kept(key, made, change):
+    change(made.folder / "checkpoint-30")
+    assert made.newest().name == "checkpoint-20"
+    assert made.event[-2:] == [("checkpoint_refused", 30), ("resumed", 20)]
+    assert names(made) == ["checkpoint-20", "foreign-30"]
+
+
+def test_where_all_are_from_elsewhere_training_starts_anew_and_with_their_key_it_goes_on(key, made):
+    key("another")
+    assert made.newest() is None
+    assert made.event[-2:] == [("checkpoint_refused", 30), ("checkpoint_refused", 20)]
+    assert names(made) == ["foreign-20", "foreign-30"]
+    with made.writing(10) as folder:
+        (folder / "state").write_bytes(b"new")
+    assert made.newest() == folder, "those that are kept aside displace none"
+    key("mine")
+    assert made.newest().name == "foreign-30"
+
+
+def add(folder, name="optimizer.pt"):
+    (folder / name).write_bytes(b"added")
+
+
+def replace_by_a_link(folder):
+    (folder / "below" / "state").rename(folder.parents[1] / "state")
+    (folder / "below" / "state").symlink_to(folder.parents[1] / "state")
+
+
+def link_a_folder(folder):
+    (folder / "more").symlink_to(folder / "below")
+
+
+@pytest.mark.parametrize("change", [add, replace_by_a_link, link_a_folder], ids=lambda change: change.__name__)
+def test_what_was_put_into_one_is_seen(key, made, change):
+    change(made.folder / "checkpoint-30")
+    assert made.newest().name == "checkpoint-20"
+    assert names(made) == ["checkpoint-20"]
+
+
+def test_names_that_no_run_gives_are_no_checkpoints(made):
+    for name in ("checkpoint-x", "checkpoint--1", "checkpoint-31.part"):
+        (made.folder / name).mkdir()
+    with made.writing(40):
+        pass
+    assert made.newest().name == "checkpoint-40"
 
 
 def test_none_is_whole(made):

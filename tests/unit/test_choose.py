@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from results_support import row
+from results_support import known, row
 from results_support import write as write_run
 from support import ROOT
 
@@ -484,3 +484,14 @@ def test_without_options_a_terminal_is_asked(tmp_path):
     assert process.wait() == 0
     assert b"Where must it run" in said
     assert b"wanted: runs on cpu and gpu" in said
+
+
+def test_runs_of_other_code_are_no_seeds_of_a_library_and_are_told(tmp_path):
+    """A leap of the figures since an edit is no spread over seeds."""
+    before = [known(made | {"valid.macro_f1": 0.1}, code="a" * 12) for made in world(0, libraries=LIBRARIES[:1])]
+    now = [known(made, ended="2026-02-01T00:00:00+00:00") for made in world(0)]
+    evidence = choose.gather(choose.Question(results=[write(tmp_path, [*before, *now])]), NAMES)
+    assert {len(figures["quality"].values) for figures in evidence.figures.values()} == {3}
+    assert min(evidence.figures[LIBRARIES[0].name]["quality"].values) > 0.4
+    (told,) = [note for note in evidence.notes if note.startswith("left apart")]
+    assert f"{LIBRARIES[0].name}, 3 runs: code aaaaaaaaaaaa" in told

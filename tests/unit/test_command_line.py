@@ -71,7 +71,7 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
         (["limits.minutes=-3"], ["limits.minutes=-3"]),
         (["measure.batch_sizes=[8,8]"], ["measure.batch_sizes=[8, 8]", "different"]),
         (["measure.calls=0"], ["measure.calls=0"]),
-        (["measure.target=50"], ["measure.target=50.0", "at most 1"]),
+        (["measure.target=50"], ["measure.target=50.0", "up to 1"]),
         (["recipe=torch", "placement=multi_cpu", "measure.target=0.5"], ["measure.target", "one process"]),
         (["measure.at_most=1"], ["measure.at_most=1.0", "measure.seconds"]),
         (["data.max_length=1.5"], ["data.max_length=1.5", "whole number"]),

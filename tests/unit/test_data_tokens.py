@@ -67,7 +67,7 @@ def assert_equal_to_plain_encode(data, path, max_length):
 
 @pytest.mark.parametrize("max_length", [3, 8, 128])
 def test_ids_are_those_of_the_tokenizer(tmp_path, word_piece, byte_level, max_length):
-    odd = ["x" * 300 + " cook", "  cook   plans  ", "cook", "日本語 テキスト", "e\u0301te\u0301", "\u200b", "a\nb\tc"]
+    odd = ["x" * 300 + " cook", "  cook   plans  ", "cook", "日本語 テキスト", "e\u0301te\u0301", "a\u200bb", "a\nb\tc"]
     data = from_file(write_csv(tmp_path / "a.csv", jobs(60) + [(text, "care") for text in odd]))
     for path in (word_piece, byte_level):
         assert_equal_to_plain_encode(data, path, max_length)

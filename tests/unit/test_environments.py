@@ -4,12 +4,14 @@ import os
 import re
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
+import yaml
 from support import ROOT
 
-from harness import bootstrap, environments
+from harness import bootstrap, environments, parity, store
 from harness.errors import UserError
 
 
@@ -100,6 +102,79 @@ def test_what_an_override_leaves_out_is_neither_pinned_nor_installed(lists):
     (lists / environments.OVERRIDES).write_text("six ; python_version < '3'\n", encoding="utf-8")
     environments.compile_list("good")
     assert environments.ensure("good").packages.keys() == {"python-dateutil"}
+
+
+@pytest.fixture
+def python(tmp_path):
+    """A Python of somebody's own: a venv that sees the system's packages, with newer ones of the same names."""
+    venv.create(tmp_path / "venv", system_site_packages=True)
+    site = next((tmp_path / "venv").glob("lib/python*/site-packages"))
+    (tmp_path / "more").mkdir()
+    (site / "more.pth").write_text(f"{tmp_path / 'more'}\n", encoding="utf-8")  # after its own, as the system's are
+    (site / "broken.dist-info").mkdir()
+    answer = [sys._base_executable, "-c", "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"]
+    systems = subprocess.run(answer, capture_output=True, text=True, check=True, env={}).stdout.split()
+    for folder, version in ((site, "9.9"), (tmp_path / "more", "1.1")):
+        for name in {"Some_Library", *systems}:
+            distribution(folder, name, version)
+    return tmp_path / "venv" / "bin" / "python"
+
+
+def distribution(folder: Path, name: str, version: str) -> None:
+    place = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    place.mkdir(parents=True)
+    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+    (folder / f"{name.replace('-', '_').lower()}.py").write_text(f"__version__ = '{version}'\n", encoding="utf-8")
+
+
+def test_of_two_distributions_of_one_name_that_which_python_imports_is_reported(python, tmp_path, monkeypatch):
+    distribution(tmp_path / "ours", "some-library", "3.3")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "ours"))  # which a worker does not see
+    distribution(tmp_path / "here", "some-library", "4.4")
+    monkeypatch.chdir(tmp_path / "here")  # and neither where we stand
+    found = environments.of("tfidf", str(python)).packages
+    assert set(found.values()) == {"9.9"}
+    code = "import some_library; print(some_library.__version__)"
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    imported = subprocess.run([python, "-c", code], cwd=ROOT, env=clean, capture_output=True, text=True, check=True)
+    assert imported.stdout == "9.9\n" == f"{found['some-library']}\n"
+
+
+def test_another_package_in_a_python_of_one_s_own_is_another_environment(python, tmp_path):
+    def asked() -> str:
+        environments.interpreter.asked_once.cache_clear()  # as in another process
+        return environments.identity("tfidf", str(python))
+
+    before = asked()
+    assert before.startswith(f"{python} (") and asked() == before
+    distribution(next((tmp_path / "venv").glob("lib/python*/site-packages")), "another", "1.0")
+    assert asked() != before
+    assert environments.identity("tfidf", f"{tmp_path}/nowhere") == f"{tmp_path}/nowhere"
+
+
+def test_parity_runs_a_recipe_in_its_env_and_the_reference_in_one_and_the_same(python, tmp_path, monkeypatch):
+    done, run, weights = [], tmp_path / "run", tmp_path / "weights"
+    for path in (run / "head.npz", run / "order.npy", run / "model" / "x", weights / "model.safetensors"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    (run / "predictions_test.npz").write_bytes(b"x")
+    store.write_json(
+        run / "result.json", {"status": "finished", "environment": str(python), "reload.max_difference": 0}
+    )
+    store.write_json(run / "job.json", {"weights": str(weights), "pooling": "mean", "splits": {}})
+    config = {"recipe": {"environment": "tfidf"}, "env": str(python)}
+    (run / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    monkeypatch.setattr(parity, "work", lambda folder, python, action: done.append((python, action)))
+    monkeypatch.setattr(parity, "events", lambda folder: [{"event": "reloaded", "max_difference": 0.0}])
+    for name in ("hidden_lines", "training_lines", "weights_line"):
+        monkeypatch.setattr(parity, name, lambda *_: [])
+    managed = environments.Environment(parity.REFERENCE_ENVIRONMENT, Path("managed"), {})
+    monkeypatch.setattr(environments, "ensure", {parity.REFERENCE_ENVIRONMENT: managed}.__getitem__)
+    comparison = parity.Comparison(tmp_path)
+    monkeypatch.setattr(comparison, "run", lambda words, name: run)
+    comparison.lines(["recipe=torch"], repeated=False)
+    reference = [(managed.python, action) for action in ("finetune", "hidden")]
+    assert done == [*reference, (python, "hidden"), (managed.python, "reload")]
 
 
 def test_the_script_lists_builds_and_prunes(lists, monkeypatch, tmp_path):

@@ -131,14 +131,19 @@ def test_several_columns_make_one_text(tmp_path):
     assert list(Table(path, ["titre", "description"]).texts()) == [(1, "chef"), (2, "cooks"), (3, "nurse\nnights")]
 
 
-def test_no_file_is_written_over_and_the_format_stays(tmp_path):
+def test_no_file_is_written_over_and_the_format_stays_unless_another_is_named(tmp_path):
     path = tmp_path / "jobs.csv"
+    path.touch()
     assert predict_file.place_for(path, None) == tmp_path / "jobs.predicted.csv"
     (tmp_path / "jobs.predicted.csv").touch()
     with pytest.raises(UserError, match="no file is written over"):
         predict_file.place_for(path, None)
-    with pytest.raises(UserError, match="its name end with .csv"):
-        predict_file.place_for(path, tmp_path / "out.jsonl")
+    for name in ("out.tsv", "out.jsonl", "OUT.PARQUET"):
+        assert predict_file.place_for(path, tmp_path / name) == tmp_path / name
+    for name in ("out.xls", "out", ".csv", "out.csv.bak"):
+        with pytest.raises(UserError, match=r"what is written: \.csv, \.tsv, \.jsonl, .*\.parquet") as caught:
+            predict_file.place_for(path, tmp_path / name)
+        assert caught.value.code == 2
 
 
 @pytest.fixture

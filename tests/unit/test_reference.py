@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from results_support import row, write
+from results_support import known, row, write
 from sklearn.metrics import f1_score
 from support import ROOT
 
@@ -53,6 +53,28 @@ def test_only_the_runs_of_the_declared_words_are_kept(reference, tmp_path, monke
     write(tmp_path / "outputs", row("torch", 4, words=words, status="failed"), test=(LABELS, LABELS))
     assert [one.row["seed"] for one in reference.made("job_titles")] == [0, 1]
     assert list(reference.made("onet")) == []
+
+
+def test_runs_made_anew_of_other_code_take_the_place_of_those_before(reference, tmp_path, monkeypatch):
+    monkeypatch.setattr(reference, "ROOT", tmp_path)
+    words = ["data=job_titles", *reference.DATA["job_titles"], *reference.SHARED]
+    rows, splits = (
+        [row("torch", seed, words=words) for seed in (0, 1)],
+        dict.fromkeys(("valid", "test"), (LABELS, LABELS)),
+    )
+    for made in (*rows, row("flair", 0, words=words), row("torch", 0)):
+        write(tmp_path / "kept", made, small=True, **splits)
+    for code, ended in (("a", "2026-01-01T00:00:00+00:00"), ("b", "2026-02-01T00:00:00+00:00")):
+        made = known(row("torch", 0, words=[*words, f"data.path={code}"]), code=code * 12, ended=ended)
+        write(tmp_path / "outputs", made, **splits)
+    (newest,) = reference.made("job_titles")
+    assert newest.row["code_digest"] == "b" * 12
+    kept = small.keep(newest, tmp_path / "kept")
+    reference.replace([kept], tmp_path / "kept")
+    left = [(one.row["recipe"], one.row["seed"], one.row["schema"]) for one in results.read(tmp_path / "kept")]
+    assert sorted(left) == [("flair", 0, 1), ("torch", 0, 2), ("torch", 1, 1)]
+    again = next(one for one in results.read(tmp_path / "kept") if one.row["schema"] == 2)
+    assert again.row == newest.row, "what it is stays with it"
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,14 @@ def test_the_contract_needs_the_standard_library_and_numpy_only(name):
     assert imported(ROOT / "recipes" / f"{name}.py") <= allowed
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "environments", "errors", "home", "progress"])
+@pytest.mark.parametrize("name", ["bootstrap", "environments", "errors", "home", "interpreter", "progress"])
 def test_what_runs_on_a_bare_python_needs_the_standard_library_only(name):
-    assert imported(ROOT / "harness" / f"{name}.py") <= set(sys.stdlib_module_names) | {"harness"}
+    assert imported(ROOT / "harness" / f"{name}.py") <= set(sys.stdlib_module_names) | {"harness", "recipes"}
+
+
+@pytest.mark.parametrize("name", ["__init__", "checkpoints", "seals"])
+def test_what_a_bare_python_takes_of_the_recipes_needs_the_standard_library_only_too(name):
+    assert imported(ROOT / "recipes" / f"{name}.py") <= set(sys.stdlib_module_names) | {"recipes"}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -231,12 +231,33 @@ def test_an_engine_s_choice_has_keys_that_it_takes_and_a_part_of_the_machine(
     if accepted:
         assert values.keys() <= {field.name for field in fields(accepted)}
         assert values["_target_"] == accepted._target_
+    if "submitit" in name:  # it loads pickles that it finds under a job's number, whoever left them
+        assert "${now:" in values["submitit_folder"].partition("%j")[0]
     monkeypatch.setattr(machine, "processors", lambda: 4)
     assert engine.cores(values) == cores
     assert engine.at_once(values) == at_once
     if name == "joblib":
         assert (engine.cores(values | {"n_jobs": -1}), engine.at_once(values | {"n_jobs": -1})) == (1, 4)
         assert (engine.cores(values | {"n_jobs": 9}), engine.at_once(values | {"n_jobs": 9})) == (1, 4)
+
+
+def test_an_interrupted_run_is_told_as_such_and_is_still_to_be_done(tmp_path):
+    sweep = record("onet/a", "onet/b")
+    row = {"reason": "stopped; the same command goes on with it", "worker.seconds": 3.0, "test.macro_f1": None}
+    for name, status in (("a", "interrupted"), ("b", "failed")):
+        store.working(tmp_path / "onet" / name)
+        store.settle(tmp_path / "onet" / name, {"status": status, **row})
+    place = sweep.write(tmp_path)
+    os.utime(place / "sweep.json", (0, 0))
+    seen = look.look(place)
+    assert [(one.status, one.todo) for one in seen] == [("interrupted", True), ("failed", True)]
+    assert tables.counts(seen) == "2 runs: 1 interrupted, 1 failed"
+    for table in (tables.outcome(sweep, seen), tables.now(sweep, seen, tmp_path)[0]):
+        assert [cell.style for cell in table.columns[1].cells] == ["yellow", "red"]
+        assert "goes on with it" in list(table.columns[-1].cells)[0].plain
+    sweep.write(tmp_path)
+    with at_work(place):
+        assert [one.status for one in look.look(place)] == ["waiting", "waiting"]
 
 
 def test_the_table_says_which_run_s_times_are_no_timing():
@@ -247,5 +268,5 @@ def test_the_table_says_which_run_s_times_are_no_timing():
         for run, word in zip(sweep.runs, ("noisy", "ok"), strict=True)
     ]
     seen[0].earlier = True
-    remarks = [cell.plain for cell in tables.outcome(sweep, seen).columns[-1].cells]
+    remarks = [row[-1] for row in tables.outcome(sweep, seen).rows]
     assert remarks == ["from an earlier start, noisy: no timing", ""]

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import progress
-from harness.data.kinds.csv import columns, drop_empty
-from harness.data.source import SPLITS, Notes, Part, Row, Source, joined
-from harness.data.tables import Cells, check_columns
+from harness.data.columns import places
+from harness.data.kinds.csv import check_splits, columns, rules, rules_identity
+from harness.data.source import SPLITS, Notes, Part, Row, Source
+from harness.data.tables import Cells
 from harness.errors import UserError, nearest
 from harness.home import home, sha256
 
@@ -39,12 +40,13 @@ def source(config: Mapping[str, Any]) -> Source:
     names = {split: config["splits"][split] for split in SPLITS if config["splits"].get(split)}
     if "train" not in names:
         raise UserError("data.splits.train=NAME is needed: the data set's split to train on.")
+    check_splits(names)
     parts = {
-        split: Part(f"{config['id']}, split {name}", _reader(found, name, texts, label))
+        split: Part(f"{config['id']}, split {name}", _reader(found, name, [*texts, label]))
         for split, name in names.items()
     }
-    identity = {**found.identity, "splits": names, "text": texts, "label": label, "empty_rows": config["empty_rows"]}
-    return Source(parts, identity, found.described, drop_empty(config))
+    identity = {**found.identity, "splits": names, "text": texts, "label": label, **rules_identity(config)}
+    return Source(parts, identity, found.described, **rules(config))
 
 
 def find(name: str, config_name: str | None, revision: str | None, instead: str = FILE_INSTEAD) -> Found:
@@ -71,15 +73,15 @@ def find(name: str, config_name: str | None, revision: str | None, instead: str 
         return _load(name, config_name, commit, cached, cache, instead)
 
     def cells(splits: list[str], wanted: list[str], notes: Notes) -> Cells:
-        return _cells(load(), name, splits, wanted)
+        return _cells(load(), name, splits, wanted, notes)
 
     return Found({**identity, "config_name": config_name}, described, cells)
 
 
-def _reader(found: Found, split: str, texts: list[str], label: str) -> Callable[[Notes], Iterator[Row]]:
+def _reader(found: Found, split: str, wanted: list[str]) -> Callable[[Notes], Iterator[Row]]:
     def read(notes: Notes) -> Iterator[Row]:
-        for number, cells in found.cells([split], [*texts, label], notes):
-            yield number, joined(cells[:-1]), cells[-1]
+        for number, row in found.cells([split], wanted, notes):
+            yield number, row[:-1], row[-1]
 
     return read
 
@@ -138,14 +140,15 @@ def _unreachable(name: str, error: Exception, instead: str) -> UserError:
     )
 
 
-def _cells(data: Any, name: str, splits: list[str], wanted: list[str]) -> Cells:
+def _cells(data: Any, name: str, splits: list[str], wanted: list[str], notes: Notes) -> Cells:
     """Stream the cells of the columns `wanted` of the first of `splits` that the data set has."""
     split = next((split for split in splits if split in data), None)
     if split is None:
         near = nearest(splits[0], list(data))
         raise UserError(f"{name} has no split `{splits[0]}`; there are {', '.join(data)}.{near}")
     rows = data[split]
-    check_columns(f"{name}, split {split}", rows.column_names, wanted)
+    names = list(rows.column_names)
+    wanted = [names[place] for place in places(f"{name}, split {split}", names, wanted, notes)]
     names_of = [getattr(rows.features[column], "int2str", None) for column in wanted]
     files = [Path(file["filename"]) for file in rows.cache_files]
     batches = chain.from_iterable(map(_batches, files))

@@ -31,16 +31,15 @@ def source(config: Mapping[str, Any]) -> Source:
 
 
 def _rows(path: Path, digits: int) -> Iterator[Row]:
-    import xlrd
+    from python_calamine import CalamineWorkbook
 
-    book = xlrd.open_workbook(path, on_demand=True)
-    names = _names(book.sheet_by_name("SOC2010 Structure"), digits)
-    sheet = book.sheet_by_name("SOC2010 Full Index V5")
-    header = [str(cell).strip() for cell in sheet.row_values(0)]
+    with CalamineWorkbook.from_path(path) as book:
+        names = _names(book.get_sheet_by_name("SOC2010 Structure"), digits)
+        rows = book.get_sheet_by_name("SOC2010 Full Index V5").iter_rows()
+    header = [str(cell).strip() for cell in next(rows)]
     code, *parts = (header.index(column) for column in ("SOC 2010", "INDEXOCC", "IND", "ADD"))
     seen = set()
-    for number in range(1, sheet.nrows):
-        cells = sheet.row_values(number)
+    for number, cells in enumerate(rows, 1):
         group = str(cells[code])[:digits]
         title = _title(*(str(cells[part]) for part in parts))
         if group.isdigit() and title not in seen:  # where there is no code, the entry refers to another
@@ -50,7 +49,7 @@ def _rows(path: Path, digits: int) -> Iterator[Row]:
 
 def _names(sheet: Any, digits: int) -> dict[str, str]:
     """Return the groups' names by code, from the sheet that lists the classification."""
-    rows = (sheet.row_values(row) for row in range(1, sheet.nrows))
+    rows = list(sheet.iter_rows())[1:]
     return {str(int(row[digits - 1])): row[4].strip().capitalize() for row in rows if row[digits - 1] != ""}
 
 

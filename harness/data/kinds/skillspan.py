@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.data.files import check_file
 from harness.data.kinds import hub
 from harness.data.source import Notes, Part, Row, Source
-from harness.data.tables import Cells, check_file, json_lines
+from harness.data.tables import Cells, Options, json_lines
 from harness.errors import UserError
 from harness.home import sha256
 
@@ -38,7 +39,7 @@ def source(config: Mapping[str, Any]) -> Source:
 
 
 def _file_cells(path: Path, columns: list[str], notes: Notes) -> Cells:
-    return json_lines(path, columns, None, notes)
+    return json_lines(path, columns, Options(), notes)
 
 
 def _reader(cells_of: Any, where: Any) -> Any:

@@ -1,0 +1,140 @@
+"""What the values of the configuration may be: said once, in words that are the rule and its message.
+
+A rule is alternatives parted by `, or `. Each is `true or false`, `one of A, B`, a word (`null`), a number (`a number
+above 0`, `a whole number from 1 to 10`), some (`2 numbers from 0 below 1`) or a list (`whole numbers above 0, in
+order`). A number is finite; `from` and `to` take the end itself, `above` and `below` do not.
+"""
+
+import math
+import re
+from functools import cache
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from harness.errors import UserError
+
+SEED = "a whole number from 0 to 4294967295"
+COUNT = "a whole number above 0"
+ROWS = f"{COUNT}, or a number above 0 below 1, or null"
+SETTINGS = {  # of recipe. and protocol.: what several recipes have; a recipe's own stand as `allowed:` in its file
+    "freeze_word_embeddings": "true or false",
+    "learning_rate": "a number above 0",
+    "head_learning_rate": "a number above 0",
+    "betas": "2 numbers from 0 below 1",
+    "epsilon": "a number above 0",
+    "weight_decay": "a number from 0 on",
+    "warmup": "a number from 0 to 1",
+    "max_grad_norm": "a number above 0",
+    "pretrained": "true or false",
+    "one_process": "true or false",
+}
+OTHERS = {
+    "seed": SEED,
+    "threads": f"{COUNT}, or null",
+    "retries": "a whole number from 0 to 10",
+    "train.epochs": COUNT,
+    "train.batch_size": COUNT,
+    "train.accumulate": COUNT,
+    "limits.minutes": "a number above 0, or null",
+    "limits.memory_gb": "a number above 0, or null",
+    "measure.batch_sizes": "whole numbers above 0",
+    "measure.calls": COUNT,
+    "measure.seconds": "a number from 0 on",
+    "measure.at_most": "a number from 0 on, or inf",
+    "measure.target": "a number above 0 up to 1, or null",
+    "data.train_size": ROWS,
+    "data.valid_size": ROWS,
+    "data.test_size": ROWS,
+    "data.split_seed": "a whole number from 0 on",
+    "data.max_length": f"{COUNT}, or null",
+    "model.pooling": "one of mean, cls",
+    "model.dropout": "a number from 0 below 1, or null",
+    "model.from_scratch": f"{SEED}, or seed, or null",
+    "placement.processes": f"{COUNT}, or null",
+    "placement.num_machines": COUNT,
+    "placement.machine_rank": "a whole number from 0 on",
+    "placement.main_process_port": "a whole number from 1 to 65535",
+    "placement.use_cpu": "true or false",
+    "hparams_search.seed": SEED,
+    "hparams_search.trials": COUNT,
+}
+NUMBERS = re.compile(
+    r"(?P<many>a |\d+ )?(?P<whole>whole )?numbers?(?: (?P<least>above|from) (?P<low>[\d.-]+)(?: on)?)?"
+    r"(?: (?P<most>below|(?:up )?to) (?P<high>[\d.-]+))?(?P<ordered>, in order)?"
+)
+
+
+def rules(config: DictConfig) -> dict[str, str]:
+    """Return the rule of each key of a configuration that has one."""
+    found = {f"protocol.{name}": rule for name, rule in SETTINGS.items()}
+    found |= {f"recipe.{name}": rule for name, rule in {**SETTINGS, **config.recipe.get("allowed", {})}.items()}
+    found |= OTHERS
+    return {key: rule for key, rule in found.items() if has(config, key)}
+
+
+def has(config: DictConfig, key: str) -> bool:
+    """Tell whether a configuration has a key, whatever its value."""
+    group, _, name = key.rpartition(".")
+    section = config[group] if group else config
+    return isinstance(section, DictConfig) and name in section.keys()  # noqa: SIM118  `in` alone leaves out nulls
+
+
+def check(config: DictConfig) -> None:
+    """Refuse the first value of a configuration that its rule does not allow.
+
+    Each is looked at by itself: what hangs on it, as an environment does on a backend, may not resolve.
+    """
+    for key, rule in rules(config).items():
+        value = OmegaConf.select(config, key, throw_on_missing=True)
+        if OmegaConf.is_config(value):
+            value = OmegaConf.to_container(value, resolve=True)
+        if not allows(rule, value):
+            shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
+            raise UserError(f"{key}={shown}: give {rule}.{hint(value)}", code=2)
+
+
+def allows(rule: str, value: Any) -> bool:
+    """Tell whether a rule allows a value."""
+    return any(_allows(part, value) for part in rule.split(", or "))
+
+
+def _allows(part: str, value: Any) -> bool:
+    if part == "true or false":
+        return isinstance(value, bool)
+    if part.startswith("one of "):
+        return isinstance(value, str) and value in part.removeprefix("one of ").split(", ")
+    if not (numbers := parsed(part)):
+        return ("null" if value is None else str(value)) == part
+    if numbers["many"] == "a ":
+        return is_number(value, numbers)
+    if not isinstance(value, list) or (numbers["many"] and len(value) != int(numbers["many"])):
+        return False
+    return all(is_number(one, numbers) for one in value) and not (numbers["ordered"] and value != sorted(value))
+
+
+@cache
+def parsed(part: str) -> dict[str, str] | None:
+    """Return the parts of an alternative that is about numbers."""
+    match = NUMBERS.fullmatch(part)
+    return match.groupdict() if match else None
+
+
+def is_number(value: Any, rule: dict[str, str]) -> bool:
+    """Tell whether a value is a number of the kind and in the range of a rule."""
+    if isinstance(value, bool) or not isinstance(value, int if rule["whole"] else (int, float)):
+        return False
+    low, high = float(rule["low"] or -math.inf), float(rule["high"] or math.inf)
+    above = value > low if rule["least"] == "above" else value >= low
+    below = value < high if rule["most"] == "below" else value <= high
+    return above and below and (isinstance(value, int) or math.isfinite(value))
+
+
+def hint(value: Any) -> str:
+    """Say what is wrong with a text that is nearly a number."""
+    if not isinstance(value, str):
+        return ""
+    if re.fullmatch(r"[+-]?\d+,\d+(e[+-]?\d+)?", value.strip()):
+        return f" A decimal point parts a number: {value.replace(',', '.').strip()}."
+    with_quotes = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", value.strip(), re.IGNORECASE)
+    return " It is a text: leave out its quotes." if with_quotes else ""

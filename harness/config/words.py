@@ -1,0 +1,120 @@
+"""The words of the command line: how people type them, and Hydra's errors about them in words for people."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from harness.config.choices import CONF, choices, source
+
+
+def quoted(word: str, sweep: bool) -> str:
+    """Return a word of the command line as Hydra can read it.
+
+    Hydra's grammar takes accents, spaces and brackets in a value within quotes only; people type
+    `data.label=catégorie` and `data.train=offres (1).csv`.
+    """
+    key, equals, value = word.partition("=")
+    if not equals or word.startswith("-") or _parses(word):
+        return word
+    inside = value[1:-1] if value.startswith("[") and value.endswith("]") else None
+    elements = (value if inside is None else inside).split(",") if sweep or inside is not None else [value]
+    text = ",".join("'" + element.strip().replace("'", "\\'") + "'" for element in elements)
+    again = f"{key}={text}" if inside is None else f"{key}=[{text}]"
+    return again if _parses(again) else word
+
+
+def ranges(words: list[str], sweep: bool) -> dict[str, str]:
+    """Return the keys and ranges among the words of a search's command line.
+
+    Of a sweep's words, lists are its runs, and intervals, which cannot be listed, are ranges.
+    """
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or word.startswith("-"):
+            continue
+        if _parses(word):
+            override = OverridesParser.create().parse_override(word)
+            is_range = override.is_interval_sweep() or (override.is_sweep_override() and not sweep)
+        else:
+            is_range = re.match(r"(interval|tag|range|choice|int)\(", value) is not None  # one with a mistake in it
+        if is_range:
+            found[key] = value
+    return found
+
+
+def _parses(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return True
+
+
+def explain(error: HydraException | OmegaConfBaseException, words: list[str]) -> str:
+    """Say what is wrong with the command line `words`, and which name was probably meant."""
+    text = str(error)
+    groups = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+    if isinstance(error, MissingConfigException) and (missing := error.missing_cfg_file):
+        group, _, name = missing.rpartition("/")
+        known = choices(group)
+        return f"there is no {group} named '{name}'.{_nearest(name, known)}\nThere are: {', '.join(known)}."
+    if match := re.search(r"Could not override '([^']+)'", text):
+        group, _, key = match[1].partition(".")
+        owners = [name for name in choices(group) if re.search(rf"^{key}:", source(group, name), re.MULTILINE)]
+        if key and owners:
+            return f"{match[1]} belongs to {' or '.join(f'{group}={name}' for name in owners)}: add that."
+        return f"there is no key '{match[1]}'.{_nearest(match[1], groups + _keys(words))}\n" + (
+            "`python train.py --help` lists the groups, `python train.py --cfg job` all keys."
+        )
+    if match := re.search(r"Key '([^']+)' (?:is not in struct|not in '\w+')[\s\S]*full_key: (\S+)", text):
+        return f"there is no key '{match[2]}'.{_nearest(match[2], groups + _keys(words))}"
+    if error.__cause__:
+        text += f"\n{error.__cause__}"
+    lines = [
+        line.strip()
+        for line in text.splitlines()
+        if not re.match(r"\s*(See https|full_key:|object_type=|reference_type=|$)", line)
+    ]
+    return "\n".join(lines)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """Say which of the known names is nearest, if one is near; keys are compared whole and by their last part."""
+    if not (near := difflib.get_close_matches(name, known, 1)):
+        ends = {key.rpartition(".")[2]: key for key in known}
+        near = [ends[end] for end in difflib.get_close_matches(name.rpartition(".")[2], list(ends), 1)]
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def _keys(words: list[str]) -> list[str]:
+    """Return all keys of the configuration that the group choices among `words` compose."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    at_work = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    chosen = []
+    for word in words:
+        group, _, name = word.partition("=")
+        if Path(CONF / group / f"{name}.yaml").is_file():
+            chosen.append(word)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        keys = list(_flat(OmegaConf.to_container(compose("config", chosen)), ""))
+    GlobalHydra.instance().hydra = at_work
+    return keys
+
+
+def _flat(values: Any, prefix: str) -> list[str]:
+    if not isinstance(values, dict):
+        return []
+    keys = []
+    for key, value in values.items():
+        keys += [f"{prefix}{key}", *_flat(value, f"{prefix}{key}.")]
+    return keys

@@ -1,0 +1,153 @@
+"""The one rule for cells and for names (labels, headers), from whatever file they come.
+
+What cannot be seen makes no difference. In a name every kind of space is a plain one, those at its edges are no part of
+it, accents are composed, and format characters are left out, but for joiners within it: scripts and emoji need them.
+A text stays as it is, but for NUL characters and for format characters at its edges. A cell in which nothing can be
+seen is empty.
+"""
+
+import functools
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+JOINERS = "\u200c\u200d"
+# Unicode's category Cf without the joiners, the marks of numbers and verses (they are seen) and the tags of flags;
+# and the control characters of ASCII that are no spaces; those above are letters of Windows-1252 read wrongly
+HIDDEN = (
+    "\x00-\x08\x0e-\x1b\x7f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
+    "\ufeff\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001"
+)
+# Nothing is seen of these alone; beside others they have a meaning: fillers, selectors of variants, tags
+BLANK = (
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0020-\U000e007f\U000e0100-\U000e01ef"
+)
+
+SEEN = re.compile(f"[^\\s{HIDDEN}{JOINERS}{BLANK}]")
+SPACE = re.compile(r"\r\n|\s")
+FORMAT = re.compile(f"[{HIDDEN}]")
+EDGES = re.compile(f"\\A[\\s{HIDDEN}]*[{HIDDEN}]|[{HIDDEN}][\\s{HIDDEN}]*\\Z")
+ODD = re.compile(f"[^\\S ]|[{HIDDEN}{JOINERS}\u0300-\u036f]")  # what a name may lose: an accent by being composed
+
+MISSING = ("nan", "NaN", "null", "NULL", "<NA>", "#N/A", "#NA")  # what programs write where there is nothing
+DOUBTFUL = {"NA", "N/A", "n/a", "None", "-", *MISSING}  # the rest of pandas' list: people write these as words too
+
+
+class Missing(str):
+    """A cell's word that stands for nothing."""
+
+
+@functools.lru_cache(1 << 14)
+def name(text: str) -> str:
+    """Return a label or a header as it counts."""
+    if not (text.isascii() and text.isprintable()):
+        text = FORMAT.sub("", SPACE.sub(" ", unicodedata.normalize("NFC", text)))
+    return text.strip(f" {JOINERS}")
+
+
+def alike(label: str) -> str:
+    """Return what two names have in common that differ in case, spaces or what cannot be seen alone."""
+    return "".join(SEEN.findall(label.casefold()))
+
+
+def text(cell: str) -> str:
+    """Return a text as it counts."""
+    if cell.isascii() and cell.isprintable():
+        return cell
+    return EDGES.sub("", cell.replace("\x00", ""))
+
+
+def label(cell: Any) -> Any:
+    """Return the name that a label's cell holds; a whole number is that number, 1.0 too; what is no name stays."""
+    if isinstance(cell, (float, Decimal)) and cell == cell and abs(cell) != float("inf") and cell == int(cell):
+        cell = int(cell)
+    return name(str(cell)) if isinstance(cell, str | int) else cell
+
+
+def empty(cell: Any) -> bool:
+    """Tell whether a cell holds nothing: nothing that can be seen, a word for nothing, or what is no number (nan)."""
+    if isinstance(cell, Missing):
+        return True
+    if isinstance(cell, str):
+        return SEEN.search(cell) is None
+    return cell is None or (isinstance(cell, (float, Decimal)) and cell != cell)
+
+
+def joined(cells: Sequence[Any]) -> Any:
+    """Join the texts of a row that are not empty by a newline.
+
+    The first cell that is no text is returned as it is; where all are empty, the first word that stands for nothing.
+    """
+    kept = [cell for cell in cells if not empty(cell)]
+    if wrong := [cell for cell in kept if not isinstance(cell, str)]:
+        return wrong[0]
+    if not kept:
+        return next((cell for cell in cells if isinstance(cell, Missing)), "")
+    return "\n".join(map(text, kept))
+
+
+def lost(cell: str, counts_as: str) -> Counter[str]:
+    """Return which characters, but plain spaces at its edges, a cell holds and what it counts as does not."""
+    found = Counter(ODD.findall(cell)) - Counter(ODD.findall(counts_as))
+    return Counter({f"U+{ord(character):04X}": number for character, number in found.items()})
+
+
+class Reading:
+    """The rule as it is applied to the cells of a table, and how often it made a difference.
+
+    `missing` are the words that stand for nothing; None: none is looked for. `drop_empty`: rows without text or label
+    are left out, and no error.
+    """
+
+    def __init__(self, missing: frozenset[str] | None = None, drop_empty: bool = False) -> None:
+        self.missing, self.drop_empty = missing, drop_empty
+        self.longest = max(map(len, DOUBTFUL | (missing or frozenset()))) + 8
+        self.words: Counter[str] = Counter()
+        self.kept: Counter[str] = Counter()
+        self.cleaned: Counter[str] = Counter()
+        self.characters: Counter[str] = Counter()
+
+    def texts(self, cells: Sequence[Any]) -> list[Any]:
+        """Return the cells that make a row's text as they count."""
+        return [
+            self.see("texts", cell, text(cell)) if isinstance(cell, str) else cell for cell in map(self.word, cells)
+        ]
+
+    def label(self, cell: Any) -> Any:
+        """Return a label's cell as it counts; an empty one is ""."""
+        cell = self.word(cell)
+        return "" if empty(cell) and not isinstance(cell, Missing) else self.see("labels", cell, label(cell))
+
+    def word(self, cell: Any) -> Any:
+        """Return a cell, as Missing where it holds a word that stands for nothing."""
+        if self.missing is None or not isinstance(cell, str) or len(cell) > self.longest:
+            return cell
+        word = name(cell)
+        if word in self.missing:
+            self.words[word] += 1
+            return Missing(word)
+        if word in DOUBTFUL:
+            self.kept[word] += 1
+        return cell
+
+    def see(self, what: str, cell: Any, counts_as: Any) -> Any:
+        """Return what a cell counts as, and take note where that is something else; spaces at its edges are nothing."""
+        if isinstance(cell, Missing):
+            return cell
+        if isinstance(cell, str) and cell != counts_as and (characters := lost(cell, counts_as)):
+            self.cleaned[what] += 1
+            self.characters.update(characters)
+        return counts_as
+
+    def note(self, notes: dict[str, Any]) -> None:
+        """Write into a table's notes what made a difference."""
+        if self.cleaned:
+            notes["cleaned"] = {**self.cleaned, "characters": dict(self.characters.most_common())}
+        if self.words:
+            notes["read_as_empty"] = dict(self.words.most_common())
+        if self.kept:
+            notes["may_mean_empty"] = dict(self.kept.most_common())

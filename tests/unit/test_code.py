@@ -1,0 +1,188 @@
+"""The digest of the code that a run executes: which files it is of, and the revision beside it."""
+
+import modulefinder
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from support import RECIPES, ROOT
+
+from harness import code, config, environments, run
+from harness.errors import UserError
+from harness.lines import recipe_lines
+from harness.sweeps import look
+from harness.sweeps.record import Record, Run, tell
+
+EVERYONE = {"worker.py", "ranks.py", "job.py", "split.py", "checkpoints.py", "inference.py", "peak.py", "__init__.py"}
+EXECUTED_BY = {  # whom an edit of a file concerns; None: all
+    "worker.py": None,
+    "split.py": None,
+    "torch.py": {"torch"},
+    "keras_report.py": {"keras"},
+    "weights/keras.py": {"keras"},
+    "weights/fairseq.py": {"fairseq"},
+    "fairseq_user/text_classification/task.py": {"fairseq"},
+    "pytorch.py": {"torch", "hf_trainer", "fastai", "flair"},
+    "onnx.py": set(),
+    "reference.py": set(),
+}
+
+
+@pytest.fixture
+def recipes(tmp_path, monkeypatch):
+    """A copy of recipes/ to edit."""
+    copy = tmp_path / "recipes"
+    shutil.copytree(ROOT / "recipes", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "RECIPES", copy)
+    return copy
+
+
+def edit(path: Path) -> None:
+    path.write_text(path.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_files_are_those_that_python_s_own_finder_reaches_and_those_loaded_by_path(recipe):
+    reached = set()
+    for start in ("worker", "ranks", recipe):
+        finder = modulefinder.ModuleFinder([str(ROOT)])
+        finder.find_module = only_recipes(finder.find_module)
+        finder.run_script(str(ROOT / "recipes" / f"{start}.py"))
+        files = [Path(one.__file__) for one in finder.modules.values() if one.__file__]
+        reached |= {path / "__init__.py" if path.is_dir() else path for path in files}
+    loaded = (ROOT / "recipes").glob(f"{recipe}_user/**/*.py")
+    assert set(code.executed(recipe)) == reached | set(loaded)
+    assert {str(path.relative_to(ROOT / "recipes")) for path in reached} >= EVERYONE
+
+
+def only_recipes(find):
+    """Return the finder's search, which looks at no library: those are not here."""
+
+    def looked(name, path, parent=None):
+        if name not in ("recipes", "__init__") and not (parent and parent.__name__.split(".")[0] == "recipes"):
+            raise ImportError(name)
+        return find(name, path, parent)
+
+    return looked
+
+
+@pytest.mark.parametrize(("file", "whom"), EXECUTED_BY.items(), ids=EXECUTED_BY)
+def test_an_edit_changes_the_digest_of_those_alone_that_execute_the_file(recipes, file, whom):
+    before = {recipe: code.digest(recipe) for recipe in RECIPES}
+    edit(recipes / file)
+    changed = {recipe for recipe in RECIPES if code.digest(recipe) != before[recipe]}
+    assert changed == (set(RECIPES) if whom is None else whom)
+    assert all(code.is_still(before[recipe], recipe) == (recipe not in changed) for recipe in RECIPES)
+
+
+def test_a_recipe_whose_name_begins_with_another_s_is_none_of_that(recipes):
+    before, lines = code.digest("fairseq"), recipe_lines("fairseq")
+    shutil.copy(recipes / "fairseq.py", recipes / "fairseq_mine.py")
+    (recipes / "fairseq_mine_user").mkdir()
+    (recipes / "fairseq_mine_user" / "task.py").write_text("import torch\n", encoding="utf-8")
+    assert (code.digest("fairseq"), recipe_lines("fairseq")) == (before, lines)
+    assert recipes / "fairseq_mine_user" / "task.py" in code.executed("fairseq_mine")
+    shutil.copytree(recipes / "fairseq_user", recipes / "fairseq_user" / "__pycache__")
+    (recipes / "fairseq_user" / ".task.py.swp").write_bytes(b"\xff")
+    assert code.digest("fairseq") == before, "what an editor or Python leaves is no code"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["from . import mine_parts", "from .mine_parts import x", "import recipes.mine_parts as parts",
+     "def f():\n    from recipes import mine_parts", "import importlib\nimportlib.import_module('recipes.mine_parts')"],
+)  # fmt: skip
+def test_every_way_to_import_is_followed(recipes, line):
+    (recipes / "mine.py").write_text(f"{line}\n", encoding="utf-8")
+    (recipes / "mine_parts.py").write_text("x = 1\n", encoding="utf-8")
+    assert recipes / "mine_parts.py" in code.executed("mine")
+
+
+def test_code_that_cannot_be_read_is_told_before_any_work(recipes, cli, tmp_path):
+    before = code.digest("torch")
+    (recipes / "pytorch.py").write_text("import torch\ndef broken(:\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"pytorch\.py, line 2: .*: def broken\(:"):
+        code.digest("torch")
+    assert not code.is_still(before, "torch")
+    done = cli("recipe=tfidf", "recipe.name=nosuch", "data=onet")
+    assert (done.returncode, done.stderr) == (2, "error: recipe.name=nosuch: there is no recipes/nosuch.py.\n")
+    assert not (tmp_path / "outputs").exists()
+
+
+def values(*words: str) -> dict:
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        return config.plain(compose("config", ["recipe=tfidf", "data=onet", *words]))
+
+
+def test_an_edited_recipe_is_another_run_and_another_s_edit_is_not(recipes, tmp_path):
+    chosen = values(f"outputs={tmp_path / 'outputs'}")
+    before = run.directory(chosen)
+    edit(recipes / "torch.py")
+    assert run.directory(chosen) == before
+    edit(recipes / "tfidf.py")
+    assert run.directory(chosen) != before
+
+
+def test_why_a_run_is_done_again_is_said_and_the_row_has_what_it_was(recipes, tmp_path, monkeypatch, capsys):
+    words = [f"outputs={tmp_path / 'outputs'}", f"env={tmp_path}/nowhere", "seed=3"]
+    before = run.run(values(*words), "command")
+    edit(recipes / "tfidf.py")
+
+    def another_edit(*_) -> None:
+        edit(recipes / "job.py")
+        raise UserError("no environment")
+
+    monkeypatch.setattr(environments, "of", another_edit)
+    now = run.run(values(*words), "command")
+    said = capsys.readouterr().err
+    assert re.search(r"the code of recipe=tfidf was edited since tfidf-native-seed3-\w+ \(failed\): another run", said)
+    assert "edited meanwhile: the result is told as of that it began with" in said
+    assert before["code_digest"] == before["identity.code"] != now["code_digest"] != code.digest("tfidf")
+    assert (now["identity.seed"], now["identity.recipe.C"], now["recipe.lines"]) == (3, 30.0, recipe_lines("tfidf"))
+    assert now["identity_digest"] != before["identity_digest"]
+    assert before["ended"] <= now["ended"]
+    assert before["revision"] == code.revision()
+
+
+def test_runs_of_a_sweep_that_start_after_an_edit_are_found_where_they_are(recipes, tmp_path):
+    """Those that are done are of the code before; the sweep started again later, of code as before, does them all."""
+    outputs = tmp_path / "outputs"
+    chosen = values(f"outputs={outputs}")
+    folder = run.directory(chosen)
+    sweep = Record(["-m"], [Run(["recipe=tfidf"], str(folder.relative_to(outputs)), {})])
+    place, text = sweep.write(outputs), (recipes / "tfidf.py").read_text(encoding="utf-8")
+    edit(recipes / "tfidf.py")
+    tell(chosen, ["recipe=tfidf"], place)
+    done = run.directory(chosen)
+    done.mkdir(parents=True)
+    (done / "result.json").write_text('{"status": "finished"}', encoding="utf-8")
+    assert [one.status for one in look.look(place)] == ["finished"]
+    (recipes / "tfidf.py").write_text(text, encoding="utf-8")
+    sweep.write(outputs)
+    assert [one.status for one in look.look(place)] == ["not started"]
+
+
+def test_the_revision_is_marked_where_the_code_differs_from_it(tmp_path, monkeypatch):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=b"]
+    for name in ("recipes/worker.py", "harness/run.py", "README.md"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x = 1\n", encoding="utf-8")
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+    assert code.revision() is None, "no checkout"
+    (tmp_path / ".gitignore").write_text("*\n", encoding="utf-8")
+    for words in (["init", "-q"], ["add", "-f", ".gitignore"], ["commit", "-qm", "somebody's"]):
+        subprocess.run([*git, *words], check=True)
+    assert code.revision() is None, "a copy in a repository that knows nothing of it"
+    for words in (["add", "-f", "."], ["commit", "-qm", "ours"]):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    edit(tmp_path / "README.md")
+    assert code.revision() == head[:12]
+    edit(tmp_path / "harness" / "run.py")
+    assert code.revision() == f"{head[:12]}-dirty"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert code.revision() is None, "no git"
