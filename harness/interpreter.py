@@ -11,7 +11,10 @@ from harness.errors import UserError, tail
 from harness.home import ROOT
 
 NOT_ITS_OWN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # of our variables: they lead a Python to others' packages
-PROGRAM = """import importlib.metadata, json, platform
+PROGRAM = """import platform, sys
+if sys.version_info < (3, 10):
+    sys.exit(sys.stdout.write('["%s", []]' % platform.python_version()) and 0)
+import importlib.metadata, json
 found = [(one.metadata["Name"], one.metadata["Version"]) for one in importlib.metadata.distributions() if one.metadata]
 print(json.dumps([platform.python_version(), found]))"""
 
@@ -27,11 +30,14 @@ def asked(choice: str, python: Path) -> tuple[str, dict[str, str]]:
     variables = {name: value for name, value in os.environ.items() if name not in NOT_ITS_OWN}
     answer = output.answer([python, "-c", PROGRAM], variables, ROOT)
     if answer.returncode:
-        raise UserError(f"env={choice}: {python} does not run as a Python:\n{tail(answer.stderr)}")
+        said = tail(answer.stderr) or f"  it ended with exit code {answer.returncode} and said nothing"
+        raise UserError(f"env={choice}: {python} does not run as a Python:\n{said}")
     try:
         version, found = json.loads(answer.stdout)
     except (ValueError, TypeError):
         raise UserError(f"env={choice}: {python} does not answer as a Python does.") from None
+    if tuple(map(int, version.split(".")[:2])) < (3, 10):
+        raise UserError(f"env={choice}: {python} is Python {version}; the recipes need Python 3.10 or newer.")
     packages = {normal(name): number for name, number in reversed(found) if name and number}
     return version, dict(sorted(packages.items()))
 

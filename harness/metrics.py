@@ -3,7 +3,6 @@
 from typing import Any, Literal
 
 import numpy as np
-from sklearn import metrics
 
 BINS = 15
 DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {  # of the figures: which way is better
@@ -21,6 +20,8 @@ def scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
     Macro- and weighted F1 are over the classes that occur among the labels or the predictions (scikit-learn's
     default); a class that is never predicted has F1 0.
     """
+    from sklearn import metrics  # two seconds of a processor: where nothing is scored, it is not needed
+
     predicted = logits.argmax(1)
     probabilities = softmax(logits)
     return {
@@ -35,6 +36,8 @@ def scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
 
 def details(labels: np.ndarray, logits: np.ndarray, names: list[str]) -> dict[str, Any]:
     """Return precision, recall, F1 and number of rows of each class, and the confusion matrix (rows: true)."""
+    from sklearn import metrics
+
     predicted = logits.argmax(1)
     every = np.arange(len(names))
     columns = metrics.precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)

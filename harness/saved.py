@@ -6,6 +6,7 @@ this command line's.
 
 import json
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ def find(name: str, outputs: Path) -> Saved:
     row = contents(folder / "result.json")
     if row.get("status") != "finished":
         raise UserError(
-            f"{folder}: this run has no model, it did not finish: {row.get('reason')}.\nAgain: {row.get('command')}"
+            f"{folder}: this run has no model, it did not finish ({row.get('status')}): {row.get('reason')}\n"
+            f"Again: {row.get('command')}"
         )
     if not (folder / "model").is_dir():
         raise UserError(f"{folder} has no model: only its results are here.\nTo train it: {row.get('command')}")
@@ -133,15 +135,20 @@ def check(run: Saved) -> None:
 
 
 def below(name: str, outputs: Path) -> Path:
-    """Return the folder of the run with this name in the folder of results."""
+    """Return the folder of the run with this name in the folder of results, also of one that did not finish."""
     there = {path: path.stat().st_mtime for path in outputs.glob("*/[!.]*") if store.finished(path)}
     newest = sorted(there, key=lambda path: there[path], reverse=True)
     name = name.rstrip("/")
-    named = {path: {path.name, f"{path.parent.name}/{path.name}"} for path in newest}
-    found = [path for path, names in named.items() if name in names]
-    found = found or [path for path, names in named.items() if any(other.startswith(name) for other in names)]
+    found = called(name, newest)
     if len(found) == 1:
         return found[0]
+    if not found and (others := called(name, (path.parent for path in outputs.glob("*/[!.]*/result.json")))):
+        return others[0]
+    if not found and (others := called(name, (store.run_of(path) for path in outputs.glob("*/.*.working")))):
+        how = (
+            "is under way" if store.in_work(others[0]) else "was broken off; its command, given again, goes on with it"
+        )
+        raise UserError(f"{others[0]}: this run has no model yet: it {how}.")
     shown = "".join(f"\n  {path.parent.name}/{path.name}" for path in (found or newest)[:SHOWN])
     if found:
         raise UserError(f"{len(found)} finished runs in {outputs} begin with {name}, the newest first:{shown}", code=2)
@@ -152,3 +159,10 @@ def below(name: str, outputs: Path) -> Path:
     begun = name.rpartition("/")[2]
     near = nearest(begun, [path.name[: len(begun)] for path in newest])
     raise UserError(f"{name}: there is no such run in {outputs}.{near} The newest that finished:{shown}", code=2)
+
+
+def called(name: str, folders: Iterable[Path]) -> list[Path]:
+    """Return the folders with this name, alone or below that of the data; where there is none, those that begin so."""
+    named = {path: {path.name, f"{path.parent.name}/{path.name}"} for path in folders}
+    found = [path for path, names in named.items() if name in names]
+    return found or [path for path, names in named.items() if any(other.startswith(name) for other in names)]

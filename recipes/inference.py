@@ -27,6 +27,7 @@ def measure(job: Job, predict: Predict, split: Split) -> None:
     found: dict[str, Any] = {}
     limits = {key: job.measure[key] for key in ("calls", "seconds", "at_most")}
     for size in job.measure["batch_sizes"]:
+        job.event("batch_size", texts=size)
         calls = latencies(predict, split, size, **limits)
         found[f"seconds_{size}"], found[f"tokens_{size}"] = calls
     np.savez_compressed(job.folder / "inference.npz", **found)
@@ -73,7 +74,7 @@ def timed(
         rows = draw()
         batch = split.batch(rows)
         start = time.perf_counter()
-        predict(batch)
+        np.asarray(predict(batch))  # the numbers, not the promise of some
         taken.append(time.perf_counter() - start)
         tokens.append(split.lengths[rows].sum())
         total += taken[-1]

@@ -5,7 +5,7 @@ Pick it to own the implementation, or to try what no library offers: it is the r
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import ProjectConfiguration, set_seed
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
@@ -24,6 +24,7 @@ def finetune(job: Job) -> Predict:
         mixed_precision="bf16" if job.precision == "bf16" else "no",
         gradient_accumulation_steps=accumulate,
         cpu=not torch.cuda.is_available(),
+        project_config=ProjectConfiguration(save_on_each_node=True),  # machines may share no folder
     )
     set_seed(job.seed, device_specific=True)  # of several processes each has its own dropout
     with job.phase("load_weights"):
@@ -46,7 +47,7 @@ def finetune(job: Job) -> Predict:
         steps = epochs * len(loader) // accumulate
         schedule = LambdaLR(optimizer, linear(job, steps))
         accelerator.register_for_checkpointing(schedule)
-        every, step, seen = 1 if job.controlled else 10, 0, []
+        step, seen = 0, []
         if checkpoint := job.checkpoints.newest():
             accelerator.load_state(str(checkpoint))
             step = step_of(checkpoint)
@@ -69,7 +70,7 @@ def finetune(job: Job) -> Predict:
                     continue
                 step, rate = step + 1, schedule.get_last_lr()[0]
                 schedule.step()
-                if step % every == 0 or step in (1, steps):
+                if job.reports(step, steps):
                     loss = accelerator.reduce(torch.cat(seen).sum()).item() / rows
                     job.step(step, steps, loss=loss, learning_rate=rate, grad_norm=norm.item())
                 seen.clear()

@@ -108,8 +108,11 @@ def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:
         if path.suffix not in WRITTEN:
             raise UserError(f"--out {path}: its ending says what is written: {', '.join(WRITTEN)}.", code=2)
     places = arguments.outputs or results.default_places()
-    where = ", ".join(map(str, places))
     everything = results.read(*places)
+    if not arguments.outputs and published.missing(arguments.words, everything) and results.REFERENCE.is_dir():
+        places = list(dict.fromkeys([*places, results.REFERENCE]))
+        everything = results.read(*places)
+    where = ", ".join(map(str, places))
     if not everything:
         raise UserError(f"there are no results in {where}; `python train.py` makes one.")
     published.check(arguments.words, everything, where)

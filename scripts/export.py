@@ -12,8 +12,6 @@ from harness.errors import guarded
 
 
 def main() -> int:
-    from harness import export, saved
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in the folder of results")
     parser.add_argument("--format", required=True, choices=["onnx"])
@@ -21,6 +19,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="a new folder (default: onnx, in the run's)")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="the folder of results (default outputs)")
     arguments = parser.parse_args()
+    from harness import export, saved
+
     run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())
     saved.check(run)
     out = arguments.out and arguments.out.expanduser().absolute()

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    from harness.config import variants
-    from harness.parity import Comparison
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "recipes", nargs="*", metavar="RECIPE", help="recipes to compare (default: all with an encoder)"
@@ -31,6 +28,9 @@ def main() -> int:
         help="for all runs, such as model=camembert or env=PYTHON (the reference has the managed environment always)",
     )
     arguments = parser.parse_args()
+    from harness.config import variants
+    from harness.parity import Comparison
+
     known = {words[0].partition("=")[2] for words in variants()}
     if unknown := sorted(set(arguments.recipes) - known):
         raise UserError(

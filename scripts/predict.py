@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    from harness import predict_file, saved
-
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog="A file (csv, tsv, JSON lines, parquet) is written again, with columns label and probability, as UTF-8, "
@@ -42,6 +40,8 @@ def main() -> int:
     arguments = parser.parse_intermixed_args()  # texts may follow options
     if bool(arguments.texts) == bool(arguments.file):
         raise UserError("give texts, or --file FILE.", code=2)
+    from harness import predict_file, saved
+
     run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())
     run = saved.runnable(run, arguments.env)
     if arguments.texts:

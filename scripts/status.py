@@ -18,13 +18,13 @@ EVERY = 1.0  # seconds between two looks
 
 
 def main() -> int:
-    from harness.sweeps import look, record, tables
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", nargs="?", metavar="SWEEP", help="its name, or how it begins (default: the newest)")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="the folder of results (default outputs)")
     parser.add_argument("--once", action="store_true", help="look once, on a terminal too")
     arguments = parser.parse_args()
+    from harness.sweeps import look, record, tables
+
     outputs = arguments.outputs.expanduser().absolute()
     folder = chosen(record.known(outputs), arguments.sweep, outputs)
     sweep = record.Record.read(folder)

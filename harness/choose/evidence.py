@@ -194,8 +194,8 @@ def best(
         libraries = {one.name: one for one in members if one.runs and one.name in names}
         lacks = {name: lacking(one.runs, reference) for name, one in libraries.items()}
         if libraries:
-            told = [f"left apart: {one}" for one in apart]
-            candidates.append(Evidence(group, contestants=libraries, lacking=lacks, members=members, notes=told))
+            notes = [f"left apart: {one}" for one in apart]
+            candidates.append(Evidence(group, contestants=libraries, lacking=lacks, members=members, notes=notes))
     if not candidates:
         return None
 
@@ -204,7 +204,7 @@ def best(
         return -len(one.strong), -len(one.contestants), -len(groups[one.group]), one.group.title
 
     chosen, *others = sorted(candidates, key=key)
-    chosen.notes += list(noted(question, chosen, [one.group for one in others if one.group]))
+    chosen.notes += noted(question, chosen, [one.group for one in others if one.group])
     return chosen
 
 

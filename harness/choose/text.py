@@ -1,6 +1,5 @@
 """The answer in words, for a terminal or a file."""
 
-import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,21 +9,19 @@ COLUMNS = ("quality", "test", "train_minutes", "p95_ms", "memory_mb", "environme
 
 
 def told(answer: dict[str, Any], width: int | None = None) -> str:
-    """Return the whole answer, for a terminal of that width: from what, in which order, why; last, what to take."""
-    reasons = (line for one in answer["libraries"] for line in library(one))
-    after = ["", *reasons, *ending(answer), "", *recommendation(answer)]
-    parts = [
-        wrapped([*heading(answer), ""], width),
-        table(answer, width),
-        wrapped(front(answer), width),
-        beside(answer, width),
-        wrapped(after, width),
-    ]
-    return "\n".join(line for part in parts for line in part)
+    """Return the whole answer: from what, in which order, why, and, last, which to take and how to begin.
+
+    It is for a terminal of that width.
+    """
+    reasons = [line for one in answer["libraries"] for line in library(one)]
+    lines = [*fitted([*heading(answer), ""], width), *table(answer, width), *fitted(front(answer), width)]
+    lines += beside(answer, width)
+    return "\n".join([*lines, *fitted(["", *reasons, *ending(answer), "", *recommendation(answer)], width)])
 
 
-def wrapped(lines: Iterable[str], width: int | None) -> Iterator[str]:
-    return (part for line in lines for part in layout.wrapped(line, width))
+def fitted(lines: Iterable[str], width: int | None) -> list[str]:
+    """Return lines no wider than a terminal."""
+    return [part for line in lines for part in layout.wrapped(line, width)]
 
 
 def heading(answer: dict[str, Any]) -> Iterator[str]:
@@ -87,14 +84,14 @@ def beside(answer: dict[str, Any], width: int | None = None) -> Iterator[str]:
         return
     titles = {check["name"]: check["title"] for check in answer["libraries"][0]["criteria"]}
     yield ""
-    what = "beside, your own results, weaker than scripts/compare.py asks, so that they order nothing"
-    yield from layout.wrapped(f"{what}: {known['group']}", width)
+    weaker = "weaker than scripts/compare.py asks, so that they order nothing"
+    yield from layout.wrapped(f"beside, your own results, {weaker}: {known['group']}", width)
     head, rows = ["library", *(titles[name] for name in COLUMNS), "measured by"], []
     for one in known["libraries"]:
         figures = [short(one["figures"].get(name, "not measured")) for name in COLUMNS]
         rows.append([one["name"], *figures, ", ".join(one["lacking"]) or "enough, but alone"])
     yield from layout.table(head, rows, range(len(head)), width)
-    yield from layout.wrapped(f"to go by them all the same: --results {shlex.join(known['places'])}", width)
+    yield from layout.wrapped(f"to go by them all the same: --results {' '.join(known['places'])}", width)
 
 
 def library(one: dict[str, Any]) -> Iterator[str]:
@@ -154,10 +151,10 @@ def recommendation(answer: dict[str, Any]) -> Iterator[str]:
 def explained(answer: dict[str, Any], width: int | None = None) -> str:
     """Return the whole table: each criterion of each library, its value, whether it holds, and its source."""
     libraries = answer["libraries"]
-    lines = []
+    lines: list[str] = []
     for number, criterion in enumerate(libraries[0]["criteria"]):
         wanted = criterion["wanted"] or "anything"
-        lines.append(f"{criterion['title']} (wanted: {wanted})")
+        lines += layout.wrapped(f"{criterion['title']} (wanted: {wanted})", width)
         rows = []
         for one in libraries:
             check = one["criteria"][number]

@@ -19,10 +19,15 @@ def named(words: Sequence[str]) -> Iterator[str]:
             yield from names.split(",")
 
 
+def missing(words: Sequence[str], everything: Sequence[Result]) -> list[str]:
+    """Return the experiments among `words` of which there is no run."""
+    there = {one.words.get("experiment", "null") for one in everything}
+    return [name for name in named(words) if name not in there]
+
+
 def check(words: Sequence[str], everything: Sequence[Result], where: str) -> None:
     """Raise UserError for an experiment among `words` of which no run is in `where`: it tells how to make them."""
-    there = {one.words.get("experiment", "null") for one in everything}
-    for name in (name for name in named(words) if name not in there):
+    for name in missing(words, everything):
         if not (EXPERIMENTS / f"{name}.yaml").is_file():
             known = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
             raise UserError(f"no experiment is '{name}'.{nearest(name, known)} There are: {', '.join(known)}.", code=2)

@@ -31,7 +31,9 @@ def about_runs(ones: list[Contestant], runs: int) -> Iterator[str]:
     yield f"No seed twice: {'left out: ' + ', '.join(again) if again else 'held'}."
     failed = [run for one in ones for run in one.failed]
     reasons = [
-        f"{run.row['recipe']} seed {run.row['seed']} {run.row['status']}: {run.row.get('reason')}" for run in failed
+        f"{run.row['recipe']} seed {run.row['seed']} {run.row['status']}: "
+        + (run.row.get("reason") or "").partition("\n")[0].rstrip(":")
+        for run in failed
     ]
     many = len(reasons) > 5
     total = sum(len(one.runs) for one in ones) + len(failed)

@@ -32,11 +32,10 @@ def sweep(words: Sequence[list[str]], composed: Sequence[DictConfig], master: Di
     far = engine.kind(launcher) in ("Ray", "Slurm")
     runs = [described(*run, outputs, threads, far) for run in zip(words, composed, strict=True)]
     record = Record(list(master.hydra.overrides.task), runs, engine.at_once(launcher))
-    for run in runs:
-        if run.reason:
-            progress.say(f"error: {' '.join(record.varying(run))}: {run.reason}")
     if master.plan:
         return plan(record, outputs)
+    for text in tables.refusals(record):
+        progress.say(f"error: {text}")
     folder = record.write(outputs, elsewhere=far)
     stop_file(folder).unlink(missing_ok=True)
     if master.sweep.fail_fast and any(run.reason for run in runs):

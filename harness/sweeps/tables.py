@@ -1,6 +1,6 @@
 """The tables of a sweep: its plan, what runs now, and what has become of it. Plain where there is no terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Group
@@ -9,10 +9,11 @@ from rich.text import Text
 from harness import screen
 from harness.sweeps.estimates import Estimate, estimate, finished_rows
 from harness.sweeps.look import Seen
-from harness.sweeps.record import Record
+from harness.sweeps.record import Record, Run
 
 COLOURS = {"finished": "green", "running": "cyan", "waiting": "dim", "not started": "dim",
            "interrupted": "yellow", "broken off": "yellow"}  # fmt: skip
+NAMED = 5  # runs that are named where more share a reason
 AT_ONCE = {1: "one after the other", None: "as many at once as the engine has room for"}
 
 
@@ -63,7 +64,7 @@ def planned(record: Record, seen: list[Seen], outputs: Path) -> tuple[screen.Tab
     todo = [one for one in seen if one.todo]
     for one in seen:
         guess = estimate(one.run, finished) if one.todo else None
-        figures = ["unknown", "unknown", "no finished run is like it"] if one.todo else ["", "", one.reason]
+        figures = ["unknown", "unknown", "no finished run is like it"] if one.todo else ["", "", ""]
         if guess:
             guesses.append(guess)
             figures = [spelled(guess.seconds), f"{guess.megabytes:,.0f} MB", guess.source]
@@ -75,7 +76,21 @@ def planned(record: Record, seen: list[Seen], outputs: Path) -> tuple[screen.Tab
         text += f", about {spelled(seconds)} ({how}) and {sum(guess.megabytes for guess in guesses):,.0f} MB"
     if unknown := len(todo) - len(guesses):
         text += f"{', and' if guesses else ','} {unknown} of unknown length"
+    text = "\n\n".join([*refusals(record), text])
     return drawn(["run", "status", "time", "disk", "told from"], rows), text
+
+
+def refusals(record: Record) -> Iterator[str]:
+    """Yield why runs cannot be started, each reason in full and once, with the runs that share it."""
+    shared: dict[str, list[Run]] = {}
+    for run in record.runs:
+        if run.reason:
+            shared.setdefault(run.reason, []).append(run)
+    for reason, runs in shared.items():
+        names = [" ".join(record.varying(run)) for run in runs]
+        more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        which = f"all {len(names)} runs" if len(names) == len(record.runs) else ", ".join(names[:NAMED]) + more
+        yield f"{which}: {reason}" if len(record.runs) > 1 else reason
 
 
 def now(record: Record, seen: list[Seen], outputs: Path) -> tuple[screen.Table, str]:

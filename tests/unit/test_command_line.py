@@ -3,12 +3,13 @@
 import socket
 import subprocess
 import sys
+import venv
 
 import pytest
 import yaml
 from support import ROOT
 
-from harness import machine
+from harness import config, machine
 
 CHOICES = [
     (group.name, choice.stem)
@@ -51,7 +52,7 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
     told = {line[:12].strip(): line[12:] for line in said.splitlines()}
     assert told["processors"].startswith(f"{machine.processors()} for us")
     assert "placement=cpu" in told["auto"]
-    assert ("precision=bf16" in told["auto"]) == machine.computes_bf16(on_gpu=False)
+    assert ("precision=bf16" in told["auto"]) == machine.computes_bf16([])
     for name in ("memory", "GPU", "precision", "ports"):
         assert told[name]
 
@@ -66,7 +67,10 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
         (["data=csv", "data.txt=a"], ["'data.txt'", "'data.text'"]),
         (["seed=one"], ["seed=one", "Integer"]),
         (["seed=-1"], ["seed=-1"]),
-        (["precision=fp8"], ["fp8", "fp32", "bf16"]),
+        (["precision=fp8"], ["fp8", "fp32", "bf16", "tf32"]),
+        (["precision=tf32"], ["precision=tf32", "placement=cpu is on processors", "precision=fp32"]),
+        (["precision=tf32", "recipe=torch", "placement=multi_cpu"], ["placement=multi_cpu is on processors"]),
+        (["protocol=controlled", "precision=tf32"], ["fp32", "protocol=native"]),
         (["train.epochs=0"], ["train.epochs=0"]),
         (["limits.minutes=-3"], ["limits.minutes=-3"]),
         (["measure.batch_sizes=[8,8]"], ["measure.batch_sizes=[8, 8]", "different"]),
@@ -90,6 +94,16 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
         (["evaluate=[test]"], ["evaluate=['test']", "[valid]"]),
         (["hparams_search.trials=3"], ["hparams_search.trials belongs to hparams_search=tpe"]),
         (["hparams_search=tpe", "recipe.lerning_rate=interval(1,2)"], ["'recipe.learning_rate'"]),
+        (["recipe=torch", "recipe.learning_rate=-1e-3"], ["recipe.learning_rate=-0.001: give a number above 0"]),
+        (["recipe.learning_rate=0,0001"], ["recipe.learning_rate=0.0001", "-m recipe.learning_rate=0,0001"]),
+        (["recipe=keras", "recipe.backend=thorch"], ["recipe.backend=thorch", "tensorflow, jax, torch"]),
+        (["+data.foo=1"], ["no key 'data.foo'"]),
+        (["recipe=torch", "++recipe.lerning_rate=1"], ["no key 'recipe.lerning_rate'", "'recipe.learning_rate'"]),
+        (["++train.x=1"], ["no key 'train.x'"]),
+        (["+epochs=3"], ["no key 'epochs'", "'train.epochs'"]),
+        (["recipe=tfidf", "++recipe.warmup=0"], ["recipe.warmup belongs to", "recipe=torch"]),
+        (["-m", "recipe=tfidf,torch", "+recipe.foo=1,2"], ["no key 'recipe.foo'"]),
+        (["~data.max_length"], ["cannot be taken away", "data.max_length=VALUE"]),
     ],
 )
 def test_a_wrong_command_line_is_told_in_words_with_exit_code_2(cli, tmp_path, words, said):
@@ -99,6 +113,18 @@ def test_a_wrong_command_line_is_told_in_words_with_exit_code_2(cli, tmp_path, w
     for text in said:
         assert text in done.stderr
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["++train.epochs=2"], ["+model.shape.num_hidden_layers=2", "model.from_scratch=1"], ["+hydra.job.env_set.A=1"],
+        ["experiment=small_network", "recipe=tfidf", "++recipe.learning_rate=1e-4"], ["~experiment"],
+        ["-m", "recipe=torch,tfidf", "++recipe.C=3"],
+    ],
+)  # fmt: skip
+def test_keys_that_somebody_reads_may_be_added(words):
+    config.check_signed(words)
 
 
 def test_an_environment_that_is_no_python_is_told(cli, tmp_path):
@@ -137,7 +163,77 @@ def test_a_key_of_another_choice_says_which(cli):
 def test_a_program_that_is_no_python_is_told(cli):
     done = cli("recipe=tfidf", "data=onet", "env=/bin/true")
     assert done.returncode == 1
-    assert "does not answer as a Python does" in done.stderr
+    assert (done.stdout + done.stderr).count("does not answer as a Python does") == 1, "an error is told once"
+
+
+def test_a_python_that_cannot_begin_is_told_in_the_words_of_one_that_could(cli, tmp_path):
+    """Without numpy a worker ends before it can report what it lacks."""
+    venv.create(tmp_path / "bare", with_pip=False)
+    python = tmp_path / "bare" / "bin" / "python"
+    said = cli("recipe=tfidf", "data=onet", f"env={python}").stdout
+    pins = "configs/environments/tfidf.txt"
+    assert f"ModuleNotFoundError: No module named 'numpy' in {python}: install {pins} there" in said
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("echo broken >&2; exit 3", "does not run as a Python:\n              broken"),
+        ("kill -SEGV $$", "ended with exit code -11 and said nothing"),
+        ("echo '[\"2.7.18\", []]'", "is Python 2.7.18; the recipes need Python 3.10 or newer"),
+    ],
+)
+def test_an_interpreter_that_will_not_do_is_told(cli, tmp_path, program, said):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{program}\n", encoding="utf-8")
+    python.chmod(0o755)
+    done = cli("recipe=tfidf", "data=onet", f"env={python}")
+    assert done.returncode == 1
+    assert said in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["--recipe", "tfidf"], "recipe=tfidf"),
+        (["--recipe=tfidf"], "recipe=tfidf"),
+        (["-recipe=tfidf"], "recipe=tfidf"),
+        (["recipe", "tfidf"], "recipe=tfidf"),
+        (["recipe=", "tfidf"], "recipe=tfidf"),
+        (["recipe", "=", "tfidf"], "recipe=tfidf"),
+        (["recipe:tfidf"], "recipe=tfidf"),
+        (["tfidf", "seed=1"], "recipe=tfidf seed=1"),
+        (["--data", "csv", "--text", "title", "--train=a b.csv"], "data=csv data.text=title 'data.train=a b.csv'"),
+        (["--epochs", "3", "recipe=torch"], "train.epochs=3 recipe=torch"),
+        (["--learning-rate=1e-4"], "recipe.learning_rate=1e-4"),
+        (["--rerun", "recipe=tfidf"], "rerun=true recipe=tfidf"),
+        (["-m", "--recipe", "tfidf,torch"], "-m recipe=tfidf,torch"),
+        (["--placement.processes", "2"], "placement.processes=2"),
+        (["seed"], "seed=VALUE"),
+    ],
+)
+def test_a_key_typed_as_an_option_is_answered_with_the_word_that_was_meant(cli, tmp_path, words, meant):
+    done = cli(*words)
+    assert done.returncode == 2
+    assert f"Meant is probably: python train.py outputs={tmp_path / 'outputs'} {meant}\n" in done.stderr.replace(
+        f"train.py -m outputs={tmp_path / 'outputs'} ", f"train.py outputs={tmp_path / 'outputs'} -m "
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["--helpp"], "'--help'"), (["help"], "'--help'"), (["--foo"], "neither KEY=VALUE nor")]
+)
+def test_a_word_that_means_nothing_is_told(cli, words, said):
+    done = cli(*words)
+    assert (done.returncode, done.stderr.startswith("error: ")) == (2, True)
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("words", [["-c", "job"], ["-cjob"], ["--cf=job"], ["--cfg", "job", "--resolve", "-p", "seed"]])
+def test_hydra_s_own_options_are_left_to_it(cli, words):
+    done = cli(*words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 def test_the_reader_of_our_output_may_go(tmp_path):

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from support import ROOT
 
-from recipes import worker
+from recipes import frameworks, worker
 from recipes.job import Job
 from recipes.split import Ragged, Split
 
@@ -66,7 +67,7 @@ def test_predictions_come_in_the_order_of_the_rows_whatever_the_batches(split, m
 def job(tmp_path):
     values = {"recipe": "nothing", "seed": 0, "precision": "fp32", "labels": [], "settings": {}, "train": {}}
     values |= {"protocol": "native", "weights": None, "pooling": None, "dropout": None, "splits": {}, "checkpoint": {}}
-    values |= {"placement": {"num_processes": 1}}
+    values |= {"placement": {"num_processes": 1, "use_cpu": True}}
     (tmp_path / "job.json").write_text(json.dumps(values), encoding="utf-8")
     return Job.read(tmp_path / "job.json")
 
@@ -86,6 +87,26 @@ def test_a_phase_is_timed(job):
     assert end["cpu_seconds"] >= 0
 
 
+def test_a_phase_and_an_epoch_end_when_the_device_has_done_what_it_was_given(job, monkeypatch, split):
+    """A framework that returns at once, and works on."""
+    done = []
+
+    class Device(frameworks.Framework):
+        def wait(self):
+            time.sleep(0.05)
+            done.append(len(events(job)))
+
+    monkeypatch.setattr(frameworks, "used", lambda: [Device()])
+    with job.phase("train"):
+        pass
+    assert done == [1], "waited for between the start and the end of the phase"
+    assert events(job)[-1]["seconds"] >= 0.05
+    job.measure = {"target": 0.5}
+    monkeypatch.setattr(Job, "split", lambda self, name: split)
+    job.epoch_ended(lambda: done.append("predicted") or (lambda batch: np.zeros((len(batch.texts), 3), np.float32)))
+    assert done == [1, 2, "predicted"], "what is left of the epoch is not among the seconds of predicting"
+
+
 def test_a_phase_that_fails_does_not_end(job):
     with pytest.raises(ZeroDivisionError), job.phase("train"):
         raise ZeroDivisionError
@@ -101,6 +122,17 @@ def test_an_exception_is_an_event_and_a_traceback_in_the_log(job):
     error = events(job)[-1]
     assert (error["event"], error["type"]) == ("error", "ModuleNotFoundError")
     assert "recipes.nothing" in error["message"]
+    assert error["out_of_memory"] is False
+
+
+def test_the_kernel_s_peak_of_memory_has_what_was_held_for_a_moment_and_nothing_of_who_started_the_process():
+    ours = np.ones(50_000_000)  # 400 MB, which the process that is started inherits in ru_maxrss
+    code = "import numpy as np; from recipes.worker import peak_rss; print(peak_rss()); "
+    code += "len(np.ones(25_000_000)); print(peak_rss())"
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    before, after = map(int, said.split())
+    assert before < 150e6 < ours.nbytes
+    assert 200e6 < after - before + 10e6 < 300e6
 
 
 def test_the_worker_ends_when_its_standard_input_does(job):
@@ -121,3 +153,35 @@ def test_the_worker_ends_when_its_standard_input_does(job):
         for _ in range(100):
             os.kill(grandchild, 0)
             subprocess.run(["sleep", "0.05"], check=True)
+
+
+def job_of(tmp_path, protocol="native"):
+    nothing = {"weights": None, "pooling": None, "dropout": None, "splits": {}, "settings": {}, "train": {}}
+    return Job(tmp_path, "torch", 0, "fp32", [], protocol, placement={"num_processes": 1}, checkpoint={}, **nothing)
+
+
+def test_a_short_training_reports_each_step_and_a_long_one_waits_for_the_device_no_more_than_it_did(tmp_path):
+    job, controlled = job_of(tmp_path), job_of(tmp_path, "controlled")
+    for steps in (1, 2, 7, 19, 20, 39, 40, 125, 199, 200, 252, 10_000):
+        told = [step for step in range(1, steps + 1) if job.reports(step, steps)]
+        assert {1, steps} <= set(told)
+        assert len(told) >= min(20, steps)
+        assert all(controlled.reports(step, steps) for step in range(1, steps + 1))
+        if steps < 40:
+            assert len(told) == steps
+        if steps >= 200:
+            assert told == sorted({1, *range(10, steps + 1, 10), steps})
+
+
+def test_how_many_rows_are_predicted_is_told_at_most_once_a_second(split, tmp_path, monkeypatch):
+    job, now, told = job_of(tmp_path), [10.0], []
+    monkeypatch.setattr("recipes.job.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("recipes.split.PREDICT_BATCH", 7)
+    monkeypatch.setattr(Job, "event", lambda self, kind, **values: told.append((kind, values["done"], values["of"])))
+
+    def predict(batch):
+        now[0] += 0.4
+        return np.zeros((len(batch.texts), 3), np.float32)
+
+    worker.predict_split(predict, split, job.predicted)
+    assert told == [("rows", 7, 50), ("rows", 28, 50), ("rows", 49, 50)]
