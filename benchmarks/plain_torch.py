@@ -16,6 +16,7 @@ from transformers import AutoModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from recipes import frameworks
 from recipes.job import Job
 from recipes.schedule import linear
 from recipes.split import order_of_like_length
@@ -24,6 +25,7 @@ job = Job.read(Path(sys.argv[1]))
 settings, split, size = job.settings, job.split("train"), job.train["batch_size"]
 device = "cuda" if torch.cuda.is_available() else "cpu"
 torch.manual_seed(job.seed)
+frameworks.allow_tf32(job.precision == "tf32")
 
 
 class Model(torch.nn.Module):
@@ -64,6 +66,7 @@ model.encoder.get_input_embeddings().requires_grad_(not settings.get("freeze_wor
 optimizer = torch.optim.AdamW(model.parameters(), settings["learning_rate"], fused=True)
 steps = job.train["epochs"] * math.ceil(len(split) / size)
 schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, linear(job, steps))
+frameworks.wait()
 start = time.perf_counter()
 for epoch in range(job.train["epochs"]):
     for rows in batches(epoch):
@@ -75,6 +78,7 @@ for epoch in range(job.train["epochs"]):
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
+frameworks.wait()  # a GPU works on while the loop has ended
 seconds = time.perf_counter() - start
 
 model.eval()

@@ -16,7 +16,7 @@ def check(config: dict[str, Any]) -> None:
     recipe = config["recipe"]
     if not recipe["pretrained"]:
         raise UserError(f"protocol=controlled: recipe={recipe['name']} has no encoder; take protocol=native.", code=2)
-    if config["precision"] == "bf16":
+    if config["precision"] not in ("auto", "fp32"):
         raise UserError("protocol=controlled is in fp32; leave precision= out, or take protocol=native.", code=2)
     config["precision"] = "fp32"
 

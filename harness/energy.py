@@ -4,13 +4,12 @@ codecarbon reads the same meters, but falls back on half the rated power where t
 24 packages more than the core has.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from harness.monitor import Gpu
+from harness.gpu import Gpu
 
 RAPL = Path("/sys/class/powercap")
 JOULES_OF_KWH = 3.6e6
@@ -34,11 +33,14 @@ class Meter:
 
 
 class Energy:
-    """The meters of what a run works on; all of them must be readable, or nothing is known."""
+    """The meters of what a run works on; all of them must be readable, or nothing is known.
 
-    def __init__(self, gpu: bool):
+    `devices`: its GPUs, as CUDA_VISIBLE_DEVICES names them.
+    """
+
+    def __init__(self, devices: Sequence[str] = ()):
         try:
-            self.meters = processors() + (gpus() if gpu else [])
+            self.meters = processors() + (gpus(devices) if devices else [])
         except (OSError, ValueError):  # most systems let root alone read RAPL; some GPUs have no meter
             self.meters = []
 
@@ -71,16 +73,9 @@ def joules(zone: Path, name: str) -> float:
     return int((zone / name).read_text()) / 1e6
 
 
-def gpus() -> list[Meter]:
-    """Return the meters of the GPUs."""
-    gpu = Gpu.open()
-    if not gpu:
-        raise OSError("no GPU")
-    return [Meter(partial(joules_of_gpu, gpu, handle)) for handle in gpu.handles]
-
-
-def joules_of_gpu(gpu: Gpu, handle: Any) -> float:
-    try:
-        return gpu.nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3
-    except gpu.nvml.NVMLError as error:
-        raise OSError(str(error)) from error
+def gpus(devices: Sequence[str]) -> list[Meter]:
+    """Return the meters of GPUs."""
+    gpu = Gpu.open(devices)
+    if not gpu or any(device.part is None for device in gpu.devices):
+        raise OSError("NVML does not know the GPUs")
+    return [Meter(partial(gpu.joules, number)) for number in range(len(devices))]

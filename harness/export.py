@@ -9,6 +9,7 @@ import numpy as np
 
 from harness import data, environments, metrics, progress, store
 from harness.errors import UserError
+from harness.home import locked
 from harness.launch import worker
 from harness.predict import failure
 from harness.saved import Saved
@@ -22,14 +23,15 @@ def export(run: Saved, out: Path | None, int8: bool) -> Path:
     """Write the folder `out` (without one: `onnx` in the run's) and the figures into the run's result."""
     if not run.tokenizer:
         raise UserError(f"{run.folder.name}: this recipe has no encoder, and only one is exported to ONNX.")
-    if out and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is there already, and nothing is written over: --out says where else to write.")
-    out = out or run.folder / "onnx"
+    chosen, out = out, out or run.folder / "onnx"
+    refuse(chosen)
     working = out.with_name(f".{out.name}.exporting")
-    with store.claimed(run.folder):
-        shutil.rmtree(working, ignore_errors=True)
+    with store.claimed(run.folder), locked(working / "lock", str(out)):  # the second: of another run, to the same place
+        refuse(chosen)
+        for remains in ("work", "folder"):
+            shutil.rmtree(working / remains, ignore_errors=True)
         work = working / "work"
-        work.mkdir(parents=True)
+        work.mkdir()
         try:
             split = prepare(run, work)
             figures = write(run, work, split, int8)
@@ -42,6 +44,12 @@ def export(run: Saved, out: Path | None, int8: bool) -> Path:
         add(run.folder, figures)
     show(figures, run.row)
     return out
+
+
+def refuse(out: Path | None) -> None:
+    """Raise UserError where a chosen folder has files: nothing is written over."""
+    if out and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is there already, and nothing is written over: --out says where else to write.")
 
 
 def prepare(run: Saved, work: Path) -> str:
@@ -72,12 +80,13 @@ def write(run: Saved, work: Path, split: str, int8: bool) -> dict[str, Any]:
     own = np.load(run.folder / f"predictions_{split}.npz")["logits"]
     perform("export", "exporting to ONNX", run, work)
     figures, logits = measured("onnx", run, work, split, own)
-    bf16 = run.row["precision"] == "bf16"  # its own logits are rounded: PyTorch's, of the same weights, are not
-    difference = float(np.abs(logits - (np.load(work / "torch.npy") if bf16 else own)).max())
-    against = "PyTorch's in fp32, of the same weights" if bf16 else "the library's own"
+    rounded = run.row["precision"] != "fp32"  # its own logits are: PyTorch's, of the same weights, are not
+    difference = float(np.abs(logits - (np.load(work / "torch.npy") if rounded else own)).max())
+    against = "PyTorch's in fp32, of the same weights" if rounded else "the library's own"
     said = f"logits within {difference:.1e} of {against} ({TOLERANCE:g} is allowed)"
-    if bf16:
-        said += f"; within {figures['onnx.max_difference']:.1e} of the library's own: it was trained in bf16"
+    if rounded:
+        told = figures["onnx.max_difference"]
+        said += f"; within {told:.1e} of the library's own: it was trained in {run.row['precision']}"
     if not difference <= TOLERANCE:
         raise UserError(f"the exported model is not the run's: {said}.")
     progress.say(said)

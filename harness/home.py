@@ -11,6 +11,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from harness import progress
 from harness.errors import UserError
@@ -31,15 +32,33 @@ def home() -> Path:
 
 @contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold an exclusive lock on `path` (released by the system if this process dies); say so when waiting."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress.say(f"waiting: another process is at {what}")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    """Hold an exclusive lock on `path` (released by the system if this process dies); say so when waiting.
+
+    Who holds it may remove the file, with the folder it lies in: those that waited take a new one.
+    """
+    while not (handle := _lock(path, what)):
+        pass
+    with handle:
         yield
+
+
+def _lock(path: Path, what: str) -> IO[str] | None:
+    """Lock `path` for as long as it is open; None if it was removed before we had it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = open(path, "a+")  # noqa: SIM115
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        progress.say(f"waiting: another process is at {what}")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.stat(path), os.fstat(handle.fileno())):
+            return handle
+    handle.close()
+    return None
 
 
 def held(path: Path) -> bool:
@@ -70,7 +89,7 @@ def build_beside(destination: Path, what: str) -> Iterator[Path | None]:
             return
         for remains in destination.parent.glob(f".{destination.name}.building-*"):
             shutil.rmtree(remains, ignore_errors=True)
-        folder = destination.parent / f".{destination.name}.building-{os.getpid()}"
+        folder = destination.parent / f".{destination.name}.building-{secrets.token_hex(4)}"
         folder.mkdir()
         try:
             yield folder

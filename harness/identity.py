@@ -8,6 +8,7 @@ is: those of one name are taken for one, of unknown code.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,8 +72,9 @@ class Apart(NamedTuple):
     def __str__(self) -> str:
         runs = [one for one in self.results if one.tested]
         counted = [f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}"] if runs else []
-        if rest := len(self.results) - len(runs):
-            counted.append(f"{rest} without test figures")
+        others = [one for one in self.results if not one.tested]
+        rest = Counter("without test figures" if one.finished else one.row["status"] for one in others)
+        counted += [f"{number} {status}" for status, number in rest.items()]
         told = [*self.differences[:MOST], *([f"{more} more"] if (more := len(self.differences) - MOST) > 0 else [])]
         word = f"identity_digest={told_by(self.results[0])}"
         both = f", {word},{told_by(self.newest)} sets both side by side" if self.newest else ""

@@ -5,18 +5,19 @@ import contextlib
 import psutil
 
 from harness import config, layout, machine, placement
-from harness.monitor import Gpu
+from harness.gpu import Gpu
 
 
 def show() -> int:
     """Print processors, memory, GPUs, precisions, ports, and what `placement=auto` and `precision=auto` take."""
-    memory, on_gpu = psutil.virtual_memory(), bool(machine.gpu_ids())
-    native = machine.computes_bf16(on_gpu)
+    memory, usable = psutil.virtual_memory(), machine.gpu_ids()
+    on_gpu, native = bool(usable), machine.computes_bf16(usable[:1])  # one is what auto takes
+    kinds = f"fp32, {'tf32, ' if machine.computes_tf32(usable[:1]) else ''}and bf16"
     lines = [
         ("processors", f"{machine.processors()} for us, of {psutil.cpu_count()}; {machine.processor()}"),
         ("memory", f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it available"),
         *(("GPU", text) for text in gpus()),
-        ("precision", f"fp32, and bf16 {'natively' if native else 'by emulation, which is slower'}"),
+        ("precision", f"{kinds} {'natively' if native else 'by emulation, which is slower'}"),
         ("ports", f"{placement.free_port()} is free; in use: {', '.join(map(str, ports())) or 'none'}"),
         ("auto", f"placement={'gpu' if on_gpu else 'cpu'}, precision={'bf16' if native else 'fp32'}"),
     ]
@@ -31,7 +32,7 @@ def show() -> int:
 def gpus() -> list[str]:
     """Return name, memory and compute capability of each GPU, and whether we may use it."""
     gpu, usable = Gpu.open(), machine.gpu_ids()
-    if not gpu or not gpu.handles:
+    if not gpu or not gpu.cards:
         return ["none"]
     told = [
         f"{number}: {name}, {memory / 2**30:.0f} GiB, compute capability {'.'.join(map(str, capability))}"

@@ -17,6 +17,7 @@ import psutil
 
 from harness import progress
 from harness.display import Display
+from harness.gpu import ORDER
 from harness.home import ROOT, key
 from harness.interpreter import NOT_ITS_OWN
 from harness.loggers import Loggers
@@ -30,6 +31,7 @@ from recipes.job import log_name
 INTERVAL = 0.2  # seconds between two looks at the worker
 GRACE = 5.0  # seconds between asking it to end and ending it
 OF_A_LAUNCHER = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}  # not of ours
+LOST = ("reset by peer", "closed by peer", "broken pipe", "network error", "timed out waiting")  # of gloo and NCCL
 Judge = Callable[[dict[str, Any]], str | None]  # an event of the worker -> why the run is to end, if it is
 
 
@@ -46,6 +48,7 @@ class Outcome:
     reported: list[tuple[int, float]] = field(default_factory=list)  # steps of the phase train, and when each was told
     worker_seconds: float | None = None
     parameters: int | None = None
+    resources: dict[str, dict[str, Any]] = field(default_factory=dict)  # by action: what its process used, in bytes
     epochs: list[tuple[float, str]] = field(default_factory=list)  # of measure.target: when one ended, its predictions
     evaluating: float = 0.0  # seconds that these predictions took
     reload_max_difference: float | None = None
@@ -58,6 +61,7 @@ class Outcome:
     ended: dict[int, int] = field(default_factory=dict)  # by rank: exit codes of several processes, if one ended badly
     log_name: str = "log.txt"
     resumed: tuple[int, float] | None = None  # the step it went on from, and the seconds of training before
+    machines: int = 1
     transient: bool = False  # it may well end otherwise when tried again
     judge: Judge | None = None
     verdict: tuple[str, str] | None = None  # status and reason, where the judge ends the run
@@ -92,6 +96,8 @@ class Outcome:
             self.cold_start = round(event["time"] - self.started, 3)
         elif kind == "peak":
             self.peak_gflops = event["gflops"]
+        elif kind == "resources":
+            self.resources[event["action"]] = event
         elif kind == "reloaded":
             self.reload_max_difference = event["max_difference"]
         elif kind == "checkpoint_refused":
@@ -99,6 +105,10 @@ class Outcome:
         elif kind == "resumed":
             self.resumed = event["step"], event["seconds"]
             progress.say(f"going on from the checkpoint of step {event['step']}")
+        elif kind == "anew":
+            progress.say(f"training starts from the beginning: {event['reason']}")
+        elif kind == "waiting":
+            progress.say(f"waiting for {event['what']} for {event['seconds']:.0f} s now")
         elif kind == "error":
             self.errors.setdefault(event.get("rank", 0), event)
         elif kind == "ended":
@@ -121,15 +131,18 @@ def work(
     loggers: Loggers,
 ) -> None:
     """Run the job in `folder` with `python`: fine-tune where it is placed, then reload the model in a new process."""
-    start, watch = time.monotonic(), Watch(placed.gpu)
+    start, watch = time.monotonic(), Watch(placed.devices, placed.local_processes)
+    outcome.machines = placed.machines
     with Display() as display, open(folder / "events.jsonl", "a+", encoding="utf-8") as events:
         for action in ("finetune", "reload") if placed.first else ("finetune",):
             outcome.started = time.time()
+            if placed.machines > 1 and action == "finetune":
+                progress.say(placed.meeting())
             with worker(folder, python, action, threads, placed) as process:
                 while process.poll() is None:
                     follow(events, outcome, display, loggers)
-                    watch.look()
                     resident = loggers.resident = monitor.sample(process.pid, outcome.phase)
+                    watch.look(monitor.pids)
                     if over := outcome.verdict or exceeded(limits, time.monotonic() - start, resident):
                         outcome.end(*over)
                         return
@@ -167,6 +180,7 @@ def worker(
         environment[seals.KEY] = str(key())
     environment |= {
         **(placed.variables() if placed else {}),
+        **ORDER,
         **of_threads(threads),
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",  # all a recipe needs is in its job
@@ -270,9 +284,12 @@ def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
     if error:
         kind = error["type"]
         plain = re.sub(r"\x1b\[[\d;]*m", "", message).strip()  # some libraries print theirs in bold
+        if outcome.machines > 1 and (how := next((word for word in LOST if word in message.lower()), None)):
+            outcome.transient = True  # they meet again where the other tries once more, or is given its command again
+            return "failed", f"{who} lost another machine ({how}): what is told there says why"
         text = f"{kind}: {plain.splitlines()[0] if plain else ''}".rstrip(": ")
-        memory = kind in ("MemoryError", "OutOfMemoryError") or "can't allocate memory" in message
-        return ("out_of_memory" if memory else "failed"), f"{who}: {text}" if outcome.ended else text
+        status = "out_of_memory" if error.get("out_of_memory") else "failed"  # the worker knows its library's words
+        return status, f"{who}: {text}" if outcome.ended else text
     where = f"in the phase {outcome.phase}" if outcome.phase else "between two phases"
     if code < 0:
         name = signal.Signals(-code).name
@@ -283,6 +300,8 @@ def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
 
 def last_words(log: Path) -> dict[str, Any] | None:
     """Return the error of a Python that ended before it could report: without numpy it cannot even begin."""
+    if not log.exists():  # of several, one that ended before it opened its own
+        return None
     lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
     if lines and (match := re.fullmatch(r"(?:\w+\.)*(\w+Error|\w+Exception)(?:: (.*))?", lines[-1])):
         return {"event": "error", "type": match[1], "message": match[2] or ""}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.monitor import Gpu
+from harness.gpu import Gpu
 
 _bound: list[int] = []  # where the system cannot bind a process to processors
 
@@ -35,28 +35,42 @@ def bind(numbers: Sequence[int]) -> None:
 
 @functools.cache
 def describe() -> str:
-    """Return processor, number of processors, memory, GPUs and system in one line."""
-    gpu = Gpu.open()
+    """Return processor, number of processors and GPUs for us, memory and system in one line."""
+    gpu = Gpu.open(gpu_ids())
     memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
-    gpus = ", ".join(gpu.names()) if gpu and gpu.handles else "no GPU"
+    gpus = ", ".join(gpu.names() if gpu else []) or "no GPU"
     return f"{processor()}, {processors()} processors, {memory}, {gpus}, {platform.system()} {platform.machine()}"
 
 
 def gpu_ids() -> list[str]:
-    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    gpu = Gpu.open()
-    every = [str(number) for number in range(len(gpu.handles))] if gpu else []
+    """Return the GPUs that this process may use, by the names of CUDA_VISIBLE_DEVICES, as CUDA reads that.
+
+    The first that there is not ends the list; where one is named twice there is none (CUDA C++ Programming Guide,
+    "CUDA Environment Variables").
+    """
+    if not (every := Gpu.open()):
+        return []
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is None or not every:
-        return every
-    return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+    if chosen is None:
+        return [str(number) for number in range(len(every.cards))]
+    names: list[str] = []
+    for name in (name.strip() for name in chosen.split(",")):
+        if not every.device(name):
+            break
+        names.append(name)
+    return names if len(set(names)) == len(names) else []
 
 
-def computes_bf16(on_gpu: bool) -> bool:
-    """Tell whether the GPUs, or the processor, have instructions for bf16 (elsewhere it is slower)."""
-    if on_gpu:
-        gpu = Gpu.open()
-        return all(capability >= (8, 0) for capability in gpu.capabilities()) if gpu else False
+def computes_tf32(devices: Sequence[str]) -> bool:
+    """Tell whether all of these GPUs, of which there is one at least, have instructions for TF32; bf16 came with it."""
+    gpu = Gpu.open(devices) if devices else None
+    return gpu is not None and all(capability >= (8, 0) for capability in gpu.capabilities())
+
+
+def computes_bf16(devices: Sequence[str]) -> bool:
+    """Tell whether these GPUs, or without any the processor, have instructions for bf16 (elsewhere it is slower)."""
+    if devices:
+        return computes_tf32(devices)
     flags = set(_cpuinfo("flags").split()) | set(_cpuinfo("Features").split())
     return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 

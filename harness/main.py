@@ -65,6 +65,7 @@ def main() -> int:
         typed.check(words)
         chosen()
         try:
+            config.check_signed(words)
             task()
         except (HydraException, OmegaConfBaseException) as error:
             if traceback_wanted:

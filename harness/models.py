@@ -75,7 +75,10 @@ def find(config: Mapping[str, Any]) -> Model:
 def pretrained(config: Mapping[str, Any]) -> Model:
     """Find the model with its pretrained weights."""
     if config["path"]:
-        return verified(config, Path(config["path"]).expanduser().absolute(), config["sha256"])
+        own = Path(config["path"]).expanduser()
+        if not own.is_dir():
+            raise UserError(f"model.path: {not_here(own, 'folder')}")
+        return verified(config, own.absolute(), config["sha256"])
     tried = []
     for source in (hub_cache, carried_here, hub, carried):
         folder, why_not = source(config)
@@ -207,8 +210,6 @@ def blob_digest(path: Path) -> str | None:
 
 def verified(config: Mapping[str, Any], folder: Path, expected: str | None) -> Model:
     """Return the model in `folder` if its files are there, whole and what they should be."""
-    if not folder.is_dir():
-        raise UserError(f"model.path: {not_here(folder, 'folder')}")
     if not (folder / WEIGHTS).exists():
         refuse_pickles(folder)
     for name in (CONFIG, WEIGHTS, TOKENIZER):

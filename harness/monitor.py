@@ -1,10 +1,12 @@
 """Memory of a process and all its children, sampled from outside, by phase."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import psutil
+
+from harness.gpu import Gpu
 
 MB = 1e6
 
@@ -28,19 +30,20 @@ class Peak:
 
 
 class Monitor:
-    """Samples the resident memory of process trees, and GPU memory where there is a GPU.
+    """Samples the resident memory of process trees, and that of `devices`: GPUs, as CUDA_VISIBLE_DEVICES names them.
 
     Pages that processes share count once for each of them, as in `ps`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, devices: Sequence[str] = ()) -> None:
         self.all, self.gpu_processes, self.gpu_devices = Peak(), Peak(), Peak()
         self.phases: dict[str, Peak] = defaultdict(Peak)
-        self.gpu = Gpu.open()
+        self.gpu = Gpu.open(devices) if devices else None
+        self.pids: set[int] = set()  # of all processes that there have been
 
     def sample(self, pid: int, phase: str | None) -> int:
         """Take one sample of the tree under `pid`; return its resident memory in bytes."""
-        resident, pids = 0, set()
+        resident = 0
         with_children = []
         try:
             root = psutil.Process(pid)
@@ -50,70 +53,32 @@ class Monitor:
         for process in with_children:
             try:
                 resident += process.memory_info().rss
-                pids.add(process.pid)
+                self.pids.add(process.pid)
             except psutil.NoSuchProcess:
                 continue
         if resident:
             self.all.take(resident)
             if phase:
                 self.phases[phase].take(resident)
-        if self.gpu:
-            self.gpu_processes.take(self.gpu.of_processes(pids))
-            self.gpu_devices.take(self.gpu.of_devices())
+        if self.gpu and (used := self.gpu.of_processes(self.pids)) is not None:
+            self.gpu_processes.take(used)
+        if self.gpu and (used := self.gpu.of_devices()) is not None:
+            self.gpu_devices.take(used)
         return resident
 
     def figures(self) -> dict[str, float | None]:
-        """Return the flat figures of `result.json`, in MB (10^6 bytes); GPU figures are None without a GPU."""
+        """Return the flat figures of `result.json`, in MB (10^6 bytes); those of GPUs are None where NVML told none."""
         figures: dict[str, float | None] = {
             "memory.peak_rss_mb": round(self.all.peak / MB, 1),
             "memory.mean_rss_mb": round(self.all.mean / MB, 1),
-            "memory.gpu_process_peak_mb": round(self.gpu_processes.peak / MB, 1) if self.gpu else None,
-            "memory.gpu_device_peak_mb": round(self.gpu_devices.peak / MB, 1) if self.gpu else None,
+            "memory.gpu_process_peak_mb": told(self.gpu_processes),
+            "memory.gpu_device_peak_mb": told(self.gpu_devices),
         }
         for phase, seen in self.phases.items():
             figures[f"memory.{phase}.peak_rss_mb"] = round(seen.peak / MB, 1)
         return figures
 
 
-class Gpu:
-    """GPU memory through NVIDIA's management library; `open` returns None where there is none."""
-
-    def __init__(self, nvml: Any):
-        self.nvml = nvml
-        self.handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-
-    @classmethod
-    def open(cls) -> "Gpu | None":
-        import pynvml
-
-        try:
-            pynvml.nvmlInit()
-        except pynvml.NVMLError:
-            return None
-        return cls(pynvml)
-
-    def names(self) -> list[str]:
-        return [str(self.nvml.nvmlDeviceGetName(handle)) for handle in self.handles]
-
-    def memories(self) -> list[int]:
-        """Return the memory of each device, in bytes."""
-        return [self.nvml.nvmlDeviceGetMemoryInfo(handle).total for handle in self.handles]
-
-    def capabilities(self) -> list[tuple[int, int]]:
-        """Return the compute capability of each device; bf16 came with 8.0."""
-        return [tuple(self.nvml.nvmlDeviceGetCudaComputeCapability(handle)) for handle in self.handles]
-
-    def of_devices(self) -> int:
-        """Bytes in use on all devices, whoever uses them."""
-        return sum(self.nvml.nvmlDeviceGetMemoryInfo(handle).used for handle in self.handles)
-
-    def of_processes(self, pids: set[int]) -> int:
-        """Bytes in use on all devices by the processes `pids`."""
-        used = 0
-        for handle in self.handles:
-            try:
-                running = self.nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-            except self.nvml.NVMLError:  # some drivers and partitions do not tell
-                continue
-            used += sum(process.usedGpuMemory or 0 for process in running if process.pid in pids)
-        return used
+def told(seen: Peak) -> float | None:
+    """Return the peak in MB; None where no sample was taken."""
+    return round(seen.peak / MB, 1) if seen.samples else None

@@ -15,6 +15,7 @@ from harness import machine
 from harness.errors import UserError
 from harness.home import ROOT
 
+MEETING = 1800  # seconds that a machine waits for the others: one may have an environment to build yet
 FILES = ROOT / "configs" / "accelerate"
 KEYS = {  # of conf/recipe/: what it can, not what a run is
     "places", "places_of", "elsewhere", "one_process", "cpu_builds", "one_device_only", "one_device_only_of",
@@ -52,6 +53,11 @@ class Placement:
         """Processes that are started on this machine."""
         return self.processes // self.machines if self.launched else 1
 
+    @property
+    def devices(self) -> list[str]:
+        """The run's own GPUs on this machine, as CUDA_VISIBLE_DEVICES names them; none on the processors."""
+        return machine.gpu_ids()[: self.processes // self.machines] if self.gpu else []
+
     def identity(self) -> dict[str, Any]:
         """Return what makes another run of this one: nothing for one process on the processors."""
         if not self.gpu and self.processes == 1:
@@ -64,14 +70,21 @@ class Placement:
     def variables(self) -> dict[str, str]:
         """Return the environment variables that show the worker its devices."""
         if not self.gpu:
-            return {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
-        devices = self.processes // self.machines
-        return {"CUDA_VISIBLE_DEVICES": ",".join(machine.gpu_ids()[:devices]), "ACCELERATE_USE_CPU": "false"}
+            return {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true", "JAX_PLATFORMS": "cpu"}
+        return {"CUDA_VISIBLE_DEVICES": ",".join(self.devices), "ACCELERATE_USE_CPU": "false"}
 
     def arguments(self, folder: Path) -> list[str]:
-        """Return the arguments of `accelerate launch`, with a port that is free now."""
-        port = [] if self.machines > 1 else ["--main_process_port", str(free_port())]
-        return ["--config_file", str(folder / "accelerate.yaml"), *port]
+        """Return the arguments of `accelerate launch`; on one machine with a port that is free now."""
+        file = ["--config_file", str(folder / "accelerate.yaml")]
+        if self.machines > 1:
+            return [*file, "--rdzv_conf", f"timeout={MEETING}"]
+        return [*file, "--main_process_port", str(free_port())]
+
+    def meeting(self) -> str:
+        """Say where several machines meet, and how long this one waits there."""
+        where = f"{self.accelerate['main_process_ip']}:{self.accelerate['main_process_port']}"
+        others = f"the other {self.machines - 1}" if self.first else "machine 0"
+        return f"waiting for {others} at {where}, at most {MEETING // 60} minutes"
 
     def write(self, folder: Path) -> None:
         """Write the accelerate config file of the run."""
@@ -94,6 +107,8 @@ def of(config: dict[str, Any]) -> Placement:
     values["num_processes"] = chosen.get("processes") or (gpus if name == "multi_gpu" else values["num_processes"])
     placed = Placement(name, values, values["num_processes"] > 1 and not recipe.get("one_process"))
     check_counts(placed, gpus)
+    if placed.machines > 1:
+        check_address(str(values["main_process_ip"]))
     if placed.processes > 1:
         check_one_device_only(config)
         if config["measure"]["target"] is not None:
@@ -151,6 +166,15 @@ def check_counts(placed: Placement, gpus: int) -> None:
         raise UserError(f"placement.machine_rank={rank}: {machines} machines are counted from 0.", code=2)
     if placed.gpu and processes // machines > gpus:
         raise UserError(f"placement.processes={processes}: GPUs on this machine: {gpus}.", code=2)
+
+
+def check_address(host: str) -> None:
+    """Refuse an address of machine 0 that this machine cannot find."""
+    try:
+        socket.getaddrinfo(host or " ", None)  # an empty one is this machine
+    except (OSError, UnicodeError):
+        said = f"placement.main_process_ip={host}: no machine of this name is known here; give machine 0's address"
+        raise UserError(f"{said}, as this one reaches it.", code=2) from None
 
 
 def free_port() -> int:

@@ -1,7 +1,7 @@
-"""How quiet the machine was while a run worked: a time counts as one only where nobody else had the processors."""
+"""How quiet the machine was while a run worked: a time counts only where nobody else had the processors and GPUs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,10 +10,12 @@ import psutil
 
 from harness import machine
 from harness.energy import Energy
+from harness.gpu import Gpu
 
 LOAD = 0.05  # of the processors' time, by others: a desktop with nothing to do, or a server's daemons, take less
 STEAL = 0.02  # of it, by the host of a virtual machine
 BUSIEST = 0.15  # of it, by both, within any 5 s: as long as the calls of one batch size are timed
+GPU_LOAD = 0.05  # of a GPU's time, by others: a screen takes less
 BETWEEN = 5.0  # seconds between two looks
 
 
@@ -46,15 +48,22 @@ def taken(process: psutil.Process) -> float:
 
 
 class Watch:
-    """Counts from the start of a run on, and looks at processors and meters every few seconds."""
+    """Counts from the start of a run on, and looks at processors and meters every few seconds.
 
-    def __init__(self, gpu: bool = False) -> None:
-        self.energy = Energy(gpu)
+    `devices`: the run's GPUs, as CUDA_VISIBLE_DEVICES names them; it computes in so many `processes` on them.
+    """
+
+    def __init__(self, devices: Sequence[str] = (), processes: int = 1) -> None:
+        self.energy = Energy(devices)
+        self.strangers = Strangers(Gpu.open(devices), processes) if devices else None
         self.start = self.last = Counted.now()
         self.windows: list[Shares | None] = []
         self.frequencies: list[float] = []
 
-    def look(self) -> None:
+    def look(self, ours: Set[int] = frozenset()) -> None:
+        """Look at what is due; `ours`: the numbers of the run's processes so far."""
+        if self.strangers:
+            self.strangers.look(ours)
         if time.monotonic() - self.last.wall < BETWEEN:
             return
         now = Counted.now()
@@ -68,7 +77,46 @@ class Watch:
         """Return the figures of result.json."""
         seen, whole = self.frequencies, of_others(self.start, Counted.now(), len(machine.cores()))
         frequency = round(sum(seen) / len(seen), 1) if seen else None
-        return {**judged(whole, self.windows), "machine.frequency_mhz": frequency, "energy.kwh": self.energy.kwh()}
+        figures = judged(whole, self.windows) | {"machine.gpu_others": None}
+        if self.strangers:
+            figures |= with_gpus(figures["machine.quiet"], self.strangers.there)
+        return {**figures, "machine.frequency_mhz": frequency, "energy.kwh": self.energy.kwh()}
+
+
+class Strangers:
+    """Looks for others on the run's GPUs: before it begins whoever is there, then whoever is not of its processes.
+
+    In a container NVML knows processes by the numbers that they have outside, so that ours are not among them: there
+    are others if there are more than we have.
+    """
+
+    def __init__(self, gpu: Gpu | None, processes: int) -> None:
+        self.gpu, self.processes = gpu, processes
+        self.before = bool(gpu and (gpu.running() or (gpu.busy() or 0.0) > GPU_LOAD))
+        self.ours = self.others = False  # seen, of processes that have our numbers and of those that have not
+        self.most = 0
+
+    def look(self, ours: Set[int]) -> None:
+        """Look at who is there now; `ours`: the numbers of the run's processes so far."""
+        running = {process.pid for process in (self.gpu and self.gpu.running()) or []}
+        self.ours |= bool(running & ours)
+        self.others |= bool(running - ours)
+        self.most = max(self.most, len(running))
+
+    @property
+    def there(self) -> bool | None:
+        """Tell whether others used the GPUs; None where NVML has told of no process, not of ours either."""
+        if self.before:
+            return True
+        if not self.most:
+            return None
+        return self.others if self.ours else self.most > self.processes
+
+
+def with_gpus(quiet: bool | None, others: bool | None) -> dict[str, bool | None]:
+    """Return the figures of a run on GPUs: quiet where the processors and they were, not where either was not."""
+    both = (quiet, None if others is None else not others)
+    return {"machine.gpu_others": others, "machine.quiet": False if False in both else None if None in both else True}
 
 
 class Shares(NamedTuple):

@@ -44,6 +44,7 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "model": model.name if model else None,
         "protocol": config["protocol"]["name"],
         "precision": prepared.identity["precision"],
+        "matmul_precision": outcome.resources.get("finetune", {}).get("matmul_precision"),
         "seed": config["seed"],
         "placement": prepared.placed.name,
         "processes": prepared.placed.processes,
@@ -54,6 +55,7 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "worker.seconds": outcome.worker_seconds,
         **{f"phase.{name}.{key}": value for name, phase in outcome.phases.items() for key, value in phase.items()},
         **done.monitor.figures(),
+        **own_memory(outcome),
         **inference(working, outcome),
         "reload.max_difference": outcome.reload_max_difference,
         "model.parameters": outcome.parameters,
@@ -138,6 +140,15 @@ def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> 
         ),
         **compute.figures(useful, outcome.peak_gflops, seconds, devices),
     }
+
+
+def own_memory(outcome: Outcome) -> dict[str, float | None]:
+    """Return the memory that the first process itself reported at its end, in MB (10^6 bytes), where it came to it."""
+    told = outcome.resources
+    kernel = told["finetune"]["peak_rss"] if "finetune" in told else None
+    allocated = max((event["gpu_allocated_peak"] or 0 for event in told.values()), default=0)
+    figures = {"memory.kernel_peak_rss_mb": kernel, "memory.gpu_allocated_peak_mb": allocated or None}
+    return {key: None if value is None else round(value / 1e6, 1) for key, value in figures.items()}
 
 
 def to_target(target: float | None, working: Path, outcome: Outcome, known: dict[str, Any]) -> dict[str, float | None]:

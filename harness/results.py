@@ -111,7 +111,7 @@ class Result:
 
     def predictions(self, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
         """Return labels and predicted classes of a split, in the order of its rows."""
-        import numpy as np  # a tenth of a second, which scripts/choose.py has no use for
+        import numpy as np  # a tenth of a second, which one who reads rows alone has no use for
 
         path = self.folder / f"predictions_{split}.npz"
         try:

@@ -31,7 +31,8 @@ def run(config: dict[str, Any], command: str, show: Show = summary.show, judge: 
     with store.claimed(folder):
         row = store.finished(folder)
         if row and not config["rerun"]:
-            progress.say("finished already; rerun=true runs it again")
+            where = " (on all machines: they train together)" if prepared.placed.machines > 1 else ""
+            progress.say(f"finished already; rerun=true runs it again{where}")
         else:
             begun = folder.exists() or store.in_progress(folder).exists()
             if not begun and (before := edited_since(folder, prepared.identity)):
@@ -93,7 +94,8 @@ def prepare(config: dict[str, Any]) -> Prepared:
     if config["protocol"]["name"] == "controlled":
         controlled.check(config)
     elif config["precision"] == "auto":
-        config["precision"] = "bf16" if machine.computes_bf16(placed.gpu) else "fp32"
+        config["precision"] = "bf16" if machine.computes_bf16(placed.devices) else "fp32"
+    check_tf32(config, placed)
     placed.accelerate["mixed_precision"] = "bf16" if config["precision"] == "bf16" else "no"
     recipe = config["recipe"]
     dataset, model, tokens = found(json.dumps([config["data"], config["model"] if recipe["pretrained"] else None]))
@@ -118,6 +120,17 @@ def prepare(config: dict[str, Any]) -> Prepared:
         train = {key: value for key, value in config["train"].items() if (key, value) != ("accumulate", 1)}
         identity |= {"tokens": tokens.folder.name, "precision": config["precision"], "train": train}
     return Prepared(dataset, model, tokens, placed, identity)
+
+
+def check_tf32(config: dict[str, Any], placed: placement.Placement) -> None:
+    """Refuse TF32 where nothing computes in it: it would be a run in fp32 by another name."""
+    if config["precision"] == "tf32" and config["recipe"]["pretrained"] and not machine.computes_tf32(placed.devices):
+        where = "these GPUs are older" if placed.gpu else f"placement={placed.name} is on processors"
+        raise UserError(
+            f"precision=tf32 is for NVIDIA's GPUs of compute capability 8.0 or newer, and {where}.\n"
+            "Take precision=fp32, or bf16.",
+            code=2,
+        )
 
 
 @functools.cache
@@ -157,7 +170,8 @@ def attempt(
     config: dict[str, Any], prepared: Prepared, working: Path, number: int, judge: Judge | None = None
 ) -> Attempt:
     """Do the run in its working folder; how it ends is told, not raised."""
-    done, recipe = Attempt(working, Outcome(judge=judge), Monitor(), number), config["recipe"]["name"]
+    done = Attempt(working, Outcome(judge=judge), Monitor(prepared.placed.devices), number)
+    recipe = config["recipe"]["name"]
     try:
         done.revision, done.lines = code.revision(), recipe_lines(recipe)
         write_job(config, prepared, working)

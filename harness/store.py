@@ -7,13 +7,13 @@ stands at a run's directory is whole, and a repetition that fails leaves the fin
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.home import held, locked
+from recipes.files import whole
 
 
 def directory(outputs: Path, identity: Mapping[str, Any]) -> Path:
@@ -122,14 +122,10 @@ def settle(folder: Path, result: dict[str, Any]) -> Path:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write a JSON file whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="utf-8") as handle:
+    """Write a JSON file whole or not at all, also where others write it at once."""
+    with whole(path) as handle:
         json.dump(values, handle, indent=1, ensure_ascii=False)
         handle.write("\n")
-        handle.flush()
-        os.fsync(handle.fileno())
-    part.replace(path)
 
 
 def _beside(folder: Path, what: str) -> Path:

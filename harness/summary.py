@@ -37,13 +37,17 @@ def figures(row: dict[str, Any]) -> list[str]:
     if row.get("timing") == "noisy":
         load, steal = row["machine.load"], row["machine.steal"]
         why = "how quiet the machine was cannot be read"
-        if load is not None:
+        if row.get("machine.gpu_others"):
+            why = "others used the GPU"
+        elif load is not None and row["machine.quiet"] is None:
+            why = "whether others used the GPU cannot be told"
+        elif load is not None:
             host = f", the host {steal:.0%}" if steal >= 0.005 else ""
             busiest = f"for some seconds {row['machine.busiest']:.0%}"
             why = f"others took {load:.0%} of the processors' time{host}, {busiest}"
         lines.append(f"  noisy     {why}: no timing (measure.noisy=true lets it count)")
     lines.append(f"  memory    {row['memory.peak_rss_mb']:,.0f} MB at most")
-    if row["model.parameters"]:
+    if row["model.parameters"] and row["model.size_mb"]:  # of several machines one has the model
         lines.append(
             f"  model     {row['model.parameters'] / 1e6:.1f} million parameters, {row['model.size_mb']:,.0f} MB"
         )

@@ -30,6 +30,7 @@ from recipes.schedule import warmup_steps
 from recipes.split import Split
 
 __all__ = ["finetune", "hidden_states", "load"]
+default_device(torch.cuda.is_available())  # CUDA's where one is shown, else the processors: not Apple's GPU of itself
 
 
 def finetune(job: Job) -> Predict:

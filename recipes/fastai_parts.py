@@ -1,6 +1,7 @@
 """fastai beside the tutorial: several processes, accumulation, checkpoints, reports, and bf16 on any device."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.training import GradientAccumulation, GradientClip
 from fastai.distributed import DistributedDL
 from fastai.text.data import SortedDL
-from fastai.torch_core import get_random_states, set_random_states
+from fastai.torch_core import get_model, get_random_states, set_random_states
 from torch import nn
 
 from recipes.checkpoints import step_of
@@ -55,11 +56,21 @@ class Checkpoint(Callback):
 
     def __init__(self, job: Job, train: SortedDL):
         epoch = math.ceil(len(train) / job.train["accumulate"])  # in steps
-        self.job, self.newest, self.steps = job, job.checkpoints.newest(), epoch * job.train["epochs"]
-        self.random = f"random{job.rank}.pth"
-        self.step = step_of(self.newest) if self.newest else 0
-        epochs, steps = divmod(self.step, epoch)
-        self.passing = epochs * len(train) + steps * job.train["accumulate"]  # batches
+        self.job, self.steps, self.random = job, epoch * job.train["epochs"], f"random{job.rank}.pth"
+        self.newest: Path | None = None
+        self.step = self.passing = 0
+        self.lengths = epoch, len(train)  # of an epoch, in steps and in batches
+        self.begun = False
+
+    def before_fit(self):
+        if self.begun:  # by an earlier call of `fit`
+            return
+        self.begun, self.newest = True, self.job.checkpoints.newest()  # now the processes know one another
+        if self.newest:
+            self.step = step_of(self.newest)
+            steps, batches = self.lengths
+            epochs, done = divmod(self.step, steps)
+            self.passing = epochs * batches + done * self.job.train["accumulate"]  # batches
 
     def before_batch(self):
         self.stepped = False
@@ -72,13 +83,15 @@ class Checkpoint(Callback):
     def after_batch(self):
         if self.passing:
             self.passing -= 1
-            if not self.passing:
+            if self.newest and not self.passing:
                 self.learn.load(self.newest / "learner")
                 # Python's and NumPy's are no tensors: a pickle, which the seal says that this run wrote.
                 set_random_states(**torch.load(self.newest / self.random, weights_only=False))
         elif self.stepped and self.job.checkpoints.due(self.step):
             with self.job.checkpoints.writing(self.step) as folder:
-                self.learn.save(folder / "learner")
+                if not self.job.local_rank:  # as Learner.save does, on the first machine alone
+                    state = {"model": get_model(self.model).state_dict(), "opt": self.opt.state_dict()}
+                    torch.save(state, folder / "learner.pth")
                 torch.save(get_random_states(), folder / self.random)
 
 

@@ -46,6 +46,7 @@ def finetune(job: Job) -> Predict:
             ddp_find_unused_parameters=False,
             logging_strategy="no",  # `Report` says when
             save_strategy="no",
+            save_on_each_node=True,  # machines may share no folder
             report_to="none",
             disable_tqdm=True,
         )

@@ -7,7 +7,8 @@ A recipe is a module of this package with these functions:
     def hidden_states(job: Job) -> Hidden: ...   # of an encoder, before training: what parity is shown with
 
 It marks its phases (`with job.phase("train"): ...`) and reports its steps (`job.step(...)`); it never times
-or scores itself. Standard library and numpy only: this runs in every library's environment.
+or scores itself, and need not wait for its device. Standard library and numpy only: this runs in every library's
+environment.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from recipes import frameworks
 from recipes.checkpoints import Checkpoints
 from recipes.split import Batch, Predict, Split, predict_split
 
@@ -36,7 +38,7 @@ class Job:
     folder: Path
     recipe: str
     seed: int
-    precision: str  # fp32 or bf16
+    precision: str  # fp32; bf16: mixed precision; tf32: fp32 with products in TF32, which is settled already
     labels: list[str]
     protocol: str  # native, or controlled: see `controlled`
     settings: dict[str, Any]  # conf/recipe/NAME.yaml, as resolved; controlled: with the protocol's keys over it
@@ -63,8 +65,13 @@ class Job:
 
     @property
     def rank(self) -> int:
-        """Which of the processes this is. The first one, 0, alone reports, saves and predicts."""
+        """Which of the processes this is. The first one, 0, alone saves and predicts."""
         return int(os.environ.get("RANK", 0))
+
+    @property
+    def local_rank(self) -> int:
+        """Which of the processes on this machine this is. The first one, 0, alone reports."""
+        return int(os.environ.get("LOCAL_RANK", 0))
 
     @property
     def model(self) -> Path:
@@ -79,8 +86,12 @@ class Job:
     @cached_property
     def checkpoints(self) -> Checkpoints:
         """Where the run goes on after it was cut off."""
-        ranks = int(os.environ.get("WORLD_SIZE", 1))
-        return Checkpoints(self.folder / "checkpoints", self.event, **self.checkpoint, rank=self.rank, ranks=ranks)
+        several: dict[str, Any] = {}
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            from recipes.together import Together  # accelerate has started this process: there is PyTorch
+
+            several = {"ranks": int(os.environ["LOCAL_WORLD_SIZE"]), "gather": Together(self)}
+        return Checkpoints(self.folder / "checkpoints", self.event, **self.checkpoint, rank=self.local_rank, **several)
 
     @property
     def step_size(self) -> int:
@@ -141,9 +152,9 @@ class Job:
     def event(self, kind: str, **values: Any) -> None:
         """Append one line to `events.jsonl`: its kind, the time (seconds since the epoch) and `values`.
 
-        Of several processes the first one does; an error any of them tells.
+        Of several processes the first one on its machine does; an error, or what it waits for, any of them tells.
         """
-        if self.rank and kind != "error":
+        if self.local_rank and kind not in ("error", "waiting"):
             return
         line = json.dumps({"event": kind, "time": time.time(), **values}) + "\n"
         with open(self.folder / "events.jsonl", "a", encoding="utf-8") as events:
@@ -176,6 +187,7 @@ class Job:
         """
         if self.measure.get("target") is None:
             return
+        frameworks.wait()  # or what is left of the epoch would be among the seconds of predicting
         start = time.perf_counter()
         path = self.folder / "epochs" / f"{time.time_ns()}.npy"
         path.parent.mkdir(exist_ok=True)
@@ -188,6 +200,7 @@ class Job:
     def phase(self, name: str) -> Iterator[None]:
         """Mark a phase: load_weights, build_data, train, save. Its wall and CPU seconds are reported.
 
+        It ends when the device has done what the phase gave it, not when that was launched.
         Of several processes the first one alone goes on from `save`: the others have ended well when they come to it.
         """
         if name == "save" and self.rank:
@@ -195,6 +208,7 @@ class Job:
         wall, cpu = time.perf_counter(), _cpu_seconds()
         self.event("phase_start", name=name)
         yield
+        frameworks.wait()
         seconds, cpu_seconds = time.perf_counter() - wall, _cpu_seconds() - cpu
         self.event("phase_end", name=name, seconds=seconds, cpu_seconds=cpu_seconds)
 

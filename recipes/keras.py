@@ -17,6 +17,10 @@ from recipes.weights.keras import from_keras
 # Before it is imported, Keras is told its backend (each environment of this recipe has one), and JAX its threads.
 os.environ.setdefault("KERAS_BACKEND", next(name for name in ("jax", "torch", "tensorflow") if find_spec(name)))
 os.environ.setdefault("PJRT_NPROC", os.environ.get("OMP_NUM_THREADS", ""))
+if os.environ["KERAS_BACKEND"] == "torch":
+    import torch
+
+    os.environ["KERAS_TORCH_DEVICE"] = "cuda" if torch.cuda.is_available() else "cpu"  # not Apple's GPU of itself
 import keras  # noqa: E402
 from keras import ops  # noqa: E402
 

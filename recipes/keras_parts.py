@@ -20,6 +20,8 @@ if BACKEND == "tensorflow":  # its threads and its determinism are settled befor
     tf.config.threading.set_intra_op_parallelism_threads(int(os.environ.get("OMP_NUM_THREADS", 0)))
     tf.config.threading.set_inter_op_parallelism_threads(int(os.environ.get("OMP_NUM_THREADS", 0)))
     tf.config.experimental.enable_op_determinism()
+    if not os.environ.get("CUDA_VISIBLE_DEVICES", "all"):  # placed on the processors: a plugin may bring other GPUs
+        tf.config.set_visible_devices([], "GPU")
 elif BACKEND == "jax":
     import jax
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 from recipes.job import Job
 from recipes.worker import die_with_parent, told
@@ -24,6 +25,7 @@ def main(path: str, action: str, *arguments: str) -> int:
 def launch(job: Job, words: list[str]) -> None:
     """Run `accelerate launch` with `words`."""
     from accelerate.commands.launch import launch_command, launch_command_parser  # here: what is missing is an event
+    from torch.distributed import DistNetworkError, DistStoreError
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     try:
@@ -32,6 +34,22 @@ def launch(job: Job, words: list[str]) -> None:
         for rank, ended in failure.failures.items():
             job.event("ended", rank=rank, exit_code=ended.exitcode)
         sys.exit(1)
+    except (DistNetworkError, DistStoreError) as error:
+        raise TimeoutError(unmet(job.placement)) from error
+
+
+def unmet(placement: dict[str, Any]) -> str:
+    """Say what did not come about where several machines were to meet."""
+    where = f"{placement['main_process_ip']}:{placement['main_process_port']}"
+    if placement["machine_rank"]:
+        return (
+            f"machine 0 did not answer at {where} in time: give it the same command with placement.machine_rank=0, "
+            "and see that placement.main_process_ip and placement.main_process_port are its own and can be reached"
+        )
+    return (
+        f"not all {placement['num_machines']} machines came to {where} in time: give each the same command with its "
+        "own placement.machine_rank (rerun=true where it has finished), and see that they can reach that address"
+    )
 
 
 if __name__ == "__main__":

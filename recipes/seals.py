@@ -14,6 +14,8 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from recipes.files import whole
+
 SEAL = "checkpoint.json"
 KEY = "FINETUNE_RECIPES_KEY"
 OWN = secrets.token_bytes(32)  # the key of a process that was given none: it trusts what it wrote itself
@@ -26,10 +28,8 @@ class ForeignError(Exception):
 def seal(folder: Path, seconds: float) -> None:
     """Declare the checkpoint in `folder` whole, made after so many seconds of training."""
     files = contents(folder)
-    text = json.dumps({"seconds": seconds, "files": files, "signature": signature(folder, seconds, files)})
-    part = folder / f".{SEAL}.part"
-    part.write_text(text, encoding="utf-8")
-    part.replace(folder / SEAL)
+    with whole(folder / SEAL) as handle:
+        json.dump({"seconds": seconds, "files": files, "signature": signature(folder, seconds, files)}, handle)
 
 
 def problem(folder: Path) -> str | None:
@@ -74,7 +74,8 @@ def contents(folder: Path) -> dict[str, list[Any] | None]:
     """Return size in bytes and SHA-256 of each file in a checkpoint, by its path there; None for what is no file."""
     found: dict[str, list[Any] | None] = {}
     for path in sorted(folder.rglob("*")):
-        if path not in (folder / SEAL, folder / f".{SEAL}.part") and (path.is_symlink() or not path.is_dir()):
+        of_seal = path.parent == folder and (path.name == SEAL or path.name.startswith(f".{SEAL}."))
+        if not of_seal and (path.is_symlink() or not path.is_dir()):
             plain = path.is_file() and not path.is_symlink()
             found[str(path.relative_to(folder))] = [path.stat().st_size, sha256(path)] if plain else None
     return found

@@ -5,7 +5,7 @@ Pick it to own the implementation, or to try what no library offers: it is the r
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import ProjectConfiguration, set_seed
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
@@ -24,6 +24,7 @@ def finetune(job: Job) -> Predict:
         mixed_precision="bf16" if job.precision == "bf16" else "no",
         gradient_accumulation_steps=accumulate,
         cpu=not torch.cuda.is_available(),
+        project_config=ProjectConfiguration(save_on_each_node=True),  # machines may share no folder
     )
     set_seed(job.seed, device_specific=True)  # of several processes each has its own dropout
     with job.phase("load_weights"):

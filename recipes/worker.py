@@ -2,7 +2,8 @@
 
 `finetune` trains, predicts the valid and test rows and saves; `reload`, in a process of its own, predicts test rows (in
 a search, which has none, valid's) from the saved model alone: one, as soon as it can; batches, to time them; and all,
-to say how far the logits are from those before saving. The phases are timed here, at the same marks for every library.
+to say how far the logits are from those before saving. The phases are timed here, at the same marks for every library,
+what fp32 products are made of is settled here, and at the end of both memory is told.
 `hidden` writes the encoder's hidden states before training, for scripts/parity.py. `predict`
 goes on with the saved model until its parent ends it: it takes the chunks of texts that are laid down for it.
 """
@@ -10,6 +11,8 @@ goes on with the saved model until its parent ends it: it takes the chunks of te
 import importlib
 import itertools
 import os
+import re
+import resource
 import signal
 import sys
 import threading
@@ -17,10 +20,12 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
-from recipes import inference, peak
+from recipes import frameworks, inference, peak
+from recipes.files import whole
 from recipes.job import Job, log_name
 from recipes.split import Split, predict_split
 
@@ -46,21 +51,32 @@ def told(job: Job, action: Callable[[], None]) -> int:
         action()
     except Exception as error:
         traceback.print_exc()
-        job.event("error", rank=job.rank, type=type(error).__name__, message=str(error))
+        memory = frameworks.is_out_of_memory(error)
+        job.event("error", rank=job.rank, type=type(error).__name__, message=str(error), out_of_memory=memory)
         return 1
     return 0
+
+
+def recipe_of(job: Job) -> ModuleType:
+    """Import the job's recipe; on GPUs its framework computes fp32 products in TF32 if the job says so, else not."""
+    frameworks.nvidia_tf32(job.precision == "tf32")
+    recipe = importlib.import_module(f"recipes.{job.recipe}")
+    if not job.placement["use_cpu"]:
+        frameworks.allow_tf32(job.precision == "tf32")
+    return recipe
 
 
 def finetune(job: Job) -> None:
     """Train, predict the splits that are evaluated, save the predictions."""
     with job.phase("import"):
-        recipe = importlib.import_module(f"recipes.{job.recipe}")
+        recipe = recipe_of(job)
     predict = recipe.finetune(job)
     for name in job.evaluated:
         split = job.split(name)
         with job.phase(f"evaluate_{name}"):
             logits = predict_split(predict, split, job.predicted)
         np.savez(job.folder / f"predictions_{name}.npz", row_ids=split.row_ids, labels=split.labels, logits=logits)
+    tell_resources(job, "finetune")
 
 
 def reload(job: Job) -> None:
@@ -68,7 +84,7 @@ def reload(job: Job) -> None:
     name = job.evaluated[-1]
     split = job.split(name)
     with job.phase("reload_import"):
-        recipe = importlib.import_module(f"recipes.{job.recipe}")
+        recipe = recipe_of(job)
     with job.phase("cold_load"):
         predict = recipe.load(job)
     with job.phase("first_prediction"):
@@ -84,11 +100,35 @@ def reload(job: Job) -> None:
             job.event("peak", gflops=peak.gflops(job))
     before = np.load(job.folder / f"predictions_{name}.npz")["logits"]
     job.event("reloaded", max_difference=float(np.abs(logits - before).max()))
+    tell_resources(job, "reload")
+
+
+def tell_resources(job: Job, action: str) -> None:
+    """Report what this process has used, in bytes, and how the framework computed fp32 products."""
+    framework, gpu = frameworks.main(), not job.placement["use_cpu"]
+    job.event(
+        "resources",
+        action=action,
+        peak_rss=peak_rss(),
+        gpu_allocated_peak=framework.allocated_peak(),
+        matmul_precision=frameworks.matmul_precision(gpu),
+    )
+
+
+def peak_rss() -> int:
+    """Return the most memory that this process has had resident, in bytes, as the kernel keeps it.
+
+    Linux hands `ru_maxrss` on to a program that a process becomes: ours would be that of who started us, at least.
+    """
+    status = Path("/proc/self/status")
+    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))):
+        return int(found[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def hidden(job: Job) -> None:
     """Save the last hidden states of some test rows at their unpadded positions: float32 (tokens, hidden)."""
-    states = importlib.import_module(f"recipes.{job.recipe}").hidden_states(job)
+    states = recipe_of(job).hidden_states(job)
     split = job.split("test")
     rows = np.argsort(split.lengths, kind="stable")[:: max(1, len(split) // HIDDEN_ROWS)]  # short and long in one batch
     batch, lengths = split.batch(rows), split.lengths[rows]
@@ -101,14 +141,15 @@ def hidden(job: Job) -> None:
 
 def predict(job: Job) -> None:
     """Load the saved model; for each chunk in `chunks/`, a folder as a split's, write its logits beside it."""
-    function = importlib.import_module(f"recipes.{job.recipe}").load(job)
+    function = recipe_of(job).load(job)
     for number in itertools.count():
-        folder, part = job.folder / "chunks" / str(number), job.folder / "part.npy"
+        folder = job.folder / "chunks" / str(number)
         while not folder.exists():
             time.sleep(0.005)
         tokens = folder if (folder / "token_ids.values.bin").exists() else None
-        np.save(part, predict_split(function, Split("chunk", folder, tokens)))
-        part.rename(folder.with_suffix(".npy"))
+        logits = predict_split(function, Split("chunk", folder, tokens))
+        with whole(folder.with_suffix(".npy"), "wb") as handle:
+            np.save(handle, logits)
 
 
 def die_with_parent() -> None:

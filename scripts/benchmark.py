@@ -141,6 +141,7 @@ def plain(script: Path, environment: str | None, outputs: str) -> Measured:
     import numpy as np
 
     from harness import metrics
+    from harness.gpu import ORDER
     from harness.launch import of_threads
     from harness.monitor import Monitor
 
@@ -148,7 +149,7 @@ def plain(script: Path, environment: str | None, outputs: str) -> Measured:
     row = json.loads(result.read_text(encoding="utf-8"))
     python = environments.ensure(environment or row["environment"]).python
     logits, log = Path(outputs) / "logits.npz", Path(outputs) / "plain.txt"
-    variables = {**os.environ, **of_threads(row["threads"]), "HF_HUB_OFFLINE": "1", **output.UTF_8}
+    variables = {**os.environ, **ORDER, **of_threads(row["threads"]), "HF_HUB_OFFLINE": "1", **output.UTF_8}
     command = [str(python), str(script), str(result.with_name("job.json")), str(logits)]
     monitor = Monitor()
     with open(log, "w", encoding="utf-8") as handle:

@@ -4,24 +4,27 @@ import contextlib
 import fcntl
 import json
 import os
+import pickle
 import pty
 import re
+import shutil
 import struct
 import subprocess
 import sys
 import termios
 import time
-import types
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
+from gpu_support import cards
 
-from harness import monitor, packages
+from harness import packages
 from harness.config import variants
 from harness.parity import Line
+from recipes import seals
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path.stem for path in (ROOT / "conf" / "recipe").glob("*.yaml"))
@@ -144,14 +147,45 @@ def killed_in(phase: str, runs: Runs, words: Sequence[str], place: Path) -> None
 
 def killed_at_checkpoint(step: int, runs: Runs, words: Sequence[str], place: Path) -> None:
     """Start a run and kill its parent when it has made the checkpoint of a step."""
-    process, end = runs.start(*words), time.monotonic() + 300
+    kill_at_checkpoint(step, runs, runs.start(*words))
+    assert gone(place), "a worker outlived its parent"
+
+
+def kill_at_checkpoint(step: int, runs: Runs, process: subprocess.Popen[str]) -> None:
+    """Kill a run that was started, its parent, when it has made the checkpoint of a step."""
+    end = time.monotonic() + 300
     while not list(runs.outputs.glob(f"*/.*/checkpoints/checkpoint-{step}/checkpoint.json")):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
         time.sleep(0.02)
     process.kill()
-    assert gone(place), "a worker outlived its parent"
+    assert gone(runs.outputs), "a worker outlived its parent"
     process.communicate()
+
+
+def plant(folder: Path, mark: Path) -> None:
+    """Replace each file below a folder by a pickle that, when it is loaded, makes the file `mark`."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.write_bytes(pickle.dumps(Planted(mark)))
+
+
+class Planted:
+    """What somebody may have put in the place of weights, an optimizer or a random state."""
+
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self):
+        return open, (str(self.mark), "w")
+
+
+def plant_checkpoint(folder: Path, mark: Path) -> None:
+    """Make of a checkpoint one of the next step that another has written: whole, and of planted pickles."""
+    other = folder.with_name(f"checkpoint-{int(folder.name.rpartition('-')[2]) + 1}")
+    shutil.copytree(folder, other)
+    plant(other, mark)
+    seals.seal(other, seconds=1.0)  # with the key of this process
 
 
 def minilm() -> Path:
@@ -161,15 +195,7 @@ def minilm() -> Path:
 
 
 def devices(monkeypatch, *capabilities):
-    nvml = types.SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlInit=lambda: None,
-        nvmlDeviceGetCount=lambda: len(capabilities),
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetCudaComputeCapability=lambda handle: capabilities[handle],
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    assert len(monitor.Gpu.open().handles) == len(capabilities)
+    cards(monkeypatch, *({"capability": capability} for capability in capabilities))
 
 
 def hold(lines: Sequence[Line], at_least: int = 9) -> None:

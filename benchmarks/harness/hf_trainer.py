@@ -85,6 +85,8 @@ with tempfile.TemporaryDirectory() as folder:
     )
     start = time.perf_counter()
     trainer.train()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     seconds = time.perf_counter() - start
     arguments.train_sampling_strategy = "sequential"  # else the rows to predict are grouped by length too
     logits = trainer.predict(rows_of(job["splits"]["test"])).predictions

@@ -24,6 +24,7 @@ from fastai.basics import Callback, CrossEntropyLossFlat, Datasets, Learner, Tra
 from fastai.text.data import SortedDL, pad_input
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from recipes import frameworks
 from recipes.job import Job
 
 job = Job.read(Path(sys.argv[1]))
@@ -72,6 +73,7 @@ learn = Learner(dls, Masked(model), loss_func=CrossEntropyLossFlat(), cbs=[DropO
 with learn.no_bar(), learn.no_logging():
     start = time.perf_counter()
     learn.fit_one_cycle(job.train["epochs"], 1e-4)
+    frameworks.wait()
     seconds = time.perf_counter() - start
     logits, _ = learn.get_preds(dl=dls.test_dl(items_of("test"), with_labels=True), act=noop)
 np.savez(sys.argv[2], logits=logits.numpy())

@@ -22,6 +22,7 @@ from flair.embeddings import TransformerDocumentEmbeddings
 from flair.models import TextClassifier
 from flair.trainers import ModelTrainer
 
+from recipes import frameworks
 from recipes.job import Job
 
 job = Job.read(Path(sys.argv[1]))
@@ -50,6 +51,7 @@ trainer = ModelTrainer(classifier, corpus)
 with tempfile.TemporaryDirectory(dir=Path(sys.argv[2]).resolve().parent) as folder:
     start = time.perf_counter()
     trainer.fine_tune(folder, learning_rate=5.0e-5, mini_batch_size=4, max_epochs=job.train["epochs"])
+    frameworks.wait()
     seconds = time.perf_counter() - start
 
 sentences = [Sentence(test.text(row)) for row in range(len(test))]

@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+from recipes import frameworks
 from recipes.job import Job
 
 LENGTH = 128
@@ -45,6 +46,7 @@ arguments = TrainingArguments(
 trainer = Trainer(model, arguments, train_dataset=tokenized("train"))
 start = time.perf_counter()
 trainer.train()
+frameworks.wait()
 seconds = time.perf_counter() - start
 np.savez(sys.argv[2], logits=trainer.predict(tokenized("test")).predictions)
 print(seconds)

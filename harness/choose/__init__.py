@@ -1,7 +1,8 @@
 """Which library to take: a question, what was measured, what is declared, and an answer with its reasons.
 
-`question` asks, `evidence` finds the measured figures, `criteria` holds each library against each criterion, `answer`
-orders them, `text` says it. Nothing here is heavy: scripts/choose.py answers within a second.
+`question` asks, `evidence` finds the measured figures and `strength` says what they lack, `criteria` holds each library
+against each criterion, `entry` orders them, `advice` says what to do, `answer` puts it together, `text` says it. numpy
+and scipy are the heaviest here, for the statistics of compare: scripts/choose.py answers in about a second.
 """
 
 from harness.choose.answer import answer

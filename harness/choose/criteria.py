@@ -135,23 +135,23 @@ def declared(library: Library, trait: str, name: str, wanted: str | None, test: 
 
 
 def measured(question: Question, name: str, figure: Figure | None) -> Check:
-    """Hold the mean over seeds of a figure against its limit."""
+    """Hold a figure against its limit."""
     measure, limit = MEASURES[name], question.limits.get(name)
     wanted = f"{'≥' if measure.more else '≤'} {limit:g} {measure.unit}" if limit else None
     if figure is None:
         return Check(name, measure.title, wanted, None, "not measured", None)
-    holds = None if limit is None else (figure.mean >= limit if measure.more else figure.mean <= limit)
+    holds = None if limit is None else (figure.value >= limit if measure.more else figure.value <= limit)
     shown = shown_of(name, figure)
     if limit is not None and figure.range[0] <= limit <= figure.range[1] and figure.range[0] < figure.range[1]:
         shown += ", the limit lies within the range"
     runs = [shorter(run) for run in figure.runs]
-    return Check(name, measure.title, wanted, figure.mean, shown, holds, None, None, runs)
+    return Check(name, measure.title, wanted, figure.value, shown, holds, None, None, runs)
 
 
 def shown_of(name: str, figure: Figure) -> str:
-    """Return a figure in words: the mean, and of several seeds how they scatter."""
+    """Return a figure in words, and of several seeds how they scatter."""
     plural = f"{len(figure.values)} seeds" if len(figure.values) > 1 else "one seed"
-    text = f"{number(name, figure.mean)} {MEASURES[name].unit}".strip()
+    text = f"{number(name, figure.value)} {MEASURES[name].unit}".strip()
     low, high = figure.range
     if low == high:
         return f"{text} ({plural})"

@@ -2,19 +2,22 @@
 
 import math
 import os
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from statistics import median
+
+import numpy as np
 
 from harness import identity, results
 from harness.choose.question import Question
+from harness.choose.strength import lacking
+from harness.compare import analysis, statistics
+from harness.compare.analysis import Contestant
 from harness.errors import UserError, nearest
 from harness.home import ROOT
 from harness.results import Group, Result
-
-T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
-        2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)  # fmt: skip
-# Student's t at 97.5 % for 1, 2, … degrees of freedom; scipy would take longer to import than all else
 
 
 @dataclass(frozen=True)
@@ -63,23 +66,20 @@ MEASURES = {
 class Figure:
     """A measured figure of a library: one value a seed, each with its run."""
 
+    measure: Measure
     values: tuple[float, ...]
     runs: tuple[Path, ...]
 
     @property
-    def mean(self) -> float:
-        return math.fsum(self.values) / len(self.values)
+    def value(self) -> float:
+        """Return what counts, as in compare: of scores the mean over seeds, of all else the median."""
+        return math.fsum(self.values) / len(self.values) if self.measure.quality else median(self.values)
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """Return the 95 % interval of the mean over seeds (Student's t); None of one seed."""
-        degrees = len(self.values) - 1
-        if not degrees:
-            return None
-        t = T_95[min(degrees, len(T_95)) - 1]
-        squares = math.fsum((value - self.mean) ** 2 for value in self.values)
-        half = t * (squares / degrees / len(self.values)) ** 0.5
-        return self.mean - half, self.mean + half
+        found = statistics.mean_interval(np.array(self.values))
+        return None if math.isnan(found.low) else (found.low, found.high)
 
     @property
     def range(self) -> tuple[float, float]:
@@ -93,27 +93,82 @@ class Evidence:
     group: Group | None = None
     own: bool = False
     places: list[Path] = field(default_factory=list)
-    figures: dict[str, dict[str, Figure]] = field(default_factory=dict)  # of each library, by measure
+    contestants: dict[str, Contestant] = field(default_factory=dict)  # each library with its runs
+    lacking: dict[str, list[str]] = field(default_factory=dict)  # of each, what it has less of than compare asks
+    members: list[Contestant] = field(default_factory=list)  # all that compare has in the group
     notes: list[str] = field(default_factory=list)
+    beside: "Evidence | None" = None  # own results that are too weak to order by
+    ratios: dict[tuple[str, frozenset[str]], bool] = field(default_factory=dict)  # that hold 1, as far as asked
+
+    @cached_property
+    def figures(self) -> dict[str, dict[str, Figure]]:
+        """Return the figures of each library, by measure."""
+        return {name: figures(one.runs) for name, one in self.contestants.items()}
+
+    @property
+    def strong(self) -> list[str]:
+        return [name for name, lacks in self.lacking.items() if not lacks]
+
+    def read_from(self, places: Sequence[Path], own: bool) -> "Evidence":
+        return replace(self, places=list(places), own=own)
+
+    def of(self, names: Collection[str]) -> "Evidence":
+        """Return what there is of some libraries."""
+        chosen = {name: one for name, one in self.contestants.items() if name in names}
+        return replace(self, contestants=chosen, lacking={name: self.lacking[name] for name in chosen})
+
+    @cached_property
+    def alike(self) -> set[frozenset[str]]:
+        """Return the pairs of which compare shows no difference of test macro-F1, by Holm over all of the group."""
+        try:
+            tested = analysis.tested(self.members)
+        except UserError as error:
+            self.notes.append(f"who equals whom in macro-F1 is not told: {error}")
+            return set()
+        return {
+            frozenset([ours.name, others.name])
+            for ours, others, found, p in tested
+            if found.tested and not p < statistics.LEVEL
+        }
+
+    def equal(self, measure: str, one: str, other: str) -> bool:
+        """Tell whether compare tells two libraries apart in a figure; of scores, in test macro-F1.
+
+        Of times and sizes the 95% interval of the ratio of the medians holds 1; of one run, noise is not known.
+        """
+        pair = frozenset([one, other])
+        if MEASURES[measure].quality:
+            return pair in self.alike
+        if (measure, pair) not in self.ratios:
+            ours, others = (self.figures[name][measure].values for name in sorted(pair))
+            ratio = statistics.ratio_of_medians(np.array(ours), np.array(others))
+            self.ratios[measure, pair] = ratio.low <= 1 <= ratio.high or ours == others
+        return self.ratios[measure, pair]
 
 
-def gather(question: Question, names: Collection[str], places: Sequence[Path]) -> Evidence:
-    """Return the figures of the libraries `names`: from `places`, else from own results, else from the reference's.
+def gather(question: Question, names: Collection[str]) -> Evidence:
+    """Return the figures of the libraries `names`: from the results asked for, else from own, else from the reference.
 
-    Own results count where they have two libraries or more to compare, or where there is nothing else.
+    Own results are gone by where two libraries or more are as strong as compare's rules ask, or where there is nothing
+    else; weaker ones stand beside.
     """
-    if places:
+    reference = results.read(results.REFERENCE) if results.REFERENCE.is_dir() else []
+    if places := question.results:
         own = results.REFERENCE not in [place.absolute() for place in places]
-        return found(question, names, list(places), own) or Evidence(notes=[nothing(question, places)])
-    mine = found(question, names, [question.outputs], own=True) if question.outputs.is_dir() else None
-    if mine and len(mine.figures) > 1:
-        return mine
-    theirs = found(question, names, [results.REFERENCE], own=False) if results.REFERENCE.is_dir() else None
-    if mine and theirs:
-        (only,) = mine.figures
-        outputs = shorter(question.outputs)
-        theirs.notes.append(f"{outputs} has {only} alone, which compares nothing: --results {outputs} takes it")
-    return theirs or mine or Evidence(notes=[nothing(question, [question.outputs, results.REFERENCE])])
+        found = best(question, names, results.read(*places), reference)
+        return found.read_from(places, own) if found else Evidence(notes=[nothing(question, places)])
+    outputs = question.outputs
+    mine = best(question, names, results.read(outputs), reference) if outputs.is_dir() else None
+    mine = mine and mine.read_from([outputs], own=True)
+    theirs = best(question, names, reference, reference)
+    theirs = theirs and theirs.read_from([results.REFERENCE], own=False)
+    if not mine or not theirs:
+        return mine or theirs or Evidence(notes=[nothing(question, [question.outputs, results.REFERENCE])])
+    if len(mine.strong) < 2:
+        theirs.beside = mine
+        return theirs
+    weak = [name for name in mine.contestants if name not in mine.strong]
+    return replace(mine.of(mine.strong), beside=mine.of(weak) if weak else None)
 
 
 def nothing(question: Question, places: Sequence[Path]) -> str:
@@ -127,32 +182,49 @@ def nothing(question: Question, places: Sequence[Path]) -> str:
     return f"nothing is measured: no finished run of protocol=native{what} on the {question.device} in {where}"
 
 
-def found(question: Question, names: Collection[str], places: list[Path], own: bool) -> Evidence | None:
-    """Return the figures of the group with most libraries, then most runs, of the results that answer the question."""
-    usable = [one for one in results.read(*places) if one.name in names and counts(one, question)]
-    groups = results.grouped(usable)
-    if not groups:
+def best(
+    question: Question, names: Collection[str], everything: Sequence[Result], reference: Sequence[Result]
+) -> Evidence | None:
+    """Return the group with most libraries that are strong, then most at all, then most runs, that answers."""
+    groups = results.grouped(one for one in everything if counts(one, question))
+    candidates = []
+    for group, runs in groups.items():
+        sides, apart = identity.contestants(runs)
+        members = [analysis.sorted_out(name, ones) for name, ones in sides.items()]
+        libraries = {one.name: one for one in members if one.runs and one.name in names}
+        lacks = {name: lacking(one.runs, reference) for name, one in libraries.items()}
+        if libraries:
+            notes = [f"left apart: {one}" for one in apart]
+            candidates.append(Evidence(group, contestants=libraries, lacking=lacks, members=members, notes=notes))
+    if not candidates:
         return None
-    ranked = sorted(
-        groups, key=lambda group: (-len({one.name for one in groups[group]}), -len(groups[group]), group.title)
-    )
-    group, *others = ranked
-    evidence = Evidence(group, own, places)
-    chosen, apart = identity.contestants(groups[group])
-    evidence.notes += [f"left apart: {one}" for one in apart]
-    for name, runs in chosen.items():
-        evidence.figures[name] = figures(list({one.row["seed"]: one for one in runs}.values()))
-    for other in others:
-        evidence.notes.append(f"not looked at: {other.title} ({len(groups[other])} runs)")
+
+    def key(one: Evidence) -> tuple[int, int, int, str]:
+        assert one.group
+        return -len(one.strong), -len(one.contestants), -len(groups[one.group]), one.group.title
+
+    chosen, *others = sorted(candidates, key=key)
+    chosen.notes += noted(question, chosen, [one.group for one in others if one.group])
+    return chosen
+
+
+def noted(question: Question, chosen: Evidence, others: Sequence[Group]) -> Iterator[str]:
+    """Yield what one should know of the figures: which there are besides, and which do not count."""
+    assert chosen.group
+    if elsewhere := sorted({group.data for group in others} - {chosen.group.data}):
+        yield f"of other data there are figures too: --data {' or --data '.join(elsewhere)}"
+    same = [group.title for group in others if group.data == chosen.group.data]
+    if same:
+        more = f"; and {len(same) - 2} more" if len(same) > 2 else ""
+        yield f"not looked at, of the same data: {'; '.join(same[:2])}{more}"
     if question.where == "both":
-        evidence.notes.append("the figures are those on processors; --where gpu goes by those on a GPU")
-    noisy = sum(not one.timed for one in groups[group])
-    if noisy:
-        evidence.notes.append(
-            f"times of {noisy} of {len(groups[group])} runs do not count, their machine was not seen to be quiet: "
+        yield "the figures are those on processors; --where gpu goes by those on a GPU"
+    runs = [run for one in chosen.contestants.values() for run in one.runs]
+    if noisy := sum(not run.timed for run in runs):
+        yield (
+            f"times of {noisy} of {len(runs)} runs do not count, their machine was not seen to be quiet: "
             "measure.noisy=true lets them"
         )
-    return evidence
 
 
 def counts(one: Result, question: Question) -> bool:
@@ -174,7 +246,7 @@ def figures(runs: Sequence[Result]) -> dict[str, Figure]:
     for name, measure in MEASURES.items():
         values = [(value, one.folder) for one in runs if (value := measure.of(one)) is not None]
         if values:
-            measured[name] = Figure(tuple(value for value, _ in values), tuple(folder for _, folder in values))
+            measured[name] = Figure(measure, tuple(value for value, _ in values), tuple(folder for _, folder in values))
     return measured
 
 

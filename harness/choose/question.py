@@ -41,6 +41,7 @@ class Question:
     data: str | None = None
     limits: dict[str, float] = field(default_factory=dict)
     outputs: Path = Path("outputs")
+    results: list[Path] = field(default_factory=list)
 
     @property
     def device(self) -> str:
@@ -114,7 +115,7 @@ def parser(description: str | None, libraries: Collection[Library]) -> argparse.
     made.add_argument("--data", metavar="NAME", help="whose figures count (default: that with most libraries measured)")
     made.add_argument(
         "--results", type=Path, nargs="+", default=[], metavar="FOLDER",
-        help="results to go by (default: outputs where it compares something, else outputs/reference)",
+        help="results to go by (default: outputs where it is as strong as compare asks, else outputs/reference)",
     )  # fmt: skip
     made.add_argument("--explain", action="store_true", help="show every criterion of every library")
     made.add_argument("--json", action="store_true", help="for programs")
@@ -126,11 +127,26 @@ def asked(arguments: argparse.Namespace) -> Question:
     limits = {name: value for name in LIMITS if (value := getattr(arguments, name)) is not None}
     wants = {name: getattr(arguments, name) for name in ("where", "aim", "own", "watch", "task", "language", "age")}
     question = Question(**{name: value for name, value in wants.items() if value}, limits=limits)
-    question.data = arguments.data
+    question.data, question.results = arguments.data, arguments.results
     silent = arguments.json or any(wants.values()) or limits
     if not silent and sys.stdin.isatty() and sys.stdout.isatty():
         interview(question)
     return question
+
+
+def words(question: Question) -> list[str]:
+    """Return the options that put a question."""
+    found = [] if question.where == Question.where else ["--where", question.where]
+    given: dict[str, str | float | None] = {
+        "aim": question.aim,
+        "own": ",".join(question.own),
+        "watch": ",".join(question.watch),
+    }
+    given |= {"task": question.task, "language": question.language, "age": question.age, **question.limits}
+    for name, value in {**given, "data": question.data}.items():
+        if value:
+            found += ["--" + name.replace("_", "-"), f"{value:.10g}" if isinstance(value, float) else str(value)]
+    return found + (["--results", *map(str, question.results)] if question.results else [])
 
 
 def interview(question: Question, ask: Callable[[str], str] = input) -> None:

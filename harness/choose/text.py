@@ -1,6 +1,6 @@
 """The answer in words, for a terminal or a file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from harness import layout
@@ -9,31 +9,47 @@ COLUMNS = ("quality", "test", "train_minutes", "p95_ms", "memory_mb", "environme
 
 
 def told(answer: dict[str, Any], width: int | None = None) -> str:
-    """Return the whole answer: from what, in which order, why, and how to begin; for a terminal of that width."""
-    reasons = (line for one in answer["libraries"] for line in library(one))
-    before, after = (
-        [part for line in lines for part in layout.wrapped(line, width)]
-        for lines in ([*heading(answer), ""], [*front(answer), "", *reasons, *ending(answer)])
-    )
-    return "\n".join([*before, *table(answer, width), *after])
+    """Return the whole answer: from what, in which order, why, and, last, which to take and how to begin.
+
+    It is for a terminal of that width.
+    """
+    reasons = [line for one in answer["libraries"] for line in library(one)]
+    lines = [*fitted([*heading(answer), ""], width), *table(answer, width), *fitted(front(answer), width)]
+    lines += beside(answer, width)
+    return "\n".join([*lines, *fitted(["", *reasons, *ending(answer), "", *recommendation(answer)], width)])
+
+
+def fitted(lines: Iterable[str], width: int | None) -> list[str]:
+    """Return lines no wider than a terminal."""
+    return [part for line in lines for part in layout.wrapped(line, width)]
 
 
 def heading(answer: dict[str, Any]) -> Iterator[str]:
     titles = {check["name"]: check["title"] for check in answer["libraries"][0]["criteria"]}
-    yield "wanted: " + "; ".join(f"{titles[name]} {text}" for name, text in answer["constraints"].items())
     known = answer["measured"]
+    if answer["advice"]:
+        hope = any(not one["broken"] for one in answer["libraries"])
+        which = "that was measured " if hope else ""
+        yield f"No library {which}holds all that is wanted:"
+        yield from (f"  {text}" for text in answer["advice"])
+        yield ""
+    yield "wanted: " + "; ".join(f"{titles[name]} {text}" for name, text in answer["constraints"].items())
     if "group" in known:
         yield f"measured: {known['from']}, {', '.join(known['places'])}: {known['group']}"
-        yield "seeds: " + ", ".join(f"{name} {count}" for name, count in known["seeds"].items())
+        yield f"seeds: {each(known['seeds'])}"
+    if lacking := known.get("lacking"):
+        said = each({name: ", ".join(lacking.get(name, ["nothing"])) for name in known["seeds"]})
+        yield f"note: weaker than scripts/compare.py asks: {said}"
     yield from (f"note: {note}" for note in known["notes"])
-    if "group" not in known:
-        yield "so this goes by what is declared alone. To measure on this machine, and ask again:"
-        recipes = dict.fromkeys(one["name"].split()[0] for one in answer["libraries"])
-        data = f" data={answer['question']['data']}" if answer["question"]["data"] else ""
-        place = " placement=gpu" if answer["question"]["where"] == "gpu" else ""
-        yield f"    python train.py -m recipe={','.join(recipes)} seed=0,1,2,3,4{data}{place}"
     if answer["question"]["task"] not in (None, "classification"):
         yield "note: the recipes here, and all figures, are of classification"
+
+
+def each(values: dict[str, Any]) -> str:
+    """Return what each library has, or what all have."""
+    if len(set(values.values())) == 1 and len(values) > 1:
+        return f"{next(iter(values.values()))} of each of {', '.join(values)}"
+    return "; ".join(f"{name} {value}" for name, value in values.items())
 
 
 def table(answer: dict[str, Any], width: int | None = None) -> Iterator[str]:
@@ -43,8 +59,8 @@ def table(answer: dict[str, Any], width: int | None = None) -> Iterator[str]:
     ranks = [one["rank"] for one in answer["libraries"]]
     for one in answer["libraries"]:
         shared = "=" if ranks.count(one["rank"]) > 1 else ""
-        rank = f"{one['rank']}{shared}" if one["rank"] else "out"
-        front = {True: "on it", False: "beaten", None: ""}[one["on_front"]]
+        rank = f"{one['rank']}{shared}" if one["rank"] else "out" if one["broken"] else "–"
+        front = {True: "on it", False: "beaten", None: "" if one["measured"] else "not measured"}[one["on_front"]]
         shown = {check["name"]: short(check["shown"]) for check in one["criteria"]}
         rows.append([rank, one["name"], front, *(shown[name] for name in COLUMNS)])
     yield from layout.table(rows[0], rows[1:], range(len(rows[0])), width, names=2)
@@ -62,10 +78,26 @@ def short(shown: str) -> str:
     return "?" if shown == "not measured" else shown.partition(" (")[0]
 
 
+def beside(answer: dict[str, Any], width: int | None = None) -> Iterator[str]:
+    """Return a table of own results that nothing is ordered by, and what they lack."""
+    if not (known := answer["beside"]):
+        return
+    titles = {check["name"]: check["title"] for check in answer["libraries"][0]["criteria"]}
+    yield ""
+    weaker = "weaker than scripts/compare.py asks, so that they order nothing"
+    yield from layout.wrapped(f"beside, your own results, {weaker}: {known['group']}", width)
+    head, rows = ["library", *(titles[name] for name in COLUMNS), "measured by"], []
+    for one in known["libraries"]:
+        figures = [short(one["figures"].get(name, "not measured")) for name in COLUMNS]
+        rows.append([one["name"], *figures, ", ".join(one["lacking"]) or "enough, but alone"])
+    yield from layout.table(head, rows, range(len(head)), width)
+    yield from layout.wrapped(f"to go by them all the same: --results {' '.join(known['places'])}", width)
+
+
 def library(one: dict[str, Any]) -> Iterator[str]:
     """Return what is said of one library."""
-    state = {"fits": "", "not known": ", if what is not known holds", "ruled out": ""}[one["status"]]
-    yield f"{one['name']}: {'ruled out' if one['status'] == 'ruled out' else 'rank ' + str(one['rank']) + state}"
+    state = "ruled out" if one["status"] == "ruled out" else f"rank {one['rank']}" if one["rank"] else "not measured"
+    yield f"{one['name']}: {state}{', if what is not known holds' if one['status'] == 'not known' else ''}"
     for check in one["broken"]:
         yield f"  no   {line(check)}"
     if one["status"] == "ruled out":
@@ -103,12 +135,17 @@ def known_from(check: dict[str, Any]) -> str:
 
 
 def ending(answer: dict[str, Any]) -> Iterator[str]:
-    if answer["advice"]:
-        yield "Nothing is left:"
-        yield from (f"  {text}" for text in answer["advice"])
-        yield ""
     yield "The order:"
     yield from (f"  {text}" for text in answer["rule"])
+
+
+def recommendation(answer: dict[str, Any]) -> Iterator[str]:
+    """Return which library to take, why, and what to do, each step with its command."""
+    advised = answer["recommendation"]
+    yield f"Take {advised['take']}:" if advised["take"] else "None to take yet:"
+    yield from (f"  {text}" for text in advised["why"])
+    for step in advised["steps"]:
+        yield from (f"  {step['do']}", f"    {step['command']}")
 
 
 def explained(answer: dict[str, Any], width: int | None = None) -> str:

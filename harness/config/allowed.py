@@ -67,8 +67,11 @@ NUMBERS = re.compile(
 
 def rules(config: DictConfig) -> dict[str, str]:
     """Return the rule of each key of a configuration that has one."""
+    own = config.recipe.get("allowed", {})
+    if not isinstance(own, (dict, DictConfig)):
+        raise UserError(f"recipe.allowed={own}: it stands in the recipe's file.", code=2)
     found = {f"protocol.{name}": rule for name, rule in SETTINGS.items()}
-    found |= {f"recipe.{name}": rule for name, rule in {**SETTINGS, **config.recipe.get("allowed", {})}.items()}
+    found |= {f"recipe.{name}": rule for name, rule in {**SETTINGS, **own}.items()}
     found |= OTHERS
     return {key: rule for key, rule in found.items() if has(config, key)}
 
@@ -105,7 +108,7 @@ def _allows(part: str, value: Any) -> bool:
     if part.startswith("one of "):
         return isinstance(value, str) and value in part.removeprefix("one of ").split(", ")
     if not (numbers := parsed(part)):
-        return ("null" if value is None else str(value)) == part
+        return value is None if part == "null" else str(value) == part
     if numbers["many"] == "a ":
         return is_number(value, numbers)
     if not isinstance(value, list) or (numbers["many"] and len(value) != int(numbers["many"])):

@@ -15,6 +15,7 @@ class Precision(Enum):
     auto = "auto"
     fp32 = "fp32"
     bf16 = "bf16"
+    tf32 = "tf32"
 
 
 class OnOom(Enum):

@@ -2,7 +2,6 @@
 
 import difflib
 import re
-from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,6 +10,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from harness.config.choices import CONF, choices, source
+from harness.errors import UserError
+
+OPEN = ("hydra.", "model.shape.", "hparams_search.space.")  # what is below has names that no file of conf/ lists
 
 
 def quoted(word: str, sweep: bool) -> str:
@@ -60,21 +62,17 @@ def _parses(word: str) -> bool:
 def explain(error: HydraException | OmegaConfBaseException, words: list[str]) -> str:
     """Say what is wrong with the command line `words`, and which name was probably meant."""
     text = str(error)
-    groups = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
     if isinstance(error, MissingConfigException) and (missing := error.missing_cfg_file):
         group, _, name = missing.rpartition("/")
         known = choices(group)
         return f"there is no {group} named '{name}'.{_nearest(name, known)}\nThere are: {', '.join(known)}."
     if match := re.search(r"Could not override '([^']+)'", text):
-        group, _, key = match[1].partition(".")
-        owners = [name for name in choices(group) if re.search(rf"^{key}:", source(group, name), re.MULTILINE)]
-        if key and owners:
-            return f"{match[1]} belongs to {' or '.join(f'{group}={name}' for name in owners)}: add that."
-        return f"there is no key '{match[1]}'.{_nearest(match[1], groups + keys(words))}\n" + (
-            "`python train.py --help` lists the groups, `python train.py --cfg job` all keys."
-        )
+        return unknown(match[1], words)
     if match := re.search(r"Key '([^']+)' (?:is not in struct|not in '\w+')[\s\S]*full_key: (\S+)", text):
-        return f"there is no key '{match[2]}'.{_nearest(match[2], groups + keys(words))}"
+        return unknown(match[2], words)
+    if match := re.search(r"Ambiguous value for argument '(([^=]+)=(\d+),(\d+)(e[+-]?\d+)?)'", text):
+        number = f"{match[3]}.{match[4]}{match[5] or ''}"
+        return f"{match[1]}: several runs are `-m {match[1]}`; one number has a decimal point, {match[2]}={number}."
     if error.__cause__:
         text += f"\n{error.__cause__}"
     lines = [
@@ -83,6 +81,32 @@ def explain(error: HydraException | OmegaConfBaseException, words: list[str]) ->
         if not re.match(r"\s*(See https|full_key:|object_type=|reference_type=|$)", line)
     ]
     return "\n".join(lines)
+
+
+def unknown(key: str, words: list[str]) -> str:
+    """Say that the configuration of `words` has no such key: which choice has it, or which one was probably meant."""
+    group, _, name = key.partition(".")
+    owners = [choice for choice in choices(group) if re.search(rf"^{name}:", source(group, choice), re.MULTILINE)]
+    if name and owners:
+        return f"{key} belongs to {' or '.join(f'{group}={choice}' for choice in owners)}: add that."
+    groups = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+    return f"there is no key '{key}'.{_nearest(key, groups + keys(words))}\n" + (
+        "`python train.py --help` lists the groups, `python train.py --cfg job` all keys."
+    )
+
+
+def check_signed(words: list[str]) -> None:
+    """Refuse keys that Hydra's `+` adds and nobody reads, and those that its `~` takes away and somebody does."""
+    for word in words:
+        if not (match := re.match(r"(\+\+?|~)([^=]+)", word)):
+            continue
+        sign, key = match.groups()
+        if re.search("[/@]", key) or (CONF / key).is_dir() or key.startswith(OPEN):
+            continue  # a choice of a group, or a key of one's own
+        if sign == "~":
+            raise UserError(f"{word}: a key cannot be taken away; give it another value: {key}=VALUE.", code=2)
+        if key not in keys(words):
+            raise UserError(unknown(key, words), code=2)
 
 
 def _nearest(name: str, known: list[str]) -> str:
@@ -94,27 +118,30 @@ def _nearest(name: str, known: list[str]) -> str:
 
 
 def keys(words: list[str]) -> list[str]:
-    """Return all keys of the configuration that the group choices among `words` compose."""
+    """Return all keys of the configurations that the group choices among `words` compose, those of a sweep's too."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     at_work = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
-    chosen = []
+    chosen = {}
     for word in words:
-        group, _, name = word.partition("=")
-        if Path(CONF / group / f"{name}.yaml").is_file():
-            chosen.append(word)
+        group, _, names = word.partition("=")
+        if found := [f"{group}={name}" for name in names.split(",") if (CONF / group / f"{name}.yaml").is_file()]:
+            chosen[group] = found
+    known: dict[str, None] = {}
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        found = list(_flat(OmegaConf.to_container(compose("config", chosen)), ""))
+        for turn in range(max(map(len, chosen.values()), default=1)):
+            composed = compose("config", [several[min(turn, len(several) - 1)] for several in chosen.values()])
+            known |= dict.fromkeys(_flat(OmegaConf.to_container(composed), ""))
     GlobalHydra.instance().hydra = at_work
-    return found
+    return list(known)
 
 
 def _flat(values: Any, prefix: str) -> list[str]:
     if not isinstance(values, dict):
         return []
-    keys = []
+    found = []
     for key, value in values.items():
-        keys += [f"{prefix}{key}", *_flat(value, f"{prefix}{key}.")]
-    return keys
+        found += [f"{prefix}{key}", *_flat(value, f"{prefix}{key}.")]
+    return found

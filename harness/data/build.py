@@ -103,8 +103,10 @@ def _alike(labels: list[str], numbers: Mapping[str, np.ndarray]) -> list[dict[st
 def _leaks(rows: Spool, texts: Sequence[str]) -> list[dict[str, Any]]:
     """Return the columns of the text that predict the label by themselves, as `leaks.found` has them."""
     whole = rows.array("hashes")
+    if not texts:
+        return []
     parts = {name: np.array(values) for name, values in zip(texts, rows.parts, strict=bool(rows.parts))}
-    return leaks.found(parts or dict.fromkeys(texts, whole), whole, rows.array("labels"))
+    return leaks.found(parts or {texts[0]: whole}, whole, rows.array("labels"))
 
 
 def _check_rows(spools: Mapping[str, Spool], names: Mapping[str, int]) -> None:

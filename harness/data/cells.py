@@ -28,11 +28,13 @@ BLANK = (
 )
 
 SEEN = re.compile(f"[^\\s{HIDDEN}{JOINERS}{BLANK}]")
+UNSEEN = re.compile(f"[\\s{HIDDEN}{JOINERS}]+")
 SPACE = re.compile(r"\r\n|\s")
 FORMAT = re.compile(f"[{HIDDEN}]")
 EDGES = re.compile(f"\\A[\\s{HIDDEN}]*[{HIDDEN}]|[{HIDDEN}][\\s{HIDDEN}]*\\Z")
 ODD = re.compile(f"[^\\S ]|[{HIDDEN}{JOINERS}\u0300-\u036f]")  # what a name may lose: an accent by being composed
 
+SHORT = 100  # characters of a name that is kept in memory
 MISSING = ("nan", "NaN", "null", "NULL", "<NA>", "#N/A", "#NA")  # what programs write where there is nothing
 DOUBTFUL = {"NA", "N/A", "n/a", "None", "-", *MISSING}  # the rest of pandas' list: people write these as words too
 
@@ -41,17 +43,23 @@ class Missing(str):
     """A cell's word that stands for nothing."""
 
 
-@functools.lru_cache(1 << 14)
 def name(text: str) -> str:
     """Return a label or a header as it counts."""
+    return _short(text) if len(text) <= SHORT else _name(text)
+
+
+def _name(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         text = FORMAT.sub("", SPACE.sub(" ", unicodedata.normalize("NFC", text)))
     return text.strip(f" {JOINERS}")
 
 
+_short = functools.lru_cache(1 << 14)(_name)  # the same few come again and again
+
+
 def alike(label: str) -> str:
     """Return what two names have in common that differ in case, spaces or what cannot be seen alone."""
-    return "".join(SEEN.findall(label.casefold()))
+    return UNSEEN.sub("", label.casefold())
 
 
 def text(cell: str) -> str:

@@ -1,5 +1,6 @@
 """Where a table has its header, and in it the columns that one wants; names count as `cells.name` reads them."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ class ColumnError(UserError):
     """A file has no column of a name, or several."""
 
 
-def places(where: Any, header: Sequence[str], wanted: Sequence[str], notes: Notes) -> list[int]:
-    """Return the place in the header of each of `wanted`, which must stand there once; ColumnError else.
+def places(where: Any, header: Sequence[str], wanted: Sequence[str], notes: Notes, hint: str = "") -> list[int]:
+    """Return the place in the header of each of `wanted`, which must stand there once; ColumnError, with `hint`, else.
 
     Which of these headers hold what cannot be seen goes to the notes.
     """
@@ -25,7 +26,9 @@ def places(where: Any, header: Sequence[str], wanted: Sequence[str], notes: Note
     shown = ", ".join(f"`{column}`" for column in there[:SHOWN]) + (", …" if len(there) > SHOWN else "")
     for column in map(cells.name, wanted):
         if column not in there:
-            raise ColumnError(f"{where}: there is no column `{column}`; there are {shown}.{nearest(column, there)}")
+            raise ColumnError(
+                f"{where}: there is no column `{column}`; there are {shown}.{nearest(column, there)}{hint}"
+            )
         if there.count(column) > 1:
             raise ColumnError(
                 f"{where}: {there.count(column)} columns are named `{column}`; there are {shown}. Rename them."
@@ -54,19 +57,36 @@ def header_among(rows: Sequence[Sequence[str]], wanted: Sequence[str]) -> int | 
     return None
 
 
+@functools.lru_cache(8)
+def _folded(header: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names without their case."""
+    return tuple(cells.name(cell).casefold() for cell in header)
+
+
+def question(rows: Sequence[Sequence[str]], lines: Sequence[int], wanted: Sequence[str]) -> str:
+    """Return the question whether a row that has all `wanted` is the header, where there is one, with its line."""
+    names = set(map(cells.name, wanted))
+    found = [line for line, row in zip(lines, rows, strict=True) if names <= set(map(cells.name, row))]
+    return f"\nIs line {found[0]} the header? Then take away what stands above it." if found else ""
+
+
 def likeliest(rows: Sequence[Sequence[str]]) -> int:
     """Return the place of the likeliest header: the first row, or the first below rows that hold one cell alone."""
     return next((place for place, row in enumerate(rows[:TOP]) if filled(row) > 1), 0)
 
 
 def is_header(row: Sequence[str], header: Sequence[str], path: Path, number: int) -> bool:
-    """Tell whether a row is the header once more; `header` are its names, `number` is the row's.
+    """Tell whether a row, of this `number`, is the `header` once more, in whatever case.
 
     Raises UserError where it has the same columns in another order: what follows would be read in the wrong ones.
     """
-    if len(row) < 2 or cells.name(row[0]) not in header or set(map(cells.name, row)) != set(header):
+    names = _folded(tuple(header))
+    if len(row) < 2 or len(row) != len(header) or cells.name(row[0]).casefold() not in names:
         return False
-    if list(map(cells.name, row)) == list(header):
+    again = [cells.name(cell).casefold() for cell in row]
+    if sorted(again) != sorted(names):
+        return False
+    if again == list(names):
         return True
     raise UserError(
         f"{path}, row {number}: the header again, with the columns in another order. Were files put one after the "

@@ -178,10 +178,15 @@ def _archive(path: Path) -> str:
     return next(found, "a zip archive; let its name end with .zip")
 
 
-def without_nul(handle: IO[str], lines: list[int]) -> Iterator[str]:
-    """Yield lines without the NUL characters that stand in them; their numbers are added to `lines`."""
+def lines_of(handle: IO[str], nuls: list[int]) -> Iterator[str]:
+    """Yield lines without the NUL characters that stand in them; the numbers of these lines are added to `nuls`.
+
+    Nor is there a byte-order mark in front of a quote or of JSON: files put one after the other have it within.
+    """
     for number, line in enumerate(handle, 1):
         if "\x00" in line:
-            lines.append(number)
+            nuls.append(number)
             line = line.replace("\x00", "")
+        if line[:1] == "\ufeff" and line.lstrip("\ufeff")[:1] in ('"', "{"):
+            line = line.lstrip("\ufeff")
         yield line

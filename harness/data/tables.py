@@ -71,7 +71,7 @@ def json_lines(path: Path, columns: list[str], options: Options, notes: Notes) -
     spelt: dict[str, str] = {}  # the key as it is written -> the column wanted
     nuls: list[int] = []
     with files.opened_text(path, encoding, newline="\n") as handle:
-        for number, line in enumerate(files.without_nul(handle, nuls), 1):
+        for number, line in enumerate(files.lines_of(handle, nuls), 1):
             if not line.strip():
                 continue
             values = json_object(path, number, line)

@@ -13,7 +13,7 @@ def lines(place: str, notes: Notes) -> list[str]:
     """Return what reading the table at `place` found out that may surprise."""
     said = []
     if above := notes.get("title_lines"):
-        said.append(f"above the header {_lines(above)} of other text left out")
+        said.append(f"{_lines(above)} above the header left out")
     if repeated := notes.get("repeated_headers"):
         said.append(
             f"the header stands again among the rows, left out there: {listed(repeated[:SHOWN], len(repeated))}"
@@ -60,8 +60,9 @@ def of_leaks(place: str, leaks: Sequence[Mapping[str, Any]]) -> list[str]:
         names = " and ".join(f"`{name}`" for name in leak["columns"])
         what, verb = ("column", "predicts") if len(leak["columns"]) == 1 else ("columns", "together predict")
         said.append(
-            f"{place}: {what} {names} {verb} the label: {leak['with_one_label']:,} of {leak['repeated_values']:,} "
-            f"repeated values (in {leak['rows']:,} rows) have one label each. Is it known at prediction time?"
+            f"{place}: {what} {names} {verb} the label without the rest: {leak['with_one_label']:,} of "
+            f"{leak['repeated_values']:,} repeated values have one label each (in {leak['rows']:,} rows). "
+            "Is it known at prediction time?"
         )
     return said
 
@@ -76,5 +77,5 @@ def _counted(counts: Mapping[str, int], quote: str = "") -> str:
 
 
 def _visible(name: str) -> str:
-    """Return a label with escapes for what cannot be seen in it."""
-    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in name)
+    """Return a label with what cannot be seen in it written out."""
+    return "".join(letter if letter.isprintable() else f"<U+{ord(letter):04X}>" for letter in name)

@@ -59,7 +59,7 @@ def _delimited(path: Path, notes: Notes, out: Path, names: list[str], values: Ro
 
 def _json_columns(path: Path, notes: Notes) -> list[str]:
     with files.opened_text(path, notes["encoding"], newline="\n") as handle:
-        lines = filter(str.strip, files.without_nul(handle, []))
+        lines = filter(str.strip, files.lines_of(handle, []))
         return list({name: None for line in lines for name in json.loads(line)})
 
 
@@ -69,7 +69,7 @@ def _json_lines(path: Path, notes: Notes, out: Path, names: list[str], values: R
         files.opened_text(path, notes["encoding"], newline="\n") as source,
         open(out, "w", encoding="utf-8", newline="\n") as target,
     ):
-        lines = filter(str.strip, files.without_nul(source, []))
+        lines = filter(str.strip, files.lines_of(source, []))
         for line, added in zip(lines, values, strict=True):
             kept = line.rstrip().removesuffix("}").rstrip()
             comma = "" if kept.endswith("{") else ", "
@@ -111,7 +111,7 @@ def _delimited_rows(path: Path, notes: Notes) -> Rows:
 def _json_rows(path: Path, notes: Notes) -> Rows:
     there = _json_columns(path, notes)
     with files.opened_text(path, notes["encoding"], newline="\n") as handle:
-        for line in filter(str.strip, files.without_nul(handle, [])):
+        for line in filter(str.strip, files.lines_of(handle, [])):
             values = json.loads(line)
             yield [values.get(name) for name in there]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data import cells, files
-from harness.data.columns import TOP, ColumnError, filled, header_among, is_header, likeliest, places
+from harness.data.columns import TOP, ColumnError, filled, header_among, is_header, likeliest, places, question
 from harness.data.source import Notes
 from harness.errors import UserError, nearest
 
@@ -22,11 +22,11 @@ def columns(path: Path, wanted: list[str], sheet: str | None, notes: Notes) -> I
     """Stream the cells of `wanted` from the sheet of that name (None: the first); the notes get the layout found."""
     with _opened(path) as book:
         notes["sheet"] = _sheet(path, book, sheet)
-        lay_out(path, book, wanted, notes)
+        hint = lay_out(path, book, wanted, notes)
         rows = _records(path, book, notes)
         _, header = next(rows)
         try:
-            found = places(f"{path}, sheet {notes['sheet']}", header, wanted, notes)
+            found = places(f"{path}, sheet {notes['sheet']}", header, wanted, notes, hint)
         except ColumnError as error:
             if others := [name for name in book.sheet_names if name != notes["sheet"]]:
                 raise ColumnError(f"{error}\nOther sheets are {_listed(others)}: data.sheet=NAME takes one.") from None
@@ -46,19 +46,22 @@ def records(path: Path, notes: Notes) -> Iterator[Record]:
 
 
 def _records(path: Path, book: Any, notes: Notes) -> Iterator[Record]:
-    repeated, names = list[int](), list[str]()
+    repeated, header = list[int](), list[str]()
     rows = (row for number, row in _rows(book, notes) if number >= notes.get("header_line", 1))
     for number, row in enumerate(filter(filled, rows)):
-        if number and is_header(row, names, path, number):
+        header = header or row
+        if number and is_header(row, header, path, number):
             repeated.append(number)
-            continue
-        names = names or list(map(cells.name, row))
-        yield number, row
+        else:
+            yield number, row
     notes.update({"repeated_headers": repeated} if repeated else {})
 
 
-def lay_out(path: Path, book: Any, wanted: list[str], notes: Notes) -> None:
-    """Find the row of the header; a title above it is passed over. Both go to the notes, counted as the sheet does."""
+def lay_out(path: Path, book: Any, wanted: list[str], notes: Notes) -> str:
+    """Find the row of the header; a title above it is passed over. Both go to the notes, counted as the sheet does.
+
+    Where no row has all `wanted`, the likeliest is taken, and what may help is returned.
+    """
     top = list(islice(((number, row) for number, row in _rows(book, notes) if filled(row)), TOP))
     if not top:
         raise UserError(f"{path}, sheet {notes['sheet']} is empty: the first row must hold the names of the columns.")
@@ -69,6 +72,7 @@ def lay_out(path: Path, book: Any, wanted: list[str], notes: Notes) -> None:
         notes["header_line"] = top[place][0]
     if above := [number for number, _ in top[:place]]:
         notes["title_lines"] = above
+    return question(rows, [number for number, _ in top], wanted)
 
 
 def _rows(book: Any, notes: Notes) -> Iterator[tuple[int, list[str]]]:

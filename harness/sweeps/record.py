@@ -67,8 +67,9 @@ class Record:
         folder = outputs / ".sweeps" / self.name
         folder.mkdir(parents=True, exist_ok=True)
         for note in (folder / "told").glob("*.json"):
-            if not elsewhere or "reason" in json.loads(note.read_text(encoding="utf-8")):
-                note.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # the same sweep, started at once, has removed it
+                if not elsewhere or "reason" in json.loads(note.read_text(encoding="utf-8")):
+                    note.unlink()
         store.write_json(folder / "sweep.json", {"schema": 1, **asdict(self)})
         return folder
 
@@ -150,7 +151,10 @@ def refused(error: UserError | OSError) -> dict[str, Any]:
 def as_told(one: Run, sweep: Path) -> Run:
     """Return a run as its own process found it."""
     note = sweep / "told" / f"{Path(one.folder or 'none').name}.json"
-    return replace(one, **json.loads(note.read_text(encoding="utf-8"))) if note.exists() else one
+    try:
+        return replace(one, **json.loads(note.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return one
 
 
 @contextlib.contextmanager

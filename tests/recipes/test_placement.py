@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -12,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 from hydra import compose, initialize_config_dir
-from support import ROOT, VARIANTS, Runs, gone, hold, killed_at_checkpoint, workers
+from support import ROOT, VARIANTS, Runs, gone, hold, kill_at_checkpoint, killed_at_checkpoint, others, workers
 
 from harness import config, environments, launch, placement
 from harness.parity import ROWS, STEPS, Comparison, read, training_lines
@@ -106,19 +107,70 @@ def test_a_killed_launcher_or_parent_leaves_no_process(tmp_path):
         process.communicate(timeout=30)
 
 
-def test_two_machines_share_a_run_and_the_first_leaves_the_result(tmp_path):
-    words = ["recipe=torch", "placement=multi_node", "placement.use_cpu=true", "placement.main_process_ip=127.0.0.1"]
-    words.append(f"placement.main_process_port={placement.free_port()}")
-    both = [Runs(tmp_path / str(number)) for number in range(2)]
-    started = [runs.start(*words, f"placement.machine_rank={number}") for number, runs in enumerate(both)]
-    for process in started:
+NODES = [words for words in VARIANTS if "multi_node" in takes(words)]
+
+
+def on_two_machines(place: Path, *words: str) -> list[tuple[Runs, subprocess.Popen[str]]]:
+    """Start the same command on two machines, which share no folder of results; return what they are at."""
+    words += ("placement=multi_node", "placement.use_cpu=true", "placement.main_process_ip=127.0.0.1", "retries=0")
+    port, both = placement.free_port(), [Runs(place / str(number)) for number in range(2)]
+    rank = "placement.machine_rank"
+    words += (f"placement.main_process_port={port}",)
+    return [(runs, runs.start(*words, f"{rank}={number}")) for number, runs in enumerate(both)]
+
+
+@pytest.mark.parametrize("words", others(NODES, "recipe=torch"))
+def test_two_machines_share_a_run_and_go_on_where_one_was_killed_to_the_bit(words, tmp_path, small_network):
+    """They share no folder; the one that is killed is not the one that leaves the result."""
+    words = [*words.split(), "model=path", f"model.path={small_network('bert')}", "train.batch_size=8"]
+    words += ["train.epochs=2", "checkpoint.every=4"]
+    whole = on_two_machines(tmp_path / "whole", *words)
+    for _, process in whole:
         said, _ = process.communicate(timeout=300)
         assert process.returncode == 0, said
-    first, second = (runs.row() for runs in both)
+    first, second = (runs.row() for runs, _ in whole)
     assert (first["status"], second["status"]) == ("finished", "finished")
     assert first["test.accuracy"] > 0.15
     assert "test.accuracy" not in second
-    assert not (both[1].folders()[0] / "model").exists()
+    assert second["train.steps"] == first["train.steps"], "each has seen its own training"
+    assert not (whole[1][0].folders()[0] / "model").exists()
+
+    cut = on_two_machines(tmp_path / "cut", *words)
+    kill_at_checkpoint(8, *cut[1])
+    said, _ = cut[0][1].communicate(timeout=120)
+    assert "rank 0 lost another machine" in cut[0][0].row()["reason"], said
+    for runs, process in on_two_machines(tmp_path / "cut", *words):
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+        assert "going on from the checkpoint of step " in said
+        assert runs.row()["train.resumed_at_step"] >= 4
+    logits = [np.load(one[0][0].folders()[0] / "predictions_test.npz")["logits"] for one in (whole, cut)]
+    np.testing.assert_array_equal(*logits)
+
+
+def test_a_machine_that_nobody_meets_says_where_it_waited(tmp_path, monkeypatch):
+    monkeypatch.setattr(placement, "MEETING", 2)
+    python, waiting = environments.ensure("hf_trainer").python, contextlib.ExitStack()
+    job = dict.fromkeys(field.name for field in dataclasses.fields(Job) if field.name != "folder")
+    with waiting:
+        started = []
+        for number in range(2):
+            words = ["placement=multi_node", "placement.use_cpu=true", "placement.main_process_ip=127.0.0.1"]
+            words += [f"placement.main_process_port={placement.free_port()}", f"placement.machine_rank={number}"]
+            placed, folder = placement.of(composed("recipe=torch", *words)), tmp_path / str(number)
+            folder.mkdir()
+            (folder / "job.json").write_text(json.dumps(job | {"placement": placed.accelerate}), encoding="utf-8")
+            placed.write(folder)
+            process = waiting.enter_context(launch.worker(folder, python, "finetune", 1, placed))
+            started.append((folder, placed.accelerate["main_process_port"], process))
+        beginnings = ("not all 2 machines came to", "machine 0 did not answer at")
+        for (folder, port, process), said in zip(started, beginnings, strict=True):
+            process.wait(120)
+            outcome = launch.Outcome(machines=2)
+            with open(folder / "events.jsonl", encoding="utf-8") as handle:
+                launch.follow(handle, outcome)
+            _, reason = launch.diagnose(process.returncode, outcome, folder)
+            assert reason.startswith(f"TimeoutError: {said} 127.0.0.1:{port}"), (folder / "log.txt").read_text()
 
 
 SLEEPY = """
@@ -165,6 +217,26 @@ def test_the_end_of_one_process_is_the_end_of_all_within_10_s_and_told(tmp_path,
     _, reason = launch.diagnose(process.returncode, outcome, tmp_path)
     assert reason.startswith(said)
     assert ("KeyError" in (tmp_path / outcome.log_name).read_text(encoding="utf-8")) == ("KeyError" in said)
+
+
+PRETENDED = "import torch; torch.backends.mps.is_available = torch.backends.mps.is_built = lambda: True\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "device"),
+    [
+        ("fastai", "from recipes import fastai; print(fastai.default_device())"),
+        ("flair", "from recipes import flair; print(flair.flair.device)"),
+        ("keras_torch", "from recipes import keras; print(keras.ops.convert_to_tensor(1.0).device)"),
+        ("hf_trainer", "from accelerate import Accelerator; print(Accelerator().device)"),  # torch's and hf_trainer's
+    ],
+)
+def test_placement_cpu_is_no_gpu_of_apple_s(environment, device):
+    """Pretended: where PyTorch has such a GPU, what the libraries take by themselves."""
+    variables = {**os.environ, **placement.of(composed("recipe=torch", "placement=cpu")).variables()}
+    command = [environments.ensure(environment).python, "-c", PRETENDED + device]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["cpu"], done.stderr
 
 
 COUNT = """

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from support import ROOT
 
-from harness import machine
+from harness import config, machine
 
 CHOICES = [
     (group.name, choice.stem)
@@ -52,7 +52,7 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
     told = {line[:12].strip(): line[12:] for line in said.splitlines()}
     assert told["processors"].startswith(f"{machine.processors()} for us")
     assert "placement=cpu" in told["auto"]
-    assert ("precision=bf16" in told["auto"]) == machine.computes_bf16(on_gpu=False)
+    assert ("precision=bf16" in told["auto"]) == machine.computes_bf16([])
     for name in ("memory", "GPU", "precision", "ports"):
         assert told[name]
 
@@ -67,7 +67,10 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
         (["data=csv", "data.txt=a"], ["'data.txt'", "'data.text'"]),
         (["seed=one"], ["seed=one", "Integer"]),
         (["seed=-1"], ["seed=-1"]),
-        (["precision=fp8"], ["fp8", "fp32", "bf16"]),
+        (["precision=fp8"], ["fp8", "fp32", "bf16", "tf32"]),
+        (["precision=tf32"], ["precision=tf32", "placement=cpu is on processors", "precision=fp32"]),
+        (["precision=tf32", "recipe=torch", "placement=multi_cpu"], ["placement=multi_cpu is on processors"]),
+        (["protocol=controlled", "precision=tf32"], ["fp32", "protocol=native"]),
         (["train.epochs=0"], ["train.epochs=0"]),
         (["limits.minutes=-3"], ["limits.minutes=-3"]),
         (["measure.batch_sizes=[8,8]"], ["measure.batch_sizes=[8, 8]", "different"]),
@@ -91,6 +94,16 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
         (["evaluate=[test]"], ["evaluate=['test']", "[valid]"]),
         (["hparams_search.trials=3"], ["hparams_search.trials belongs to hparams_search=tpe"]),
         (["hparams_search=tpe", "recipe.lerning_rate=interval(1,2)"], ["'recipe.learning_rate'"]),
+        (["recipe=torch", "recipe.learning_rate=-1e-3"], ["recipe.learning_rate=-0.001: give a number above 0"]),
+        (["recipe.learning_rate=0,0001"], ["recipe.learning_rate=0.0001", "-m recipe.learning_rate=0,0001"]),
+        (["recipe=keras", "recipe.backend=thorch"], ["recipe.backend=thorch", "tensorflow, jax, torch"]),
+        (["+data.foo=1"], ["no key 'data.foo'"]),
+        (["recipe=torch", "++recipe.lerning_rate=1"], ["no key 'recipe.lerning_rate'", "'recipe.learning_rate'"]),
+        (["++train.x=1"], ["no key 'train.x'"]),
+        (["+epochs=3"], ["no key 'epochs'", "'train.epochs'"]),
+        (["recipe=tfidf", "++recipe.warmup=0"], ["recipe.warmup belongs to", "recipe=torch"]),
+        (["-m", "recipe=tfidf,torch", "+recipe.foo=1,2"], ["no key 'recipe.foo'"]),
+        (["~data.max_length"], ["cannot be taken away", "data.max_length=VALUE"]),
     ],
 )
 def test_a_wrong_command_line_is_told_in_words_with_exit_code_2(cli, tmp_path, words, said):
@@ -100,6 +113,18 @@ def test_a_wrong_command_line_is_told_in_words_with_exit_code_2(cli, tmp_path, w
     for text in said:
         assert text in done.stderr
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["++train.epochs=2"], ["+model.shape.num_hidden_layers=2", "model.from_scratch=1"], ["+hydra.job.env_set.A=1"],
+        ["experiment=small_network", "recipe=tfidf", "++recipe.learning_rate=1e-4"], ["~experiment"],
+        ["-m", "recipe=torch,tfidf", "++recipe.C=3"],
+    ],
+)  # fmt: skip
+def test_keys_that_somebody_reads_may_be_added(words):
+    config.check_signed(words)
 
 
 def test_an_environment_that_is_no_python_is_told(cli, tmp_path):

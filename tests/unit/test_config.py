@@ -50,14 +50,15 @@ def test_weights_from_scratch_are_drawn_by_the_run_s_seed_or_by_one_that_is_give
 @pytest.mark.parametrize(("capabilities", "native"), [([(9, 0)], True), ([(7, 5)], False), ([(9, 0), (7, 0)], False)])
 def test_a_gpu_decides_on_bf16_where_there_is_one(monkeypatch, capabilities, native):
     devices(monkeypatch, *capabilities)
-    assert machine.computes_bf16(on_gpu=True) is native
+    assert machine.computes_bf16(machine.gpu_ids()) is native
+    assert machine.computes_bf16(["0"]) is (capabilities[0] >= (8, 0)), "of the run's own alone"
 
 
 @pytest.mark.parametrize(("flags", "native"), [("fma avx512_bf16", True), ("fma avx2", False), ("", False)])
 def test_the_processor_decides_on_bf16_else(monkeypatch, flags, native):
     devices(monkeypatch)
     monkeypatch.setattr(machine, "_cpuinfo", lambda field: flags if field == "flags" else "")
-    assert machine.computes_bf16(on_gpu=False) is native
+    assert machine.computes_bf16([]) is native
 
 
 def test_the_processor_is_named_as_the_system_names_it():

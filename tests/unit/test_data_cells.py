@@ -132,6 +132,13 @@ def test_labels_that_look_alike_are_told_and_kept(tmp_path, written, capsys):
     assert "labels that differ in case or spaces alone are classes of their own: " in capsys.readouterr().err
 
 
+def test_flags_are_not_alike(tmp_path):
+    flags = ["🏴󠁧󠁢󠁥󠁮󠁧󠁿", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "🇫🇷"]
+    data = from_file(as_csv(tmp_path, [(f"poste {number}", flags[number % 3]) for number in range(30)]))
+    assert data.labels == sorted(flags)
+    assert data.report["labels_alike"] == []
+
+
 @formats
 def test_what_programs_write_for_nothing_is_empty_and_can_be_kept(tmp_path, written, capsys):
     rows = [*jobs(20), ("nan", "care"), ("chef", "NULL"), ("cook", "#N/A"), ("Chef <NA>", "care")]

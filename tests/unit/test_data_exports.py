@@ -11,6 +11,7 @@ import pytest
 import xlsxwriter
 from data_support import from_file, jobs, rows_of, write_csv, write_json_lines
 
+from harness import predict_file
 from harness.data import files
 from harness.errors import UserError
 
@@ -67,9 +68,23 @@ def test_a_title_above_the_header_is_told_and_passed_over(tmp_path, capsys):
     path.write_text("Offres d'emploi;\n\nExport du 12/03;\n" + lines(jobs(20), ";", "\n"), encoding="utf-8")
     data = from_file(path)
     assert sorted(rows_of(data)) == NUMBERED
-    assert "above the header lines 1, 3 of other text left out" in capsys.readouterr().err
+    assert "lines 1, 3 above the header left out" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"a.csv, line 4: there is no column `texte`; there are `text`, `label`\."):
         from_file(path, text="texte")
+
+
+def test_a_title_as_full_as_the_header_is_asked_about(tmp_path):
+    (tmp_path / "a.csv").write_text("Export,mars\n" + lines(jobs(20)), encoding="utf-8")
+    with pytest.raises(UserError, match=r"no column `text`; there are `Export`, `mars`(?s:.*)Is line 2 the header\?"):
+        from_file(tmp_path / "a.csv")
+
+
+def test_lines_with_nothing_to_be_seen_are_blank(tmp_path):
+    content = lines(jobs(10)) + "  \r\n\u00a0\r\n" + lines(jobs(20)[10:]).partition("\n")[2] + "\x1a"
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+    assert sorted(rows_of(from_file(tmp_path / "a.csv"))) == NUMBERED
+    (tmp_path / "b.csv").write_text('title\na\n""\n\nb\n', encoding="utf-8")
+    assert [text for _, text in predict_file.Table(tmp_path / "b.csv", ["title"]).texts()] == ["a", "", "b"]
 
 
 def test_no_row_of_data_is_taken_for_a_header(tmp_path):
@@ -85,6 +100,11 @@ def test_the_header_of_files_put_one_after_the_other_is_told_with_its_row(tmp_pa
     assert data.labels == ["care", "kitchen"]
     assert len(rows_of(data)) == 60
     assert "the header stands again among the rows, left out there: rows 21, 42" in capsys.readouterr().err
+    quoted = lines(jobs(20)).replace("text,label", '"Text","LABEL"').encode("utf-8-sig")
+    (tmp_path / "a.csv").write_bytes(quoted + quoted)
+    assert len(rows_of(from_file(tmp_path / "a.csv", text="Text", label="LABEL"))) == 40
+    (tmp_path / "a.csv").write_bytes(one + quoted)
+    assert from_file(tmp_path / "a.csv").labels == ["care", "kitchen"]
     (tmp_path / "a.csv").write_bytes(one + b"label,text\r\ncare,nurse\r\n")
     with pytest.raises(UserError, match="row 21: the header again, with the columns in another order"):
         from_file(tmp_path / "a.csv")
@@ -131,6 +151,12 @@ def test_the_order_of_json_objects_does_not_matter(tmp_path):
         with pytest.raises(UserError, match="there is no column `titel`; there are .*Did you mean 'title'"):
             from_file(path, text="titel", empty_rows="drop")
         from_file(path, text=["title", "text"], empty_rows="drop")
+
+
+def test_json_lines_put_one_after_the_other_have_marks_within(tmp_path):
+    one = "".join(f'{{"text": "{text}", "label": "{label}"}}\r\n' for text, label in jobs(20))
+    (tmp_path / "a.jsonl").write_bytes(2 * one.encode("utf-8-sig"))
+    assert len(rows_of(from_file(tmp_path / "a.jsonl"))) == 40
 
 
 def test_a_key_that_only_the_last_object_has(tmp_path):
@@ -197,7 +223,7 @@ def test_what_cannot_be_unpacked_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (gzip.compress(b"text,label"), r"gzip archive; let its name end with \.gz"),
+        (gzip.compress(b"text,label", mtime=0), r"gzip archive; let its name end with \.gz"),
         (b"\x28\xb5\x2f\xfd....", r"zstandard archive; let its name end with \.zst"),
         (b"\x89PNG\r\n\x1a\n", "an image"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", "an image"),
@@ -285,7 +311,7 @@ def test_titles_empty_rows_formulas_and_merged_cells_of_a_sheet(tmp_path, capsys
     expected = [row for n in range(10) for row in ((f"cook {n}", "ab"[n % 2]), (f"nurse {n}", "ab"[n % 2]))]
     assert sorted(rows_of(data)) == [(number, *row) for number, row in enumerate(expected, 1)]
     said = capsys.readouterr().err
-    assert "above the header lines 1, 3 of other text left out" in said
+    assert "lines 1, 3 above the header left out" in said
     assert "the header stands again among the rows, left out there: row 21" in said
 
 

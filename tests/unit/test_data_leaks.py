@@ -36,7 +36,7 @@ def test_a_column_that_predicts_the_label_is_told(tmp_path, capsys):
     path = write_csv(tmp_path / "a.csv", offers(400), HEADER)
     for _ in range(2):  # also where the data lies prepared
         data = from_file(path, text=["titre", "code"])
-        assert "column `code` predicts the label: 9 of 9 repeated values" in capsys.readouterr().err
+        assert "column `code` predicts the label without the rest: 9 of 9 repeated" in capsys.readouterr().err
     assert data.report["predicts_label"] == [
         {"columns": ["code"], "repeated_values": 9, "with_one_label": 9, "rows": 400}
     ]
@@ -53,6 +53,18 @@ def test_a_code_that_is_often_another_label_is_no_alarm(tmp_path):
     assert from_file(path, text=["titre", "code"]).report["predicts_label"] == []
 
 
+def test_rows_that_a_file_holds_three_times_are_no_alarm(tmp_path):
+    rows = [(title, department, label) for title, department, _, label in offers(300)]
+    path = write_csv(tmp_path / "a.csv", rows * 3, ("titre", "département", "label"))
+    for text in (["titre"], ["titre", "département"]):
+        assert from_file(path, text=text).report["predicts_label"] == []
+
+
+def test_a_code_that_is_all_of_the_text_is_told(tmp_path):
+    path = write_csv(tmp_path / "a.csv", [(f"code {row % 90}", "abc"[row % 3]) for row in range(1800)])
+    assert [leak["columns"] for leak in from_file(path).report["predicts_label"]] == [["text"]]
+
+
 def test_columns_that_predict_it_together_are_told(tmp_path):
     draw = random.Random(1)
     pairs = [(str(draw.randrange(6)), str(draw.randrange(6))) for _ in range(2000)]
@@ -65,9 +77,10 @@ def test_one_label_by_chance_is_counted_off():
     """Where nearly all rows have one label, nearly all values have: that says nothing."""
     draw = np.random.default_rng(0)
     values = draw.integers(1, 101, 1000).astype(np.uint64)
-    assert leaks.by_itself(values, (draw.random(1000) < 0.002).astype(np.int32)) is None
-    assert leaks.by_itself(values, (values % np.uint64(2)).astype(np.int32)) is not None
-    assert leaks.by_itself(np.zeros(1000, np.uint64), np.zeros(1000, np.int32)) is None
+    for several in (leaks.SEVERAL, leaks.MANY):
+        assert leaks.by_itself(values, (draw.random(1000) < 0.002).astype(np.int32), several) is None
+        assert leaks.by_itself(values, (values % np.uint64(2)).astype(np.int32), several) is not None
+        assert leaks.by_itself(np.zeros(1000, np.uint64), np.zeros(1000, np.int32), several) is None
 
 
 @pytest.mark.parametrize(

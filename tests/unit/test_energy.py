@@ -1,8 +1,7 @@
 """Energy is a reading of meters, or nothing."""
 
-import types
-
 import pytest
+from gpu_support import cards
 
 from harness import energy
 
@@ -27,7 +26,7 @@ def zones(tmp_path, monkeypatch):
 
 
 def test_packages_and_memory_are_added_up_also_when_a_counter_begins_again(zones):
-    used = energy.Energy(gpu=False)
+    used = energy.Energy()
     zones(_0=1100, _1=857, _0_0=950, _0_1=107)  # 1000 J; 143 to its end, and 857 after; 100
     used.look()
     zones(_0=1200, _1=957, _0_0=1050, _0_1=117)  # 100, 100, 10
@@ -36,32 +35,33 @@ def test_packages_and_memory_are_added_up_also_when_a_counter_begins_again(zones
 
 def test_without_a_meter_that_can_be_read_nothing_is_known(zones, tmp_path, monkeypatch):
     (tmp_path / "intel-rapl:1" / "energy_uj").unlink()
-    assert energy.Energy(gpu=False).kwh() is None
+    assert energy.Energy().kwh() is None
     zones(_1=1)
-    assert energy.Energy(gpu=False).kwh() == 0.0
-    used = energy.Energy(gpu=False)
+    assert energy.Energy().kwh() == 0.0
+    used = energy.Energy()
     (tmp_path / "intel-rapl:1" / "energy_uj").unlink()
     assert used.kwh() is None, "half a reading is none"
     monkeypatch.setattr(energy, "RAPL", tmp_path / "none")
-    assert energy.Energy(gpu=False).kwh() is None
+    assert energy.Energy().kwh() is None
 
 
 def test_a_run_on_gpus_needs_their_meters_too(zones, monkeypatch):
-    monkeypatch.setattr(energy.Gpu, "open", lambda: None)
-    assert energy.Energy(gpu=True).kwh() is None
+    cards(monkeypatch)
+    assert energy.Energy(["0"]).kwh() is None
+    cards(monkeypatch, {"millijoules": 5}, {"instances": [{"uuid": "MIG-a"}, {"uuid": "MIG-b"}], "millijoules": 5})
+    assert energy.Energy(["0"]).kwh() == 0.0
+    for part in ("1", "MIG-a"):  # the card's meter counts the other instances too
+        assert energy.Energy([part]).kwh() is None
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_gpu_s_joules_are_added_and_one_without_a_meter_leaves_nothing(zones, monkeypatch, told):
-    reading = [5_000]  # mJ
-
-    def count(handle):
-        if not told:
-            raise LookupError("Not Supported")
-        return reading[0]
-
-    nvml = types.SimpleNamespace(nvmlDeviceGetTotalEnergyConsumption=count, NVMLError=LookupError)
-    monkeypatch.setattr(energy.Gpu, "open", lambda: types.SimpleNamespace(nvml=nvml, handles=[0, 1]))
-    used = energy.Energy(gpu=True)
-    reading[0] = 3_605_000
-    assert used.kwh() == (pytest.approx(2 * 3600 / 3.6e6) if told else None)
+def test_the_joules_of_the_run_s_gpus_are_added_and_of_no_others_and_one_without_a_meter_leaves_nothing(
+    zones, monkeypatch
+):
+    nvml = cards(monkeypatch, *({"millijoules": 5_000} for _ in range(3)))
+    used = energy.Energy(["2", "0"])
+    nvml.cards[0]["millijoules"] = nvml.cards[2]["millijoules"] = 3_605_000
+    nvml.cards[1]["millijoules"] = 90_000_000_000
+    assert used.kwh() == pytest.approx(2 * 3600 / 3.6e6)
+    del nvml.cards[0]["millijoules"]
+    assert used.kwh() is None
+    assert energy.Energy(["0", "2"]).kwh() is None

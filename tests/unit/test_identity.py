@@ -109,7 +109,7 @@ def test_a_failure_does_not_take_the_name_from_results_and_counts_where_it_belon
     broken = result(known(row("torch", 3, status="failed"), code="d" * 12, ended=LATER))
     found, (apart,) = identity.contestants([*good, unbuilt, broken])
     assert found == {"torch": [*good, unbuilt]}
-    assert str(apart).startswith("torch, 1 without test figures: code d")
+    assert str(apart).startswith("torch, 1 failed: code d")
     older = [result(row("torch", seed)) for seed in range(2)]
     found, (apart,) = identity.contestants([*older, broken])
     assert found == {"torch": older}

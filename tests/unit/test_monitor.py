@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-import types
 
 import pytest
+from gpu_support import cards
 
 from harness import monitor
 
@@ -35,47 +35,52 @@ def test_an_ended_process_counts_nothing():
     assert sampled.sample(process.pid, None) == 0
 
 
-def test_gpu_memory_is_told_per_process_and_for_the_whole_device(monkeypatch):
-    """Two devices in NVIDIA's interface, one of our processes and a stranger on the first."""
-    running = {0: [(10, 100), (99, 1000)], 1: []}
-    nvml = types.SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlInit=lambda: None,
-        nvmlDeviceGetCount=lambda: 2,
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetMemoryInfo=lambda handle: types.SimpleNamespace(used=2000 * (1 - handle)),
-        nvmlDeviceGetComputeRunningProcesses=lambda handle: [
-            types.SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in running[handle]
-        ],
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    gpu = monitor.Gpu.open()
-    assert gpu.of_processes({10, 11}) == 100
-    assert gpu.of_devices() == 2000
+MB = 10**6
 
 
-def test_without_a_gpu_its_figures_are_empty(monkeypatch):
-    def fail():
-        raise RuntimeError
-
-    monkeypatch.setitem(sys.modules, "pynvml", types.SimpleNamespace(NVMLError=RuntimeError, nvmlInit=fail))
-    assert monitor.Monitor().figures()["memory.gpu_device_peak_mb"] is None
-
-
-def hidden(handle):
-    return [types.SimpleNamespace(pid=1, usedGpuMemory=None)]
+@pytest.fixture
+def child():
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process.pid
+    process.communicate()
 
 
-def refused(handle):
-    raise RuntimeError("not supported")
+def test_gpu_memory_is_told_of_our_processes_and_of_the_run_s_own_devices_alone(monkeypatch, child):
+    """Three cards, of which the run has the second: others hold more, on it and on the rest."""
+    nvml = cards(monkeypatch, *({"used": 9000 * MB, "running": {99: 8000 * MB}} for _ in range(3)))
+    nvml.cards[1] |= {"used": 3000 * MB, "running": {child: 1200 * MB, 99: 1500 * MB}}
+    nvml.cards[2]["running"][child] = 500 * MB  # a context that a library leaves there
+    sampled = monitor.Monitor(["1"])
+    sampled.sample(child, "train")
+    nvml.cards[1] |= {"used": 1000 * MB, "running": {}}
+    sampled.sample(child, "train")
+    figures = sampled.figures()
+    assert figures["memory.gpu_process_peak_mb"] == 1200
+    assert figures["memory.gpu_device_peak_mb"] == 3000
 
 
-@pytest.mark.parametrize("running", [hidden, refused])
-def test_a_device_that_hides_its_processes_counts_none(running):
-    nvml = types.SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlDeviceGetCount=lambda: 1,
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetComputeRunningProcesses=running,
-    )
-    assert monitor.Gpu(nvml).of_processes({1}) == 0
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"used": 3000 * MB, "running": {4711: 1200 * MB}},  # in a container NVML has the numbers of the machine
+        {"used": 3000 * MB, "running": "our child, and no number of bytes"},
+        {"used": 3000 * MB},  # it refuses, as on some partitions
+    ],
+)
+def test_memory_of_processes_that_nvml_does_not_tell_is_unknown_and_not_nothing(monkeypatch, child, card):
+    if isinstance(card.get("running"), str):
+        card["running"] = {child: None}
+    cards(monkeypatch, card)
+    sampled = monitor.Monitor(["0"])
+    sampled.sample(child, "train")
+    assert sampled.figures()["memory.gpu_process_peak_mb"] is None
+    assert sampled.figures()["memory.gpu_device_peak_mb"] == 3000
+
+
+def test_a_run_on_processors_has_no_figures_of_gpus_there_or_not(monkeypatch, child):
+    for there in ([], [{"used": 3000 * MB, "running": {}}]):
+        cards(monkeypatch, *there)
+        sampled = monitor.Monitor()
+        sampled.sample(child, "train")
+        figures = sampled.figures()
+        assert {figures["memory.gpu_device_peak_mb"], figures["memory.gpu_process_peak_mb"]} == {None}

@@ -3,20 +3,27 @@
 import dataclasses
 import json
 import socket
+from pathlib import Path
 
 import pytest
+from gpu_support import cards
 from hydra import compose, initialize_config_dir
 from support import RECIPES, devices
 
-from harness import config, launch, machine, placement
+from harness import config, gpu, launch, machine, placement, run
 from harness.errors import UserError
 from harness.launch import Outcome
+from recipes import together
 from recipes.job import Job
 
 
-def placed(*words):
+def configured(*words):
     with initialize_config_dir(str(config.CONF), version_base="1.3"):
-        return placement.of(config.plain(compose("config", list(words))))
+        return config.plain(compose("config", list(words)))
+
+
+def placed(*words):
+    return placement.of(configured(*words))
 
 
 @pytest.fixture
@@ -55,6 +62,93 @@ def test_several_gpus_are_all_or_as_many_as_asked_for_and_those_that_one_may_use
         placed("placement=multi_gpu", "placement.processes=4")
 
 
+CARDS = {"uuid": "GPU-11aa-22"}, {"uuid": "GPU-11bb-33"}, {"uuid": "GPU-44", "instances": [{"uuid": "MIG-55"}]}
+
+
+@pytest.mark.parametrize(
+    ("said", "understood"),
+    [
+        (None, ["0", "1", "2"]),
+        ("", []),
+        ("-1", []),
+        ("1,-1,0", ["1"]),
+        ("0, 2", ["0", "2"]),
+        ("2,7,0", ["2"]),
+        ("1,1", []),
+        ("GPU-11bb-33,GPU-11aa", ["GPU-11bb-33", "GPU-11aa"]),
+        ("GPU-11,0", []),  # two begin so
+        ("GPU-99", []),
+        ("MIG-55", ["MIG-55"]),
+        ("MIG-66", []),
+        ("NoDevFiles", []),
+    ],
+)
+def test_cuda_visible_devices_is_read_as_cuda_reads_it(monkeypatch, said, understood):
+    cards(monkeypatch, *CARDS)
+    if said is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    assert machine.gpu_ids() == understood
+    if understood:
+        assert placed("placement=gpu").devices == understood[:1]
+        assert placed("placement=gpu").variables()["CUDA_VISIBLE_DEVICES"] == understood[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "used"),
+    [
+        ("1", 20),
+        ("GPU-11bb", 20),
+        ("MIG-55", 5),
+        ("2", 5),
+        ("GPU-44", 5),
+        ("3", None),
+    ],  # 3: two instances, which is ours?
+)
+def test_a_name_is_the_device_that_nvml_has_by_it_a_part_of_a_card_too(monkeypatch, name, used):
+    (first, second, third), two = CARDS, [{"uuid": "MIG-7", "used": 7}, {"uuid": "MIG-8", "used": 8}]
+    third = {**third, "used": 40, "name": "H100", "instances": [{"uuid": "MIG-55", "used": 5}]}
+    cards(monkeypatch, {**first, "used": 10}, {**second, "used": 20}, third, {"instances": two, "used": 15})
+    found = gpu.Gpu.open([name])
+    assert found.of_devices() == used
+    assert found.capabilities() == [(9, 0)]
+    if used == 5:
+        assert found.names() == ["H100"]
+    assert gpu.Gpu.open([name, "9"]) is None
+
+
+def test_the_machine_is_described_by_the_gpus_that_one_may_use(monkeypatch):
+    cards(monkeypatch, {"name": "A100"}, {"name": "H100"})
+    assert "A100, H100" in machine.describe.__wrapped__()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert ", H100, " in (said := machine.describe.__wrapped__())
+    assert "A100" not in said
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "no GPU" in machine.describe.__wrapped__()
+
+
+def test_precision_is_that_of_the_run_s_own_devices(monkeypatch):
+    devices(monkeypatch, (9, 0), (7, 5))
+    assert run_of("recipe=torch", "placement=gpu", "precision=tf32") == "tf32"
+    assert run_of("recipe=torch", "placement=gpu") == "bf16"
+    assert run_of("recipe=torch", "placement=multi_gpu") == "fp32"
+    with pytest.raises(UserError, match="older") as refused:
+        run_of("recipe=torch", "placement=multi_gpu", "precision=tf32")
+    assert refused.value.code == 2
+    with pytest.raises(UserError, match="controlled is in fp32"):
+        run_of("recipe=torch", "placement=gpu", "precision=tf32", "protocol=controlled")
+    assert run_of("recipe=tfidf", "precision=tf32") is None, "precision is nothing to it, in a sweep with others"
+
+
+def run_of(*words):
+    """Return the precision of the run that the words describe, a part of what it is."""
+    prepared = run.prepare(configured(*words, "data=onet", "data.train_size=100"))
+    folder = run.store.directory(Path("outputs"), prepared.identity)
+    precision = prepared.identity["precision"]
+    assert precision is None or f"-native-{precision}-seed0" in folder.name
+    assert prepared.placed.accelerate["mixed_precision"] == ("bf16" if precision == "bf16" else "no")
+    return precision
+
+
 def test_processes_make_another_run_and_one_of_them_does_not():
     assert placed("placement=multi_cpu", "placement.processes=3").identity()["placement"]["processes"] == 3
     assert placed("placement=multi_cpu", "placement.processes=1").identity() == {}
@@ -82,6 +176,10 @@ def test_machines_are_handed_on_to_accelerate():
         (["placement=multi_node", "placement.main_process_ip=h", "placement.use_cpu=true", "placement.machine_rank=2"],
          "counted from 0"),
         (["placement=multi_node"], "main_process_ip is needed"),
+        (["placement=multi_node", "placement.use_cpu=true", "placement.main_process_ip=no.such.host.invalid"],
+         "main_process_ip=no.such.host.invalid: no machine of this name is known here"),
+        (["placement=multi_node", "placement.use_cpu=true", "placement.main_process_ip="],
+         "main_process_ip=: no machine of this name"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_words(monkeypatch, words, said):
@@ -144,10 +242,59 @@ def test_the_row_says_which_process_failed_first_and_why(tmp_path, events, said)
     assert outcome.log_name == ("log.rank1.txt" if "rank 1" in said else "log.txt")
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[pair.cc:537] Read error [127.0.0.1]:37522: Connection reset by peer. Check the logs of the remote worker",
+        "[pair.cc:534] Connection closed by peer [127.0.0.1]:8470",
+        "NCCL error: remote process exited or there was a network error",
+    ],
+)
+def test_a_machine_that_lost_another_tries_again_as_the_other_may(tmp_path, message):
+    error = {"event": "error", "rank": 0, "type": "RuntimeError", "message": message}
+    for machines, said in ((1, "rank 0: RuntimeError: "), (2, "rank 0 lost another machine")):
+        outcome = Outcome(machines=machines)
+        outcome.take(error)
+        outcome.take({"event": "ended", "rank": 0, "exit_code": 1})
+        assert launch.diagnose(1, outcome, tmp_path)[1].startswith(said)
+        assert outcome.transient == (machines > 1)
+
+
+def described(monkeypatch, machine, **changed):
+    """Return what a machine says of its run."""
+    monkeypatch.setenv("GROUP_RANK", str(machine))
+    values = dict.fromkeys(field.name for field in dataclasses.fields(Job) if field.init)
+    values |= {"labels": ["a", "b"], "seed": 0, "train": {"batch_size": 16}, "checkpoint": {"seconds": 600}}
+    values |= {"settings": {"learning_rate": 1e-4}, "placement": {"num_processes": 2, "machine_rank": machine}}
+    values |= {"splits": {"train": {"data": f"/home/{machine}/data/onet-abc/train"}}}
+    return together.described(Job(**values | changed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"train": {"batch_size": 8}}, "train.batch_size is 16 on machine 0, 8 on machine 1"),
+        ({"checkpoint": {"steps": 5}}, "checkpoint.seconds is 600 on machine 0, None on machine 1"),
+        ({"precision": "bf16"}, "precision is None on machine 0, bf16 on machine 1"),
+        (
+            {"splits": {"train": {"data": "/x/onet-def/train"}}},
+            "data.data is onet-abc on machine 0, onet-def on machine",
+        ),
+        ({"seed": 1}, "seed is 0 on machine 0, 1 on machine 1"),
+    ],
+)
+def test_machines_that_were_asked_for_different_runs_are_told_what_differs(monkeypatch, changed, said):
+    same = [described(monkeypatch, machine) for machine in (0, 1)]
+    together.compare(same)
+    with pytest.raises(ValueError, match=f"the machines do not do the same run: {said}"):
+        together.compare([*same, described(monkeypatch, 1, **changed)])
+
+
 def test_of_several_processes_the_first_alone_reports_and_saves_and_each_tells_an_error(tmp_path, monkeypatch):
-    none = dict.fromkeys(field.name for field in dataclasses.fields(Job))
+    none = dict.fromkeys(field.name for field in dataclasses.fields(Job) if field.init)
     job = Job(**none | {"folder": tmp_path, "placement": {"num_processes": 2}})
     monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("LOCAL_RANK", "1")
     with job.phase("train"):
         job.step(1, 2, loss=1.0)
     job.event("error", rank=1, type="KeyError", message="x")
@@ -156,6 +303,9 @@ def test_of_several_processes_the_first_alone_reports_and_saves_and_each_tells_a
     assert not end.value.code
     (event,) = map(json.loads, (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines())
     assert (event["event"], event["rank"]) == ("error", 1)
+    monkeypatch.setenv("LOCAL_RANK", "0")  # of another machine, which has a folder of its own
+    job.step(2, 2)
+    assert len((tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_the_worker_s_environment_names_no_rank_of_a_launcher_around_us(tmp_path, monkeypatch):
@@ -165,3 +315,4 @@ def test_the_worker_s_environment_names_no_rank_of_a_launcher_around_us(tmp_path
     with pytest.raises(ZeroDivisionError), launch.worker(tmp_path, tmp_path / "python", "finetune", 1):
         pass
     assert "RANK" not in seen
+    assert seen["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID", "numbers of GPUs are NVML's"

@@ -1,8 +1,11 @@
 """Using a run's model: which run is meant, columns kept and added in each format, what a kill leaves."""
 
+import csv
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -144,6 +147,149 @@ def test_no_file_is_written_over_and_the_format_stays_unless_another_is_named(tm
         with pytest.raises(UserError, match=r"what is written: \.csv, \.tsv, \.jsonl, .*\.parquet") as caught:
             predict_file.place_for(path, tmp_path / name)
         assert caught.value.code == 2
+
+
+ROWS = [
+    {"n°": "01", "title": 'chef "de\ttrain"\nde nuit', "note": ""},
+    {"n°": "2", "title": "b", "note": "c;d,e\tf"},
+    {"n°": "3", "title": "é", "note": "=1"},
+]
+FORMATS = {
+    "jobs.csv": lambda path: delimited(path, ";", "cp1252"),
+    "jobs.txt": lambda path: delimited(path, "|", "utf-8"),
+    "jobs.tsv": lambda path: delimited(path, "\t", "utf-16"),
+    "jobs.jsonl": lambda path: path.write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8"),
+    "jobs.parquet": lambda path: pq.write_table(pa.Table.from_pylist(ROWS), path),
+}
+
+
+def delimited(path, delimiter, encoding):
+    with open(path, "w", encoding=encoding, newline="") as handle:
+        writer = csv.DictWriter(handle, ROWS[0], delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(ROWS)
+
+
+def read_back(path):
+    """Return the rows of a file as text, read as its ending says."""
+    if path.suffix == ".parquet":
+        return [{key: text_of(cell) for key, cell in row.items()} for row in pq.read_table(path).to_pylist()]
+    with open(path, encoding="utf-8", newline="") as handle:
+        if path.suffix == ".jsonl":
+            return [{key: text_of(cell) for key, cell in json.loads(line).items()} for line in handle]
+        return list(csv.DictReader(handle, delimiter={".csv": ",", ".tsv": "\t"}[path.suffix]))
+
+
+def text_of(cell):
+    return "" if cell is None else str(cell)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_any_file_is_written_in_any_format_with_the_same_cells(tmp_path, name, ending):
+    path, out = tmp_path / name, tmp_path / f"out{ending}"
+    FORMATS[name](path)
+    table = Table(path, ["title"])
+    table.check(["label", "probability"])
+    values = [["é1", 0.25], [None, None], ["a\tb", 1.0]]
+    table.write(out, ["label", "probability"], iter(values))
+    rows = read_back(out) if not predict_file.stays(path, out) else read_same(out, table)
+    added = [{"label": text_of(label), "probability": text_of(share)} for label, share in values]
+    assert rows == [{**row, **more} for row, more in zip(ROWS, added, strict=True)]
+
+
+def read_same(out, table):
+    """Read what kept its format: separated values with the separator they had."""
+    if out.suffix not in (".csv", ".tsv"):
+        return read_back(out)
+    with open(out, encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle, delimiter=table.notes["delimiter"]))
+
+
+def test_values_of_json_and_parquet_keep_what_they_are_where_the_format_can(tmp_path):
+    path, huge = tmp_path / "jobs.jsonl", 12345678901234567890
+    rows = [
+        {"title": "a", "n": 1, "x": 1.5, "yes": True, "huge": huge, "mixed": "a", "parts": ["é", {"y": None}]},
+        {"title": "b", "n": None, "x": 2, "yes": None, "huge": 1, "mixed": 7, "parts": None},
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows) + '{"title": "c", "mixed": "\\ud800 half a character"}\n'
+    path.write_text(text, encoding="utf-8")
+    table = Table(path, ["title"])
+    table.check(["label", "probability"])
+    for name in ("out.parquet", "out.csv"):
+        table.write(tmp_path / name, ["label", "probability"], iter([["l", 0.5]] * 3))
+    got = pq.read_table(tmp_path / "out.parquet")
+    kinds = {name: str(got.schema.field(name).type) for name in ("n", "x", "yes", "huge", "mixed", "parts", "label")}
+    assert kinds == {"n": "int64", "x": "double", "yes": "bool", "huge": "string", "mixed": "string",
+                     "parts": "string", "label": "string"}  # fmt: skip
+    first, second, third = got.to_pylist()
+    assert (first["n"], first["x"], first["yes"], first["huge"]) == (1, 1.5, True, str(huge))
+    assert (second["n"], second["x"], second["mixed"], second["parts"]) == (None, 2.0, "7", None)
+    assert json.loads(first["parts"]) == ["é", {"y": None}]
+    assert third["mixed"] == "\\ud800 half a character"
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as handle:
+        cells = list(csv.reader(handle))
+    assert cells[1] == ["a", "1", "1.5", "true", str(huge), "a", '["é", {"y": null}]', "l", "0.5"]
+    assert cells[2] == ["b", "", "2", "", "1", "7", "", "l", "0.5"]
+
+
+def test_a_file_that_changed_meanwhile_is_not_half_written(tmp_path):
+    path = tmp_path / "jobs.csv"
+    path.write_text("title\na\nb\n")
+    table = Table(path, ["title"])
+    table.check(["label"])
+    path.write_text("title\na\nb\nc\n")
+    for ending in (".csv", ".tsv", ".jsonl", ".parquet"):
+        with pytest.raises(UserError, match="has changed while it was read"):
+            table.write(tmp_path / f"out{ending}", ["label"], iter([["x"], ["y"]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("folder", "folder is a folder; give a file in it"),
+        ("folder.csv", "folder.csv is a folder; give a file in it"),
+        ("nosuch.csv", "there is no file .*/nosuch.csv"),
+        ("pipe.csv", "pipe.csv is a pipe or a device"),
+        ("photo.png", "photo.png: what kind of file is this"),
+        ("https://example.org/a b.csv?x=1", r"https://example.org/a b.csv\?x=1: a file of this machine is needed; "
+         r"fetch it first \(curl -LO 'https://example.org/a b.csv\?x=1'\), and give its name"),
+        ("s3://bucket/jobs.parquet", "s3://bucket/jobs.parquet: a file of this machine is needed; copy it here first"),
+    ],
+)  # fmt: skip
+def test_what_is_no_file_is_told_for_what_it_is(tmp_path, monkeypatch, name, said):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("folder", "folder.csv"):
+        (tmp_path / folder).mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00")
+    with pytest.raises(UserError, match=said):
+        predict_file.place_for(Path(name), None)
+
+
+@pytest.mark.parametrize("bytes_", [b"\x89PNG\r\n\x1a\n\x00\x00", bytes(range(256)), b"\xff\xd8\xff\xe0\x00\x10JFIF"])
+def test_a_file_that_is_no_text_is_told_before_any_work(tmp_path, bytes_):
+    path = tmp_path / "jobs.csv"
+    path.write_bytes(bytes_)
+    with pytest.raises(UserError, match="is not what its name says"):
+        Table(path, ["title"]).check(["label"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "code"),
+    [
+        (["data=csv", "data.train=https://example.org/jobs.csv", "data.text=t", "data.label=l"],
+         "error: https://example.org/jobs.csv: a file of this machine is needed; fetch it first (curl -LO", 1),
+        (["model=path", "model.path=https://example.org/model"],
+         "error: model.path: https://example.org/model: a folder of this machine is needed", 1),
+        (["outputs=s3://bucket/outputs"], "error: outputs=s3://bucket/outputs: results go to a folder", 2),
+    ],
+)  # fmt: skip
+def test_a_url_for_a_place_of_this_machine_is_told(cli, tmp_path, words, said, code):
+    done = cli("recipe=hf_trainer", *words)
+    assert said in done.stderr
+    assert done.returncode == code
+    assert not list(tmp_path.glob("s3*"))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from gpu_support import cards
 
 from harness import machine, quiet, summary
 from harness.quiet import Counted, Shares, judged, of_others
@@ -68,6 +69,68 @@ def wait_for(path):
         time.sleep(0.01)
 
 
+OURS = {10, 11}
+
+
+@pytest.mark.parametrize(
+    ("before", "seen", "processes", "others"),
+    [
+        ([], [[], [10], [10], []], 1, False),
+        ([], [[10, 11], [10, 11]], 2, False),
+        ([], [[10], [10, 99], [10]], 1, True),
+        ([], [[10], [99]], 1, True),
+        ([99], [[10]], 1, True),
+        ([], [[777]], 1, False),  # in a container: one, and we have one
+        ([], [[777, 778], [777]], 1, True),
+        ([], [[777, 778]], 2, False),
+        ([777], [[778]], 1, True),
+        ([], [[], []], 1, None),  # nobody, not us either: NVML does not tell
+        (None, [None], 1, None),
+        (None, [[10]], 1, False),
+    ],
+)
+def test_others_on_the_run_s_gpus_are_seen_before_it_or_beside_it_or_nothing_is_known(
+    monkeypatch, before, seen, processes, others
+):
+    nvml = cards(monkeypatch, {"running": dict.fromkeys([55])}, {})
+
+    def there(pids):
+        nvml.cards[1].pop("running", None)
+        if pids is not None:
+            nvml.cards[1]["running"] = dict.fromkeys(pids)
+
+    there(before)
+    watch = quiet.Watch(["1"], processes)  # 55 is on another card
+    for pids in seen:
+        there(pids)
+        watch.look(OURS)
+    figures = watch.figures()
+    assert figures["machine.gpu_others"] is others
+    if others is not False:
+        assert figures["machine.quiet"] in (False, others)  # the machine these tests run on may be busy
+
+
+@pytest.mark.parametrize(("busy", "others"), [(3, False), (40, True)])
+def test_a_gpu_that_computes_before_we_begin_has_others_also_where_no_process_is_told(monkeypatch, busy, others):
+    cards(monkeypatch, {"running": {}, "busy": busy})
+    strangers = quiet.Watch(["0"]).strangers
+    strangers.gpu.cards[0]["running"] = {10: 1}
+    strangers.look(OURS)
+    assert strangers.there is others
+
+
+@pytest.mark.parametrize("processors", [True, False, None])
+@pytest.mark.parametrize("others", [True, False, None])
+def test_a_run_on_gpus_is_quiet_where_both_are(processors, others):
+    told = quiet.with_gpus(processors, others)["machine.quiet"]
+    assert told is (True if processors and others is False else False if others or processors is False else None)
+
+
+def test_a_run_on_processors_has_nothing_to_do_with_gpus(monkeypatch):
+    cards(monkeypatch, {"running": {99: 1}, "busy": 100})
+    assert quiet.Watch().figures()["machine.gpu_others"] is None
+
+
 @pytest.mark.parametrize(
     ("was_quiet", "told", "expected"),
     [(True, False, "ok"), (True, True, "ok"), (False, False, "noisy"), (False, True, "told"), (None, False, "noisy")],
@@ -79,7 +142,14 @@ def test_the_times_of_a_run_on_a_busy_machine_are_none_unless_told(was_quiet, to
 def test_the_summary_says_why():
     row = dict.fromkeys(("train.seconds", "train.samples_per_second", "train.rows", "memory.peak_rss_mb"), 1)
     row |= {"model.parameters": None, "timing": "noisy", "machine.load": 0.31, "machine.steal": 0.04}
-    row["machine.busiest"] = 0.6
+    row |= {"machine.busiest": 0.6, "machine.quiet": False}
     said = "\n".join(summary.figures(row))
     assert "noisy     others took 31% of the processors' time, the host 4%, for some seconds 60%: no timing" in said
     assert "noisy" not in "\n".join(summary.figures({**row, "timing": "told"}))
+    still = {**row, "machine.load": 0.0, "machine.steal": 0.0, "machine.busiest": 0.0}
+    for others, said in (
+        (True, "others used the GPU: no timing"),
+        (None, "whether others used the GPU cannot be told"),
+    ):
+        row = still | {"machine.gpu_others": others, "machine.quiet": False if others else None}
+        assert said in "\n".join(summary.figures(row))

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from support import ROOT
 
-from recipes import worker
+from recipes import frameworks, worker
 from recipes.job import Job
 from recipes.split import Ragged, Split
 
@@ -66,7 +67,7 @@ def test_predictions_come_in_the_order_of_the_rows_whatever_the_batches(split, m
 def job(tmp_path):
     values = {"recipe": "nothing", "seed": 0, "precision": "fp32", "labels": [], "settings": {}, "train": {}}
     values |= {"protocol": "native", "weights": None, "pooling": None, "dropout": None, "splits": {}, "checkpoint": {}}
-    values |= {"placement": {"num_processes": 1}}
+    values |= {"placement": {"num_processes": 1, "use_cpu": True}}
     (tmp_path / "job.json").write_text(json.dumps(values), encoding="utf-8")
     return Job.read(tmp_path / "job.json")
 
@@ -86,6 +87,26 @@ def test_a_phase_is_timed(job):
     assert end["cpu_seconds"] >= 0
 
 
+def test_a_phase_and_an_epoch_end_when_the_device_has_done_what_it_was_given(job, monkeypatch, split):
+    """A framework that returns at once, and works on."""
+    done = []
+
+    class Device(frameworks.Framework):
+        def wait(self):
+            time.sleep(0.05)
+            done.append(len(events(job)))
+
+    monkeypatch.setattr(frameworks, "used", lambda: [Device()])
+    with job.phase("train"):
+        pass
+    assert done == [1], "waited for between the start and the end of the phase"
+    assert events(job)[-1]["seconds"] >= 0.05
+    job.measure = {"target": 0.5}
+    monkeypatch.setattr(Job, "split", lambda self, name: split)
+    job.epoch_ended(lambda: done.append("predicted") or (lambda batch: np.zeros((len(batch.texts), 3), np.float32)))
+    assert done == [1, 2, "predicted"], "what is left of the epoch is not among the seconds of predicting"
+
+
 def test_a_phase_that_fails_does_not_end(job):
     with pytest.raises(ZeroDivisionError), job.phase("train"):
         raise ZeroDivisionError
@@ -101,6 +122,17 @@ def test_an_exception_is_an_event_and_a_traceback_in_the_log(job):
     error = events(job)[-1]
     assert (error["event"], error["type"]) == ("error", "ModuleNotFoundError")
     assert "recipes.nothing" in error["message"]
+    assert error["out_of_memory"] is False
+
+
+def test_the_kernel_s_peak_of_memory_has_what_was_held_for_a_moment_and_nothing_of_who_started_the_process():
+    ours = np.ones(50_000_000)  # 400 MB, which the process that is started inherits in ru_maxrss
+    code = "import numpy as np; from recipes.worker import peak_rss; print(peak_rss()); "
+    code += "len(np.ones(25_000_000)); print(peak_rss())"
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    before, after = map(int, said.split())
+    assert before < 150e6 < ours.nbytes
+    assert 200e6 < after - before + 10e6 < 300e6
 
 
 def test_the_worker_ends_when_its_standard_input_does(job):
