@@ -20,7 +20,6 @@ PHASES = {
     "reload_import": "importing again, in a new process",
     "cold_load": "loading the saved model",
     "first_prediction": "predicting one text",
-    "measure": "timing predictions",
     "inference": "predicting again",
     "peak": "timing a matrix product",
 }
@@ -49,10 +48,17 @@ class Display:
             self.live.stop()
 
     def take(self, event: dict[str, Any]) -> None:
-        if event["event"] == "phase_start":
+        if event["event"] == "phase_start" and event["name"] != "measure":  # each of its batch sizes is told
             self._phase(PHASES.get(event["name"], event["name"]))
         elif event["event"] == "step":
             self._step(event)
+        elif event["event"] == "rows":
+            self._show(event["done"], event["of"], f"{event['done']:,} of {event['of']:,} rows")
+        elif event["event"] == "batch_size":
+            texts = event["texts"]
+            self._phase(
+                f"timing predictions, {texts} texts at a time" if texts > 1 else "timing predictions of one text"
+            )
 
     def _phase(self, text: str) -> None:
         self.first: tuple[int, float] | None = None  # step and time: a run that goes on does not begin with step 1
@@ -69,8 +75,11 @@ class Display:
         shown = f"step {step}/{steps}" + (f"  loss {loss:.3f}" if loss is not None else "")
         if step > first:
             shown += f"  {(now - start) / (step - first) * (steps - step):.0f} s left"
+        self._show(step, steps, shown)
+
+    def _show(self, done: int, of: int, text: str) -> None:
         if self.live:
-            self.live.update(self.task, completed=step, total=steps, step=shown)
-        elif step < steps and now - self.printed > PLAIN_EVERY:
-            self.printed = now
-            progress.say(f"  {shown}")
+            self.live.update(self.task, completed=done, total=of, step=text)
+        elif done < of and time.monotonic() - self.printed > PLAIN_EVERY:
+            self.printed = time.monotonic()
+            progress.say(f"  {text}")

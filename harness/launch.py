@@ -300,6 +300,8 @@ def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
 
 def last_words(log: Path) -> dict[str, Any] | None:
     """Return the error of a Python that ended before it could report: without numpy it cannot even begin."""
+    if not log.exists():  # of several, one that ended before it opened its own
+        return None
     lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
     if lines and (match := re.fullmatch(r"(?:\w+\.)*(\w+Error|\w+Exception)(?:: (.*))?", lines[-1])):
         return {"event": "error", "type": match[1], "message": match[2] or ""}

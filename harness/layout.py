@@ -43,7 +43,7 @@ def folded(line: str, width: int, hanging: int) -> list[str]:
 
 def continued(line: str, width: int) -> Iterator[str]:
     """Yield a command over several lines, as a shell reads it."""
-    indent = " " * (len(line) - len(line.lstrip()))
+    indent = " " * min(len(line) - len(line.lstrip()), width // 4)
     begun = indent
     for word in shlex.split(line, posix=False):  # quotes stay
         if begun.strip() and len(begun) + len(word) + 3 > width:

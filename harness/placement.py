@@ -107,6 +107,8 @@ def of(config: dict[str, Any]) -> Placement:
     values["num_processes"] = chosen.get("processes") or (gpus if name == "multi_gpu" else values["num_processes"])
     placed = Placement(name, values, values["num_processes"] > 1 and not recipe.get("one_process"))
     check_counts(placed, gpus)
+    if placed.machines > 1:
+        check_address(str(values["main_process_ip"]))
     if placed.processes > 1:
         check_one_device_only(config)
         if config["measure"]["target"] is not None:
@@ -164,6 +166,15 @@ def check_counts(placed: Placement, gpus: int) -> None:
         raise UserError(f"placement.machine_rank={rank}: {machines} machines are counted from 0.", code=2)
     if placed.gpu and processes // machines > gpus:
         raise UserError(f"placement.processes={processes}: GPUs on this machine: {gpus}.", code=2)
+
+
+def check_address(host: str) -> None:
+    """Refuse an address of machine 0 that this machine cannot find."""
+    try:
+        socket.getaddrinfo(host or " ", None)  # an empty one is this machine
+    except (OSError, UnicodeError):
+        said = f"placement.main_process_ip={host}: no machine of this name is known here; give machine 0's address"
+        raise UserError(f"{said}, as this one reaches it.", code=2) from None
 
 
 def free_port() -> int:

@@ -18,7 +18,8 @@ def check(words: Sequence[str]) -> None:
     """Raise UserError where a word is neither `key=value` nor an option of Hydra's: it says what was probably meant."""
     if not (wrong := list(others(words))):
         return
-    known, mended, said = keys([*words, *(f"{name}={value}" for *_, name, value in wrong)]), list(words), []
+    known, mended = keys([*words, *(f"{name}={value}" for *_, name, value in wrong)]), list(words)
+    said: list[str] = []
     for start, end, name, value in reversed(wrong):
         if meant := word(name, value, known):
             said.insert(0, " ".join(words[start:end]))
@@ -70,9 +71,11 @@ def others(words: Sequence[str]) -> Iterator[tuple[int, int, str, str]]:
 
 
 def keys(words: Sequence[str]) -> list[str]:
-    """Return the groups and all keys there are, with what the words choose."""
+    """Return the groups and all keys with a value there are, with what the words choose."""
     groups = sorted(path.name for path in config.CONF.iterdir() if path.is_dir() and path.name != "hydra")
-    return list(dict.fromkeys([*groups, *config.keys(list(words))]))
+    found = config.keys(list(words))
+    sections = {key.rpartition(".")[0] for key in found}
+    return list(dict.fromkeys([*groups, *(key for key in found if key not in sections)]))
 
 
 def word(name: str, value: str, known: Sequence[str]) -> str | None:
@@ -80,7 +83,9 @@ def word(name: str, value: str, known: Sequence[str]) -> str | None:
     name = name.replace("-", "_")
     ends = {key.rpartition(".")[2]: key for key in reversed(known)}
     begun = [key for key in ends if key.startswith(name)]
-    key = name if name in known else ends.get(name) or (ends[begun[0]] if len(begun) == 1 else None)
+    section, dot, _ = name.partition(".")  # of another choice, perhaps: that is told when it is written right
+    whole = name in known or (dot and any(key.partition(".")[0] == section for key in known))
+    key = name if whole else ends.get(name) or (ends[begun[0]] if len(begun) == 1 else None)
     if key is None and not value:
         group = next((group for group in known if {*name.split(",")} <= {*config.choices(group)}), None)
         return f"{group}={name}" if group else None

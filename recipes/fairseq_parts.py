@@ -18,7 +18,10 @@ class Resumable(Trainer):
         """Yield the batches of each epoch there is to do, the first from where the checkpoint is."""
         job, at = self.task.job, {"epoch": 1, "iterations_in_epoch": 0}
         if checkpoint := job.checkpoints.newest():
-            at = self.load_checkpoint(str(checkpoint / "checkpoint.pt"), reset_meters=True)["train_iterator"]
+            extra = self.load_checkpoint(str(checkpoint / "checkpoint.pt"), reset_meters=True)
+            at = extra["train_iterator"]
+            for weights, saved in zip(self.full_precision(), extra["full_precision"], strict=True):
+                weights.copy_(saved)
             self.task.updates = self.get_num_updates()
         for epoch in range(at["epoch"], self.cfg.optimization.max_epoch + 1):
             self.batches = self.get_train_iterator(epoch, load_dataset=False)
@@ -31,8 +34,13 @@ class Resumable(Trainer):
         if checkpoints.due(self.get_num_updates()):
             self.consolidate_optimizer()
             with checkpoints.writing(self.get_num_updates()) as folder:
-                self.save_checkpoint(str(folder / "checkpoint.pt"), {"train_iterator": self.batches.state_dict()})
+                extra = {"train_iterator": self.batches.state_dict(), "full_precision": self.full_precision()}
+                self.save_checkpoint(str(folder / "checkpoint.pt"), extra)
         return output
+
+    def full_precision(self):
+        """Return bf16's weights in fp32, which the optimizer steps: fairseq makes them anew of the rounded ones."""
+        return [weights.data for weights in self.optimizer.fp32_params] if self.cfg.common.bf16 else []
 
 
 def place(cfg, job: Job) -> None:

@@ -109,7 +109,7 @@ class Report(Callback):
 
     def before_step(self):
         step, steps = self.checkpoints.step, self.checkpoints.steps
-        if self.job.controlled or step % 10 == 0 or step in (1, steps):
+        if self.job.reports(step, steps):
             loss = reduce(sum(self.losses) / self.accumulate.n_acc, "mean")  # of all processes
             norm = nn.utils.get_total_norm([p.grad for p in self.learn.parameters() if p.grad is not None])
             rate = self.opt.hypers[0]["lr"]

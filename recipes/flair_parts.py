@@ -108,7 +108,7 @@ class Report(TrainerPlugin):
     @TrainerPlugin.hook
     def after_training_batch(self, **_):
         step, steps = self.checkpoints.step, self.checkpoints.steps
-        if self.job.controlled or step % 10 == 0 or step in (1, steps):
+        if self.job.reports(step, steps):
             rate = self.trainer.optimizer.param_groups[-1]["lr"]  # of the encoder; the schedule's plugin comes later
             norm = float(self.seen["gradient_norm"])
             self.job.step(step, steps, loss=self.seen["batch_loss"], learning_rate=rate, grad_norm=norm)

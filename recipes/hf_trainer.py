@@ -44,9 +44,8 @@ def finetune(job: Job) -> Predict:
             dataloader_pin_memory=torch.cuda.is_available(),
             remove_unused_columns=False,
             ddp_find_unused_parameters=False,
-            logging_steps=1 if job.controlled else 10,
-            logging_first_step=True,
-            save_strategy="no",  # `Report` says when
+            logging_strategy="no",  # `Report` says when
+            save_strategy="no",
             save_on_each_node=True,  # machines may share no folder
             report_to="none",
             disable_tqdm=True,
@@ -73,7 +72,7 @@ def mean_loss(logits, labels, num_items_in_batch):
 
 
 class Report(TrainerCallback):
-    """Hand the Trainer's logs on as the job's progress events, and say when it makes a checkpoint."""
+    """Hand the Trainer's logs on as the job's progress events, and say when it logs and makes a checkpoint."""
 
     def __init__(self, job: Job):
         self.job = job
@@ -88,6 +87,7 @@ class Report(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step * state.num_train_epochs % state.max_steps == 0:
             self.on_epoch_begin(args, state, control)  # a checkpoint made here is loaded after the next one's begin
+        control.should_log = self.job.reports(state.global_step, state.max_steps)
         control.should_save = self.job.checkpoints.due(state.global_step)
 
     def on_save(self, args, state, control, **kwargs):
@@ -97,9 +97,6 @@ class Report(TrainerCallback):
         if "loss" in logs:
             values = {name: logs.get(name) for name in ("loss", "learning_rate", "grad_norm")}
             self.job.step(state.global_step, state.max_steps, **values)
-
-    def on_train_end(self, args, state, control, **kwargs):
-        self.job.step(state.global_step, state.max_steps)
 
 
 class Linear(Trainer):

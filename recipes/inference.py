@@ -27,6 +27,7 @@ def measure(job: Job, predict: Predict, split: Split) -> None:
     found: dict[str, Any] = {}
     limits = {key: job.measure[key] for key in ("calls", "seconds", "at_most")}
     for size in job.measure["batch_sizes"]:
+        job.event("batch_size", texts=size)
         calls = latencies(predict, split, size, **limits)
         found[f"seconds_{size}"], found[f"tokens_{size}"] = calls
     np.savez_compressed(job.folder / "inference.npz", **found)

@@ -50,6 +50,7 @@ class Job:
     dropout: dict[str, float] | None  # hidden (also before the head) and attention
     splits: dict[str, dict[str, str]]
     measure: dict[str, Any] = field(default_factory=dict)  # the keys measure. of the configuration
+    told: float = field(default=0.0, init=False)  # when `predicted` last reported
 
     @classmethod
     def read(cls, path: Path) -> "Job":
@@ -159,9 +160,24 @@ class Job:
         with open(self.folder / "events.jsonl", "a", encoding="utf-8") as events:
             events.write(line)
 
+    def reports(self, step: int, steps: int) -> bool:
+        """Tell whether optimiser step `step` of `steps`, counted from 1, is to be reported.
+
+        The first, the last, and every tenth; in a training of fewer than 200, more of them: 20 at least, if there are
+        so many. Controlled: each. No more, since who reads a loss waits for the device.
+        """
+        every = 1 if self.controlled else max(1, min(10, steps // 20))
+        return step % every == 0 or step in (1, steps)
+
     def step(self, step: int, steps: int, **values: float | None) -> None:
         """Report optimiser step `step` of `steps`, with what is known of loss, learning_rate, grad_norm."""
         self.event("step", step=step, steps=steps, **values)
+
+    def predicted(self, rows: int, of: int) -> None:
+        """Report how many of the rows of a split are predicted, once a second."""
+        if (now := time.monotonic()) - self.told >= 1:
+            self.told = now
+            self.event("rows", done=rows, of=of)
 
     def epoch_ended(self, predict: Callable[[], Predict]) -> None:
         """Keep what is predicted of valid after an epoch, for the harness to see whether `measure.target` is reached.

@@ -48,7 +48,7 @@ class Report(keras.callbacks.Callback):
         step, part = divmod(self.batch, self.accumulate)
         self.batch += 1
         if part == 0:
-            self.due = self.job.controlled or (step + 1) % 10 == 0 or step + 1 in (1, self.steps)
+            self.due = self.job.reports(step + 1, self.steps)
         if part == 0 and self.due:
             self.rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
             self.model.reset_metrics()  # the loss in the logs is a mean since then: now of this step alone

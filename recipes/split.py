@@ -83,10 +83,15 @@ class Split:
 Predict = Callable[[Batch], np.ndarray]  # a batch -> logits, float32 (rows, labels)
 
 
-def predict_split(predict: Predict, split: Split) -> np.ndarray:
-    """Return the logits of all rows, float32 (rows, labels), in their order; rows of like length go together."""
-    order = np.argsort(split.lengths, kind="stable")
-    logits = [predict(split.batch(order[i : i + PREDICT_BATCH])) for i in range(0, len(order), PREDICT_BATCH)]
+def predict_split(predict: Predict, split: Split, told: Callable[[int, int], None] = lambda *_: None) -> np.ndarray:
+    """Return the logits of all rows, float32 (rows, labels), in their order; rows of like length go together.
+
+    After each batch `told` gets how many rows are done, of how many.
+    """
+    order, logits = np.argsort(split.lengths, kind="stable"), []
+    for start in range(0, len(order), PREDICT_BATCH):
+        logits.append(predict(split.batch(order[start : start + PREDICT_BATCH])))
+        told(min(start + PREDICT_BATCH, len(order)), len(order))
     ordered = np.empty((len(order), logits[0].shape[1]), np.float32)
     ordered[order] = np.concatenate(logits)
     return ordered

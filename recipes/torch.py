@@ -47,7 +47,7 @@ def finetune(job: Job) -> Predict:
         steps = epochs * len(loader) // accumulate
         schedule = LambdaLR(optimizer, linear(job, steps))
         accelerator.register_for_checkpointing(schedule)
-        every, step, seen = 1 if job.controlled else 10, 0, []
+        step, seen = 0, []
         if checkpoint := job.checkpoints.newest():
             accelerator.load_state(str(checkpoint))
             step = step_of(checkpoint)
@@ -70,7 +70,7 @@ def finetune(job: Job) -> Predict:
                     continue
                 step, rate = step + 1, schedule.get_last_lr()[0]
                 schedule.step()
-                if step % every == 0 or step in (1, steps):
+                if job.reports(step, steps):
                     loss = accelerator.reduce(torch.cat(seen).sum()).item() / rows
                     job.step(step, steps, loss=loss, learning_rate=rate, grad_norm=norm.item())
                 seen.clear()

@@ -74,7 +74,7 @@ def finetune(job: Job) -> None:
     for name in job.evaluated:
         split = job.split(name)
         with job.phase(f"evaluate_{name}"):
-            logits = predict_split(predict, split)
+            logits = predict_split(predict, split, job.predicted)
         np.savez(job.folder / f"predictions_{name}.npz", row_ids=split.row_ids, labels=split.labels, logits=logits)
     tell_resources(job, "finetune")
 
@@ -94,7 +94,7 @@ def reload(job: Job) -> None:
         with job.phase("measure"):
             inference.measure(job, predict, split)
     with job.phase("inference"):
-        logits = predict_split(predict, split)
+        logits = predict_split(predict, split, job.predicted)
     if job.measure["batch_sizes"] and job.weights:
         with job.phase("peak"):
             job.event("peak", gflops=peak.gflops(job))

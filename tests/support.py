@@ -1,11 +1,17 @@
 """What tests share: small real runs of a recipe through the command line, and looks at what they left."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pickle
+import pty
+import re
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,6 +93,23 @@ class Runs:
                         return worker
             time.sleep(0.02)
         raise AssertionError(f"the worker did not come to the phase {phase}: {process.communicate()[0]}")
+
+
+def on_terminal(width: int, *words: str, cwd: Path = ROOT) -> tuple[int, str]:
+    """Run a Python script on a terminal of that width; return its exit code and what stood there, without colours."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"} | {"TERM": "xterm"}
+    process = subprocess.Popen(
+        [sys.executable, *words], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environment, cwd=cwd
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 1 << 16):
+            said += part
+    os.close(ours)
+    return process.wait(), re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", said.decode()).replace("\r\n", "\n")
 
 
 def workers(folder: Path) -> list[psutil.Process]:

@@ -151,10 +151,10 @@ def recommendation(answer: dict[str, Any]) -> Iterator[str]:
 def explained(answer: dict[str, Any], width: int | None = None) -> str:
     """Return the whole table: each criterion of each library, its value, whether it holds, and its source."""
     libraries = answer["libraries"]
-    lines = []
+    lines: list[str] = []
     for number, criterion in enumerate(libraries[0]["criteria"]):
         wanted = criterion["wanted"] or "anything"
-        lines.append(f"{criterion['title']} (wanted: {wanted})")
+        lines += layout.wrapped(f"{criterion['title']} (wanted: {wanted})", width)
         rows = []
         for one in libraries:
             check = one["criteria"][number]

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import venv
 
 import pytest
 import yaml
@@ -162,7 +163,77 @@ def test_a_key_of_another_choice_says_which(cli):
 def test_a_program_that_is_no_python_is_told(cli):
     done = cli("recipe=tfidf", "data=onet", "env=/bin/true")
     assert done.returncode == 1
-    assert "does not answer as a Python does" in done.stderr
+    assert (done.stdout + done.stderr).count("does not answer as a Python does") == 1, "an error is told once"
+
+
+def test_a_python_that_cannot_begin_is_told_in_the_words_of_one_that_could(cli, tmp_path):
+    """Without numpy a worker ends before it can report what it lacks."""
+    venv.create(tmp_path / "bare", with_pip=False)
+    python = tmp_path / "bare" / "bin" / "python"
+    said = cli("recipe=tfidf", "data=onet", f"env={python}").stdout
+    pins = "configs/environments/tfidf.txt"
+    assert f"ModuleNotFoundError: No module named 'numpy' in {python}: install {pins} there" in said
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("echo broken >&2; exit 3", "does not run as a Python:\n              broken"),
+        ("kill -SEGV $$", "ended with exit code -11 and said nothing"),
+        ("echo '[\"2.7.18\", []]'", "is Python 2.7.18; the recipes need Python 3.10 or newer"),
+    ],
+)
+def test_an_interpreter_that_will_not_do_is_told(cli, tmp_path, program, said):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{program}\n", encoding="utf-8")
+    python.chmod(0o755)
+    done = cli("recipe=tfidf", "data=onet", f"env={python}")
+    assert done.returncode == 1
+    assert said in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["--recipe", "tfidf"], "recipe=tfidf"),
+        (["--recipe=tfidf"], "recipe=tfidf"),
+        (["-recipe=tfidf"], "recipe=tfidf"),
+        (["recipe", "tfidf"], "recipe=tfidf"),
+        (["recipe=", "tfidf"], "recipe=tfidf"),
+        (["recipe", "=", "tfidf"], "recipe=tfidf"),
+        (["recipe:tfidf"], "recipe=tfidf"),
+        (["tfidf", "seed=1"], "recipe=tfidf seed=1"),
+        (["--data", "csv", "--text", "title", "--train=a b.csv"], "data=csv data.text=title 'data.train=a b.csv'"),
+        (["--epochs", "3", "recipe=torch"], "train.epochs=3 recipe=torch"),
+        (["--learning-rate=1e-4"], "recipe.learning_rate=1e-4"),
+        (["--rerun", "recipe=tfidf"], "rerun=true recipe=tfidf"),
+        (["-m", "--recipe", "tfidf,torch"], "-m recipe=tfidf,torch"),
+        (["--placement.processes", "2"], "placement.processes=2"),
+        (["seed"], "seed=VALUE"),
+    ],
+)
+def test_a_key_typed_as_an_option_is_answered_with_the_word_that_was_meant(cli, tmp_path, words, meant):
+    done = cli(*words)
+    assert done.returncode == 2
+    assert f"Meant is probably: python train.py outputs={tmp_path / 'outputs'} {meant}\n" in done.stderr.replace(
+        f"train.py -m outputs={tmp_path / 'outputs'} ", f"train.py outputs={tmp_path / 'outputs'} -m "
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["--helpp"], "'--help'"), (["help"], "'--help'"), (["--foo"], "neither KEY=VALUE nor")]
+)
+def test_a_word_that_means_nothing_is_told(cli, words, said):
+    done = cli(*words)
+    assert (done.returncode, done.stderr.startswith("error: ")) == (2, True)
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("words", [["-c", "job"], ["-cjob"], ["--cf=job"], ["--cfg", "job", "--resolve", "-p", "seed"]])
+def test_hydra_s_own_options_are_left_to_it(cli, words):
+    done = cli(*words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 def test_the_reader_of_our_output_may_go(tmp_path):

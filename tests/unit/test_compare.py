@@ -264,6 +264,23 @@ def test_an_experiment_stands_beside_what_was_published_for_it(compare, tmp_path
     assert "no figure" not in said
 
 
+def test_an_experiment_is_looked_for_among_the_reference_results_too(tmp_path, monkeypatch, capsys):
+    command = {"command": "python train.py experiment=emscad recipe=torch seed=0"}
+    several(tmp_path / "outputs", {"torch": 0.5})
+    several(tmp_path / "reference", {"flair": 0.5}, change=lambda recipe, seed: command)
+    monkeypatch.setattr(results, "REFERENCE", tmp_path / "reference")
+    monkeypatch.chdir(tmp_path)
+    for words, code, said in (
+        (["experiment=emscad"], 0, f"5 results in outputs, {tmp_path / 'reference'}"),
+        (["recipe=torch"], 0, "5 results in outputs\n"),
+        (["experiment=onet"], 2, f"no run in outputs, {tmp_path / 'reference'} is of experiment=onet."),
+        (["--outputs", "outputs", "experiment=emscad"], 2, "no run in outputs is of experiment=emscad."),
+    ):
+        monkeypatch.setattr(sys, "argv", ["compare.py", *words])
+        assert answered(lambda: script.main(script.parsed())) == code
+        assert said in "".join(capsys.readouterr())
+
+
 def test_an_experiment_of_which_there_is_no_run_is_told_with_the_command_that_makes_them(compare, tmp_path):
     command = {"command": "python train.py experiment=mine recipe=torch seed=0"}
     several(tmp_path / "outputs", {"torch": 0.5}, change=lambda recipe, seed: command)

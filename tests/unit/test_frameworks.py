@@ -177,7 +177,7 @@ OTHERS = [
     ids=lambda value: str(value)[:40],
 )
 def test_every_library_s_word_for_no_memory_ends_in_a_row_out_of_memory_and_half_the_batch(tmp_path, error, expected):
-    job = types.SimpleNamespace(rank=0, folder=tmp_path)
+    job = types.SimpleNamespace(rank=0, local_rank=0, folder=tmp_path)
     job.event = lambda kind, **values: Job.event(job, kind, **values)
 
     def fail():

@@ -21,3 +21,19 @@ def test_a_recipe_that_is_not_there_is_told(words):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: no recipe with an encoder is named nosuch; there are ")
+
+
+@pytest.mark.parametrize("script", ["predict.py", "export.py", "status.py", "parity.py", "benchmark.py"])
+def test_help_needs_nothing_heavy(script):
+    """A processor's second or two, where it is numpy, scikit-learn or Hydra."""
+    command = [sys.executable, "-X", "importtime", ROOT / "scripts" / script, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "harness.bootstrap" in imported
+    assert imported.isdisjoint({"numpy", "sklearn", "scipy", "pandas", "pyarrow", "hydra", "omegaconf", "torch"})
+
+
+def test_a_prediction_needs_no_library_that_scores():
+    program = "import sys, harness.predict_file, harness.saved, harness.metrics; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert {"sklearn", "scipy", "pandas"}.isdisjoint(done.stdout.split())

@@ -1,12 +1,15 @@
 """Sweeps, as far as no library is needed: the plan, the record, what is seen of runs, estimates, a run's share."""
 
 import json
+import logging
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 import time
+import types
 from dataclasses import fields
 
 import pytest
@@ -17,6 +20,7 @@ from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQu
 from support import ROOT
 
 from harness import bootstrap, config, machine, store
+from harness.errors import UserError
 from harness.sweeps import engine, estimates, look, tables
 from harness.sweeps.record import Record, Run, at_work, tell
 
@@ -52,7 +56,7 @@ def test_a_plan_of_one_run(cli, tmp_path):
 def test_a_run_that_cannot_be_started_is_told_and_is_the_exit_code(cli):
     done = cli("-m", *TFIDF, "seed=-1,0", "plan=true")
     assert done.returncode == 2
-    assert "seed=-1: a whole number from 0" in done.stdout
+    assert "seed=-1: give a whole number from 0" in done.stdout
     assert "to do: 1" in done.stdout
 
 
@@ -207,12 +211,47 @@ def test_a_process_of_an_engine_whose_parent_went_before_it_looked_ends_too():
 def test_an_engine_with_an_environment_of_its_own_is_started_in_that(tmp_path, monkeypatch):
     assert bootstrap.environment_for(["-m", "hydra/launcher=ray", "seed=0,1"]) == "core_ray"
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    shutil.copytree(ROOT / "conf" / "hydra", tmp_path / "conf" / "hydra")
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     text = "# @package _global_\ndefaults:\n  - override /recipe: torch\n  - override /hydra/launcher: ray\n"
     (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(text, encoding="utf-8")
     assert bootstrap.environment_for(["-m", "experiment=mine"]) == "core_ray"
     assert bootstrap.environment_for(["-m", "hydra/launcher=basic", "experiment=mine"]) == "core"
     assert bootstrap.environment_for(["-m", "hydra/launcher=joblib"]) == bootstrap.environment_for([]) == "core"
+
+
+def test_a_key_that_an_engine_lacks_is_told_before_its_environment_is_built():
+    there = ["-m", "hydra/launcher=ray", "hydra.launcher.ray.remote.num_cpus=1"]
+    assert bootstrap.environment_for([*there, "+hydra.launcher.ray.remote.resources={ours:1}"]) == "core_ray"
+    for word, meant in (("hydra.launcher.njobs=2", ""), ("hydra.launcher.ray.remote.numcpus=2", "remote.num_cpus")):
+        with pytest.raises(UserError, match=f"no key '{word.partition('=')[0]}'.*{meant}") as told:
+            bootstrap.environment_for([*there, word])
+        assert told.value.code == 2
+
+
+def test_what_ray_has_to_say_goes_to_the_sweep_s_log(tmp_path, monkeypatch, capsys):
+    logger = logging.getLogger("ray")
+    handler = logging.StreamHandler(sys.stderr)
+    monkeypatch.setitem(sys.modules, "ray", types.ModuleType("ray"))
+    monkeypatch.setattr(logger, "handlers", [handler])
+    monkeypatch.setattr(logger, "propagate", False)
+    with engine.logged({"_target_": "somewhere.RayLauncher"}, tmp_path / "log.txt"):
+        logging.getLogger("ray._private.authentication").warning("Token authentication is enabled")
+    assert (tmp_path / "log.txt").read_text(encoding="utf-8") == "Token authentication is enabled\n"
+    assert capsys.readouterr().err == ""
+    assert logger.handlers == [handler]
+
+
+def test_a_refusal_is_told_in_full_and_once_for_all_runs_that_share_it(cli):
+    words = ["data=csv", "data.train=nosuch.csv", "data.text=text", "data.label=label", "recipe=tfidf"]
+    done = cli("-m", *words, "seed=range(0,35)", "plan=true")
+    assert done.stdout.count("nosuch.csv") == 1
+    assert "all 35 runs: " in done.stdout
+    assert "nosuch.csv" not in done.stderr
+    more = cli("-m", *words, "seed=0,1,-1", "plan=true").stdout
+    assert "seed=0, seed=1: " in more
+    assert "seed=-1: seed=-1: " in more
+    assert cli(*words, "plan=true").stdout.count("nosuch.csv\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -153,3 +153,35 @@ def test_the_worker_ends_when_its_standard_input_does(job):
         for _ in range(100):
             os.kill(grandchild, 0)
             subprocess.run(["sleep", "0.05"], check=True)
+
+
+def job_of(tmp_path, protocol="native"):
+    nothing = {"weights": None, "pooling": None, "dropout": None, "splits": {}, "settings": {}, "train": {}}
+    return Job(tmp_path, "torch", 0, "fp32", [], protocol, placement={"num_processes": 1}, checkpoint={}, **nothing)
+
+
+def test_a_short_training_reports_each_step_and_a_long_one_waits_for_the_device_no_more_than_it_did(tmp_path):
+    job, controlled = job_of(tmp_path), job_of(tmp_path, "controlled")
+    for steps in (1, 2, 7, 19, 20, 39, 40, 125, 199, 200, 252, 10_000):
+        told = [step for step in range(1, steps + 1) if job.reports(step, steps)]
+        assert {1, steps} <= set(told)
+        assert len(told) >= min(20, steps)
+        assert all(controlled.reports(step, steps) for step in range(1, steps + 1))
+        if steps < 40:
+            assert len(told) == steps
+        if steps >= 200:
+            assert told == sorted({1, *range(10, steps + 1, 10), steps})
+
+
+def test_how_many_rows_are_predicted_is_told_at_most_once_a_second(split, tmp_path, monkeypatch):
+    job, now, told = job_of(tmp_path), [10.0], []
+    monkeypatch.setattr("recipes.job.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("recipes.split.PREDICT_BATCH", 7)
+    monkeypatch.setattr(Job, "event", lambda self, kind, **values: told.append((kind, values["done"], values["of"])))
+
+    def predict(batch):
+        now[0] += 0.4
+        return np.zeros((len(batch.texts), 3), np.float32)
+
+    worker.predict_split(predict, split, job.predicted)
+    assert told == [("rows", 7, 50), ("rows", 28, 50), ("rows", 49, 50)]

@@ -71,7 +71,7 @@ class TextClassificationTask(SentencePredictionTask):
     def reduce_metrics(self, logging_outputs, criterion):
         super().reduce_metrics(logging_outputs, criterion)
         self.updates += 1
-        if self.job.controlled or self.updates % 10 == 0 or self.updates in (1, self.total_updates):
+        if self.job.reports(self.updates, self.total_updates):
             # fairseq's own figure is in bits; this is in nats
             loss = sum(log["loss"] for log in logging_outputs) / sum(log["sample_size"] for log in logging_outputs)
             norm = metrics.get_meter("train_inner", "gnorm").val
