@@ -135,7 +135,7 @@ def check(run: Saved) -> None:
 
 
 def below(name: str, outputs: Path) -> Path:
-    """Return the folder of the run with this name in the folder of results; where none finished, of one that did not."""
+    """Return the folder of the run with this name in the folder of results; if none finished, of one that did not."""
     there = {path: path.stat().st_mtime for path in outputs.glob("*/[!.]*") if store.finished(path)}
     newest = sorted(there, key=lambda path: there[path], reverse=True)
     name = name.rstrip("/")
