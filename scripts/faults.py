@@ -152,10 +152,10 @@ def phase(events: str) -> str:
 
 
 def linked_home(place: Path) -> None:
-    """Make a home that has all of ours but one environment, which will be built there."""
+    """Make a home that has all of ours but one environment, which will be built there, and a key of its own."""
     (place / "environments").mkdir(parents=True)
     for folder in home.home().iterdir():
-        if folder.name not in ("environments", "data", "tokens", "logs"):
+        if folder.name not in ("environments", "data", "tokens", "logs") and folder.is_dir():
             (place / folder.name).symlink_to(folder)
     for name in environments.names():
         ours = environments.folder_of(name)
