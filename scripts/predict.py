@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="A file (csv, tsv, JSON lines, parquet) is written again, with columns label and probability, as UTF-8, "
-        "in the format that the ending of --out names. Cut off, the same command goes on where it was.",
+        epilog="A file (csv, tsv, JSON lines, parquet, a workbook; packed or not) is written again, with columns label "
+        "and probability, as UTF-8, in the format that the ending of --out names (a workbook: csv). Cut off, the same "
+        "command goes on where it was.",
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in the folder of results")
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to predict")

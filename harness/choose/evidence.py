@@ -119,7 +119,7 @@ class Evidence:
 
     @cached_property
     def shown(self) -> dict[frozenset[str], bool]:
-        """Tell of each pair that compare tests whether it shows a difference of test macro-F1 (Holm, over the group)."""
+        """Tell of each pair that compare tests whether a difference of test macro-F1 is shown (Holm, over the group)."""
         try:
             tested = analysis.tested(self.members)
         except UserError as error:

@@ -258,12 +258,15 @@ def test_a_training_that_diverges_is_told(runs):
 
 def test_figures_of_sentences_not_seen_in_training_stand_apart(runs, tmp_path):
     """Half of the test rows stand in train word for word."""
-    texts = {"care": "nurse on ward", "metal": "welder at yard"}
+    texts = {"santé": "nurse on ward", "metal": "welder at yard"}
     for name, numbers in (("train", range(20)), ("valid", range(20, 25)), ("test", range(15, 25))):
         rows = [f"{text} {n},{label}\n" for n in numbers for label, text in texts.items()]
-        (tmp_path / f"{name}.csv").write_text("text,label\n" + "".join(rows), encoding="utf-8")
+        (tmp_path / f"{name}.csv").write_text("text,catégorie\n" + "".join(rows), encoding="utf-8")
     files = [f"data.{name}={tmp_path}/{name}.csv" for name in ("train", "valid", "test")]
-    said = runs.run("recipe=tfidf", "data=csv", *files, "data.text=text", "data.label=label", "data.train_size=null")
+    words = ["recipe=tfidf", "data=csv", *files, "data.text=text", "data.label=catégorie", "data.train_size=null"]
+    said = runs.run(*words, LC_ALL="C", PYTHONUTF8="0")
+    assert said.isascii()
+    assert "data.label=categorie" in said
     row = runs.row()
     assert (row["test.rows"], row["test_unseen.rows"]) == (20, 10)
     assert "unseen" in said

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
@@ -100,6 +101,15 @@ def test_a_recipe_that_takes_texts_gives_each_class_its_probability(finished, tm
         shares = {name: float(value) for name, value in row.items() if name.startswith("predicted_probability_")}
         assert max(shares, key=shares.get) == f"predicted_probability_{row['predicted_label']}"
         assert abs(sum(shares.values()) - 1) < 1e-4
+    text = "infirmière de nuit"  # where one byte is a character, and where no character has an accent
+    for variables, shown in (
+        ({"PYTHONIOENCODING": "latin-1"}, text.encode("latin-1")),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0"}, b"infirmiere de nuit"),
+    ):
+        command = [sys.executable, str(ROOT / "scripts" / "predict.py"), str(folder), text]
+        done = subprocess.run(command, capture_output=True, env={**os.environ, **variables}, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[0] == shown
 
 
 def export(folder, *words, code=0):

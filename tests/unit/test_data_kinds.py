@@ -1,6 +1,7 @@
 """Each kind with its real data, as far as that is offline; packages come from the registry."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -81,6 +82,21 @@ def test_skillspan():
     assert [splits[split]["rows"] for split in ("train", "valid", "test")] == [4800, 3174, 3569]
     assert [splits[split]["seen_in_train"] for split in ("valid", "test")] == [659, 812]
     assert rows_of(data, "train")[0] == (1, "Senior QA Engineer ( m/f/d ) <ORGANIZATION>", "neither")
+
+
+@pytest.mark.parametrize("name", ["job_titles", "onet", "skillspan"])
+def test_the_reference_results_are_of_the_data_as_it_is_read_now(name):
+    rows = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in (ROOT / "outputs" / "reference" / name).glob("*/result.json")
+    ]
+    assert rows
+    sizes = {} if name == "onet" else {"train_size": 1000}
+    if name == "skillspan":
+        if not SKILLSPAN.is_dir():
+            pytest.skip("SKILLSPAN_DATA names no folder")
+        sizes["path"] = str(SKILLSPAN)
+    assert {row["data_digest"] for row in rows} == {prepare(settings(name, **sizes)).digest}
 
 
 def test_skillspan_drops_sentences_without_words_and_says_what_is_missing(tmp_path):
@@ -199,7 +215,8 @@ def test_cached_start_is_light(name):
     prepare(settings(name))
     code = (
         f"import sys\nfrom harness.data import prepare\nprepare({settings(name)!r})\n"
-        "print([name for name in ('numpy', 'pyarrow', 'datasets', 'xlrd', 'tokenizers') if name in sys.modules])"
+        "heavy = ('numpy', 'pyarrow', 'datasets', 'python_calamine', 'tokenizers')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
