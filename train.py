@@ -3,9 +3,15 @@
 import sys
 
 from harness import bootstrap
+from harness.errors import guarded
+
+
+def main() -> int:
+    from harness.main import main  # a second of imports: Ctrl-C in it is answered as later
+
+    return main()
+
 
 if __name__ == "__main__":
     bootstrap.enter(lambda: bootstrap.environment_for(sys.argv[1:]))
-    from harness.main import main
-
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -210,7 +210,7 @@ def filtered(results: Sequence[Result], words: Iterable[str]) -> list[Result]:
         key, equals, text = word.partition("=")
         if not equals:
             raise UserError(
-                f"'{word}': results are chosen by key=value, such as data=job_titles recipe=torch,flair.", 2
+                f"'{word}': results are chosen by key=value, such as data=job_titles recipe=hf_trainer,flair.", 2
             )
         if not any(key in one.row or key in one.words for one in results):
             keys = {known for one in results for known in (*one.row, *one.words)}

@@ -1,7 +1,7 @@
 """Compare results: what each recipe reaches and takes, and which differences seeds and rows allow one to see.
 
 python scripts/compare.py                                      all results, each with what it may be compared with
-python scripts/compare.py data=job_titles recipe=torch,flair   by any key of result.json
+python scripts/compare.py data=job_titles recipe=hf_trainer,flair   by any key of result.json
 python scripts/compare.py experiment=emscad                    one experiment, beside what was published
 python scripts/compare.py --out report.html --out table.tex    also written: .md .tex .csv .html
 python scripts/compare.py --aa                                 how often a recipe is called different from itself

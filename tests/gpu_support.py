@@ -9,8 +9,8 @@ class Nvml:
     """Cards, of which some may be in MIG mode.
 
     A card is a dictionary: uuid, capability, used (bytes), running ({pid: bytes, or None for untold}), busy (percent),
-    millijoules, and instances, a list of the same, of one in MIG mode; with lost or unified it is lost, or has no memory
-    of its own. What it has not is answered by NVMLError, or with `old` as by a library older than nvidia-ml-py.
+    millijoules, and instances, a list of the same, of one in MIG mode; with `lost` it is, with `unified` it has no
+    memory of its own. What it has not is answered by NVMLError, or with `old` as by a library older than nvidia-ml-py.
     """
 
     class NVMLError(Exception):

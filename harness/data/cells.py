@@ -29,6 +29,7 @@ BLANK = (
 
 SEEN = re.compile(f"[^\\s{HIDDEN}{JOINERS}{BLANK}]")
 UNSEEN = re.compile(f"[\\s{HIDDEN}{JOINERS}]+")
+WHOLE = re.compile(r"^([+-]?\d+)[.,]0+$")  # a whole number as a fraction
 SPACE = re.compile(r"\r\n|\s")
 FORMAT = re.compile(f"[{HIDDEN}]")
 EDGES = re.compile(f"\\A[\\s{HIDDEN}]*[{HIDDEN}]|[{HIDDEN}][\\s{HIDDEN}]*\\Z")
@@ -58,8 +59,8 @@ _short = functools.lru_cache(1 << 14)(_name)  # the same few come again and agai
 
 
 def alike(label: str) -> str:
-    """Return what two names have in common that differ in case, spaces or what cannot be seen alone."""
-    return UNSEEN.sub("", label.casefold())
+    """Return what names have in common that differ in case, spaces, what cannot be seen or a whole number's `.0`."""
+    return WHOLE.sub(r"\1", UNSEEN.sub("", label.casefold()))
 
 
 def text(cell: str) -> str:

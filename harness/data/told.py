@@ -50,7 +50,8 @@ def of_labels(alike: Sequence[Mapping[str, int]]) -> list[str]:
         return []
     groups = [" and ".join(f"`{_visible(name)}` ({rows:,})" for name, rows in group.items()) for group in alike]
     more = f"; … ({len(groups)} groups in all)" if len(groups) > MOST else ""
-    return ["labels that differ in case or spaces alone are classes of their own: " + "; ".join(groups[:MOST]) + more]
+    what = "case, spaces or a whole number's .0"
+    return [f"labels that differ in {what} alone are classes of their own: " + "; ".join(groups[:MOST]) + more]
 
 
 def of_leaks(place: str, leaks: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -21,7 +22,8 @@ from harness.config import CONF, plain
 from harness.sweeps import look
 
 TFIDF = ["-m", "recipe=tfidf", "data=onet"]
-BAD = "recipe.C=-1"  # scikit-learn refuses it: a real failure
+BAD = "recipe.word_ngrams=[999,999]"  # no text has as many words: a real failure
+GOOD = ("[1,1]", "[1,2]", "[1,3]")
 
 
 @pytest.fixture(autouse=True)
@@ -59,25 +61,25 @@ def spans(runs: Runs) -> list[tuple[float, float]]:
 
 
 def test_a_failed_run_stops_no_other_and_a_sweep_started_again_does_only_what_is_missing(runs):
-    said = runs.run(*TFIDF, f"{BAD},1", "sweep.fail_fast=true", code=1)
+    said = runs.run(*TFIDF, f"{BAD},{GOOD[0]}", "sweep.fail_fast=true", code=1)
     assert statuses(said) == ["failed", "not started"]
     assert len(runs.folders()) == 1
-    said = runs.run(*TFIDF, f"{BAD},1,2", code=1)
+    said = runs.run(*TFIDF, f"{BAD},{','.join(GOOD[:2])}", code=1)
     assert statuses(said) == ["failed", "finished", "finished"]
     shown, before = table(said), {folder: changed(folder) for folder in runs.folders()}
-    finished = {f"recipe.C={number}": [f"{row['test.macro_f1']:.3f}", f"{row['worker.seconds']:.1f}"]
+    finished = {f"recipe.word_ngrams=[{numbers}]": [f"{row['test.macro_f1']:.3f}", f"{row['worker.seconds']:.1f}"]
                 for row in rows(runs) if row["status"] == "finished"
-                for number in row["command"].split("recipe.C=")[1][:1]}  # fmt: skip
+                for numbers in re.findall(r"recipe.word_ngrams=\[(\d,\d)\]", row["command"])}  # fmt: skip
     ended = {words: line[1:] for words, line in shown.items() if line[0] == "finished"}
     assert {words: line[:2] for words, line in ended.items()} == finished
     assert all(" ".join(line[2:]) in ("", "noisy: no timing") for line in ended.values())
-    assert "InvalidParameterError" in " ".join(shown[BAD])
-    again = table(runs.run(*TFIDF, f"{BAD},1,2", code=1))
+    assert "empty vocabulary" in " ".join(shown[BAD])
+    again = table(runs.run(*TFIDF, f"{BAD},{','.join(GOOD[:2])}", code=1))
     (redone,) = [folder for folder, time in before.items() if changed(folder) != time]
     assert json.loads((redone / "result.json").read_text(encoding="utf-8"))["status"] == "failed"
-    said = " ".join(again["recipe.C=1"]).removesuffix(", noisy: no timing")
+    said = " ".join(again[f"recipe.word_ngrams={GOOD[0]}"]).removesuffix(", noisy: no timing")
     assert said.endswith("from an earlier start")
-    planned = runs.run(*TFIDF, "recipe.C=1,2,3", "plan=true")
+    planned = runs.run(*TFIDF, f"recipe.word_ngrams={','.join(GOOD)}", "plan=true")
     assert "2 runs" in planned.splitlines()[4], "two finished runs are like the one that is to be done"
     assert "to do: 1, about" in planned
     assert len(runs.folders()) == 3
@@ -108,7 +110,7 @@ def test_what_runs_need_is_prepared_and_checked_once(runs, monkeypatch):
 
 
 def test_joblib_does_two_at_once_each_on_its_half_of_the_machine_and_tells_of_a_failure_at_once(runs):
-    words = [*TFIDF, f"{BAD},1,2", "threads=null", "hydra/launcher=joblib"]
+    words = [*TFIDF, f"{BAD},{','.join(GOOD[:2])}", "threads=null", "hydra/launcher=joblib"]
     process = runs.start(*words)
     lines = []
     for line in process.stdout:
@@ -116,7 +118,7 @@ def test_joblib_does_two_at_once_each_on_its_half_of_the_machine_and_tells_of_a_
     assert process.wait() == 1
     said = "".join(line for line, _ in lines)
     assert statuses(said) == ["failed", "finished", "finished"], said
-    told = next(ended for line, ended in lines if line.startswith("recipe.C=-1: failed: InvalidParameterError"))
+    told = next(ended for line, ended in lines if line.startswith(f"{BAD}: failed: ValueError: empty vocabulary"))
     assert told < 3
     assert {row["threads"] for row in rows(runs)} == {max(1, machine.processors() // 2)}
     if machine.processors() > 1:
@@ -124,7 +126,7 @@ def test_joblib_does_two_at_once_each_on_its_half_of_the_machine_and_tells_of_a_
         assert start < end, "the first two were not done at once"
     assert "training …" in (sweep_folder(runs) / "log.txt").read_text(encoding="utf-8")
     assert "training …" not in said
-    again = runs.run(*words, "recipe.C=-1,1,2,3", "sweep.fail_fast=true", "hydra.launcher.n_jobs=1", code=1)
+    again = runs.run(*words, f"{BAD},{','.join(GOOD)}", "sweep.fail_fast=true", "hydra.launcher.n_jobs=1", code=1)
     assert statuses(again) == ["failed", "finished", "finished", "not started"]
 
 
@@ -196,12 +198,12 @@ def ray_cluster(monkeypatch):
 def test_on_a_real_ray_cluster(runs, ray_cluster):
     there = ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={ray_cluster}"]
     there += ["hydra.launcher.ray.remote.num_cpus=1", "+hydra.launcher.ray.remote.resources={ours:1}"]
-    said = runs.run(*TFIDF, f"{BAD},1,2", *there, code=1)
+    said = runs.run(*TFIDF, f"{BAD},{','.join(GOOD[:2])}", *there, code=1)
     assert statuses(said) == ["failed", "finished", "finished"], said
-    assert "recipe.C=-1: failed: InvalidParameterError" in said
+    assert f"{BAD}: failed: ValueError: empty vocabulary" in said
     assert {row["threads"] for row in rows(runs)} == {1}
     one_by_one = [*there, "hydra.launcher.ray.remote.num_cpus=2", "sweep.fail_fast=true"]
-    said = runs.run(*TFIDF, f"{BAD},1,2,3", *one_by_one, code=1)
+    said = runs.run(*TFIDF, f"{BAD},{','.join(GOOD)}", *one_by_one, code=1)
     assert statuses(said) == ["failed", "finished", "finished", "not started"]
 
 
@@ -227,7 +229,7 @@ def test_slurm_is_given_a_batch_file_with_our_settings(runs, tmp_path):
     there = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu", "hydra.launcher.gpus_per_node=1"]
     path = f"{tools}:{os.environ['PATH']}"
     other = str(environments.ensure("tfidf").python)
-    said = runs.run(*TFIDF, f"{BAD},1", "env=current", *there, code=1, PATH=path, KEPT=str(kept), OTHER=other)
+    said = runs.run(*TFIDF, f"{BAD},{GOOD[0]}", "env=current", *there, code=1, PATH=path, KEPT=str(kept), OTHER=other)
     assert statuses(said) == ["failed", "finished"], said
     assert len(list(sweep_folder(runs).glob("told/*.json"))) == 2
     text = kept.read_text(encoding="utf-8")

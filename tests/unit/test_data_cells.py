@@ -129,7 +129,17 @@ def test_labels_that_look_alike_are_told_and_kept(tmp_path, written, capsys):
     data = from_file(written(tmp_path, [(f"poste {number}", labels[number % 5]) for number in range(50)]))
     assert data.labels == sorted(labels)
     assert data.report["labels_alike"] == [{"Back  end": 10, "Back end": 10, "backend": 10}, {"Data": 10, "data": 10}]
-    assert "labels that differ in case or spaces alone are classes of their own: " in capsys.readouterr().err
+    assert (
+        "labels that differ in case, spaces or a whole number's .0 alone are classes of their own: "
+        in capsys.readouterr().err
+    )
+
+
+def test_a_column_of_numbers_that_a_program_has_half_rewritten_is_told(tmp_path):
+    labels = ["1", "1.0", "2", "2,00", "10"]
+    data = from_file(as_csv(tmp_path, [(f"poste {number}", labels[number % 5]) for number in range(50)]))
+    assert data.labels == sorted(labels)
+    assert data.report["labels_alike"] == [{"1": 10, "1.0": 10}, {"2": 10, "2,00": 10}]
 
 
 def test_flags_are_not_alike(tmp_path):

@@ -277,7 +277,7 @@ def test_a_machine_that_lost_another_tries_again_as_the_other_may(tmp_path, mess
 def described(monkeypatch, machine, **changed):
     """Return what a machine says of its run."""
     monkeypatch.setenv("GROUP_RANK", str(machine))
-    values = dict.fromkeys(field.name for field in dataclasses.fields(Job) if field.init)
+    values = dict.fromkeys(field.name for field in dataclasses.fields(Job))
     values |= {"labels": ["a", "b"], "seed": 0, "train": {"batch_size": 16}, "checkpoint": {"seconds": 600}}
     values |= {"settings": {"learning_rate": 1e-4}, "placement": {"num_processes": 2, "machine_rank": machine}}
     values |= {"splits": {"train": {"data": f"/home/{machine}/data/onet-abc/train"}}}
@@ -305,7 +305,7 @@ def test_machines_that_were_asked_for_different_runs_are_told_what_differs(monke
 
 
 def test_of_several_processes_the_first_alone_reports_and_saves_and_each_tells_an_error(tmp_path, monkeypatch):
-    none = dict.fromkeys(field.name for field in dataclasses.fields(Job) if field.init)
+    none = dict.fromkeys(field.name for field in dataclasses.fields(Job))
     job = Job(**none | {"folder": tmp_path, "placement": {"num_processes": 2}})
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("LOCAL_RANK", "1")
