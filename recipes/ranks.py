@@ -3,6 +3,7 @@
 It is `accelerate launch`, with those arguments. What it adds: which process ended first, and how, is an event.
 """
 
+import re
 import sys
 import tempfile
 import threading
@@ -34,7 +35,12 @@ def launch(job: Job, words: list[str]) -> None:
         for rank, ended in failure.failures.items():
             job.event("ended", rank=rank, exit_code=ended.exitcode)
         sys.exit(1)
-    except (DistNetworkError, DistStoreError) as error:
+    except (ConnectionError, DistNetworkError, DistStoreError) as error:
+        if job.placement.get("num_machines", 1) == 1:
+            raise
+        if re.search("in use|EADDRINUSE|is utilizing it", str(error)):
+            port = job.placement["main_process_port"]
+            raise OSError(f"address already in use: placement.main_process_port={port}; give all another") from error
         raise TimeoutError(unmet(job.placement)) from error
 
 
