@@ -80,7 +80,12 @@ def not_here(path: Path, kind: str) -> str:
     """Say that there is no such file or folder (`kind`), and of a URL how to bring it here."""
     if not (url := address(path)):
         return f"there is no {kind} {path.absolute()}"
-    fetch = f"fetch it first (curl -LO {shlex.quote(url)})" if url.startswith("http") else "copy it here first"
+    scheme, _, place = url.partition("://")
+    if scheme.lower() == "file":
+        return f"{scheme}:///{place}: give the path alone, /{place}"
+    fetch = (
+        f"fetch it first (curl -LO {shlex.quote(url)})" if scheme.lower().startswith("http") else "copy it here first"
+    )
     return f"{url}: a {kind} of this machine is needed; {fetch}, and give its name."
 
 

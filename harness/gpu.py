@@ -25,10 +25,12 @@ class Gpu:
 
     def __init__(self, nvml: Any, names: Sequence[str] | None = None):
         self.nvml = nvml
-        self.cards = [nvml.nvmlDeviceGetHandleByIndex(number) for number in range(nvml.nvmlDeviceGetCount())]
-        names = [str(number) for number in range(len(self.cards))] if names is None else names
+        self.errors = nvml.NVMLError, nvml.NVMLLibraryMismatchError  # the second: a driver without a function is old
+        self.cards = [self.card(number) for number in range(nvml.nvmlDeviceGetCount())]
+        if names is None:
+            names = [str(number) for number, card in enumerate(self.cards) if card is not None]
+        self.called = list(names)
         self.devices = [device for name in names if (device := self.device(name))]
-        self.complete = len(self.devices) == len(names)
 
     @classmethod
     def open(cls, names: Sequence[str] | None = None) -> "Gpu | None":
@@ -40,26 +42,32 @@ class Gpu:
         except pynvml.NVMLError:
             return None
         found = cls(pynvml, names)
-        return found if found.complete else None
+        return found if len(found.devices) == len(found.called) else None
+
+    def card(self, number: int) -> Any | None:
+        """Return the handle of a card; None of one that is lost, or that is not for us."""
+        with suppress(*self.errors):
+            return self.nvml.nvmlDeviceGetHandleByIndex(number)
+        return None
 
     def device(self, name: str) -> Device | None:
         """Return the device with a name: a number, or a UUID; a card's may be cut short where no other begins so."""
         if name.isdecimal():
             card = self.cards[int(name)] if int(name) < len(self.cards) else None
         elif name.startswith("MIG-"):
-            with suppress(self.nvml.NVMLError):
+            with suppress(*self.errors):
                 part = self.nvml.nvmlDeviceGetHandleByUUID(name)
                 return Device(self.nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(part), part)
             return None
         else:
-            cards = self.cards if name.startswith("GPU-") else []
+            cards = [card for card in self.cards if card is not None and name.startswith("GPU-")]
             named = [card for card in cards if self.nvml.nvmlDeviceGetUUID(card).startswith(name)]
             card = named[0] if len(named) == 1 else None
         return None if card is None else Device(card, self.part(card))
 
     def part(self, card: Any) -> Any | None:
         """Return what CUDA uses of a card that is named: all, or of one in MIG mode the only instance there is."""
-        with suppress(self.nvml.NVMLError):  # most cards have no MIG
+        with suppress(*self.errors):  # most cards have no MIG
             if self.nvml.nvmlDeviceGetMigMode(card)[0]:
                 instances = list(self.instances(card))
                 return instances[0] if len(instances) == 1 else None
@@ -67,15 +75,20 @@ class Gpu:
 
     def instances(self, card: Any) -> Iterator[Any]:
         for number in range(self.nvml.nvmlDeviceGetMaxMigDeviceCount(card)):
-            with suppress(self.nvml.NVMLError):
+            with suppress(*self.errors):
                 yield self.nvml.nvmlDeviceGetMigDeviceHandleByIndex(card, number)
 
     def names(self) -> list[str]:
         return [str(self.nvml.nvmlDeviceGetName(device.card)) for device in self.devices]
 
-    def memories(self) -> list[int]:
-        """Return the memory of each card, in bytes."""
-        return [self.nvml.nvmlDeviceGetMemoryInfo(device.card).total for device in self.devices]
+    def memories(self) -> list[int | None]:
+        """Return the memory of each card, in bytes; None of one that has none of its own."""
+        found: list[int | None] = []
+        for device in self.devices:
+            found.append(None)
+            with suppress(*self.errors):
+                found[-1] = self.nvml.nvmlDeviceGetMemoryInfo(device.card).total
+        return found
 
     def capabilities(self) -> list[tuple[int, int]]:
         """Return the compute capability of each device; bf16 and TF32 came with 8.0."""
@@ -85,7 +98,7 @@ class Gpu:
         """Return what the meter of a device, counted from 0, reads; OSError where it has none, as a part of a card."""
         try:
             return self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.devices[number].part) / 1e3
-        except self.nvml.NVMLError as error:
+        except self.errors as error:
             raise OSError(str(error)) from error
 
     def of_devices(self) -> int | None:
@@ -117,5 +130,5 @@ class Gpu:
             return None
         try:
             return [ask(device.part) for device in self.devices]
-        except self.nvml.NVMLError:
+        except self.errors:
             return None

@@ -32,12 +32,13 @@ def show() -> int:
 def gpus() -> list[str]:
     """Return name, memory and compute capability of each GPU, and whether we may use it."""
     gpu, usable = Gpu.open(), machine.gpu_ids()
-    if not gpu or not gpu.cards:
+    if not gpu or not gpu.devices:
         return ["none"]
     told = [
-        f"{number}: {name}, {memory / 2**30:.0f} GiB, compute capability {'.'.join(map(str, capability))}"
-        for number, (name, memory, capability) in enumerate(
-            zip(gpu.names(), gpu.memories(), gpu.capabilities(), strict=True)
+        f"{number}: {name}, {f'{memory / 2**30:.0f} GiB' if memory else 'memory of the machine'}, "
+        f"compute capability {'.'.join(map(str, capability))}"
+        for number, name, memory, capability in zip(
+            gpu.called, gpu.names(), gpu.memories(), gpu.capabilities(), strict=True
         )
     ]
     return [*told, f"for us (CUDA_VISIBLE_DEVICES): {', '.join(usable) or 'none'}"]

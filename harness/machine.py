@@ -52,7 +52,7 @@ def gpu_ids() -> list[str]:
         return []
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
-        return [str(number) for number in range(len(every.cards))]
+        return every.called
     names: list[str] = []
     for name in (name.strip() for name in chosen.split(",")):
         if not every.device(name):

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import numpy as np
 
 BINS = 15
+CONFUSED = 1000
 DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {  # of the figures: which way is better
     "accuracy": "maximize",
     "macro_f1": "maximize",
@@ -35,7 +36,10 @@ def scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
 
 
 def details(labels: np.ndarray, logits: np.ndarray, names: list[str]) -> dict[str, Any]:
-    """Return precision, recall, F1 and number of rows of each class, and the confusion matrix (rows: true)."""
+    """Return precision, recall, F1 and number of rows of each class, and the confusion matrix (rows: true).
+
+    Of more than CONFUSED classes there is none: it has as many numbers as the square of their number.
+    """
     from sklearn import metrics
 
     predicted = logits.argmax(1)
@@ -45,7 +49,9 @@ def details(labels: np.ndarray, logits: np.ndarray, names: list[str]) -> dict[st
         name: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(n)}
         for name, p, r, f, n in zip(names, *columns, strict=True)
     }
-    return {"classes": classes, "confusion": metrics.confusion_matrix(labels, predicted, labels=every).tolist()}
+    few = len(names) <= CONFUSED
+    matrix = metrics.confusion_matrix(labels, predicted, labels=every).tolist() if few else None
+    return {"classes": classes, "confusion": matrix}
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

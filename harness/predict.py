@@ -83,7 +83,10 @@ class Predictor:
             if self.process.poll() is not None:
                 raise failure(self.process, self.scratch, "the model cannot be used")
             time.sleep(0.005)
-        logits[full] = np.load(done)
+        found = np.load(done)
+        if found.shape[1] != self.classes:
+            raise UserError(f"the model has {found.shape[1]} classes, and its job.json names {self.classes} labels.")
+        logits[full] = found
         shutil.rmtree(folder)
         done.unlink()
         return logits

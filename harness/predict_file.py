@@ -27,7 +27,7 @@ from harness.data.kinds.csv import missing as words_for_nothing
 from harness.data.source import Notes
 from harness.data.tables import READERS, Options, has_sheets, read_table, reader_of
 from harness.data.widen import Rows, columns_of, widen
-from harness.errors import UserError
+from harness.errors import UserError, address
 from harness.home import locked, sha256
 from harness.metrics import softmax
 from harness.predict import CHUNK, predictor
@@ -126,6 +126,8 @@ def place_for(path: Path, out: Path | None) -> Path:
     out = out or path.with_name(f"{stem}.predicted{ending if ending.lower() in WRITTEN else '.csv'}")
     if not stays(path, out) and out.suffix.lower() not in WRITERS:
         raise UserError(f"--out {out}: the ending says what is written: {', '.join(WRITERS)}.", code=2)
+    if url := address(out):
+        raise UserError(f"--out {url}: the result goes to a file of this machine.", code=2)
     if not out.absolute().parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {out.absolute().parent}.", code=2)
     refuse(out)

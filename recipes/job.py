@@ -50,7 +50,7 @@ class Job:
     dropout: dict[str, float] | None  # hidden (also before the head) and attention
     splits: dict[str, dict[str, str]]
     measure: dict[str, Any] = field(default_factory=dict)  # the keys measure. of the configuration
-    told: float = field(default=0.0, init=False)  # when `predicted` last reported
+    told = 0.0  # when `predicted` last reported; of no type, so no part of `job.json`
 
     @classmethod
     def read(cls, path: Path) -> "Job":

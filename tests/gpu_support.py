@@ -9,11 +9,17 @@ class Nvml:
     """Cards, of which some may be in MIG mode.
 
     A card is a dictionary: uuid, capability, used (bytes), running ({pid: bytes, or None for untold}), busy (percent),
-    millijoules, and instances, a list of the same, of one in MIG mode. What it has not, is answered by NVMLError.
+    millijoules, and instances, a list of the same, of one in MIG mode; with `lost` it is, with `unified` it has no
+    memory of its own. What it has not is answered by NVMLError, or with `old` as by a library older than nvidia-ml-py.
     """
 
     class NVMLError(Exception):
         pass
+
+    class NVMLLibraryMismatchError(Exception):
+        pass
+
+    old = False
 
     def __init__(self, *cards: dict):
         self.cards = [
@@ -23,7 +29,7 @@ class Nvml:
 
     def told(self, handle: dict, key: str):
         if key not in handle:
-            raise self.NVMLError("Not Supported")
+            raise self.NVMLLibraryMismatchError if self.old else self.NVMLError("Not Supported")
         return handle[key]
 
     def nvmlInit(self):
@@ -34,6 +40,8 @@ class Nvml:
         return len(self.cards)
 
     def nvmlDeviceGetHandleByIndex(self, index):
+        if "lost" in self.cards[index]:
+            raise self.NVMLError("GPU is lost")
         return self.cards[index]
 
     def nvmlDeviceGetUUID(self, handle):
@@ -52,7 +60,9 @@ class Nvml:
         return self.told(handle, "capability")
 
     def nvmlDeviceGetMemoryInfo(self, handle):
-        return types.SimpleNamespace(used=self.told(handle, "used"), total=handle.get("total", 80 << 30))
+        if "unified" in handle:
+            raise self.NVMLError("Not Supported")
+        return types.SimpleNamespace(used=handle.get("used", 0), total=80 << 30)
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle):
         running = self.told(handle, "running")

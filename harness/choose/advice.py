@@ -110,6 +110,8 @@ def reasons(first: Entry, entries: Sequence[Entry], front: Sequence[str], eviden
     same = [one for one in others if MEASURES["test"].title in equals(first, one, front, evidence)]
     if same:
         yield f"not shown to be worse, in test macro-F1: {', '.join(one.name for one in same)}"
+    if untested := [one.name for one in others if frozenset([first.name, one.name]) not in evidence.shown]:
+        yield f"not tested beside, for want of two seeds or of predictions: {', '.join(untested)}"
     for name in front:
         if name == "quality" or not same:
             continue

@@ -118,31 +118,34 @@ class Evidence:
         return replace(self, contestants=chosen, lacking={name: self.lacking[name] for name in chosen})
 
     @cached_property
-    def alike(self) -> set[frozenset[str]]:
-        """Return the pairs of which compare shows no difference of test macro-F1, by Holm over all of the group."""
+    def shown(self) -> dict[frozenset[str], bool]:
+        """Tell of each pair that compare tests whether a difference of test macro-F1 is shown (Holm, over the group)."""
         try:
             tested = analysis.tested(self.members)
         except UserError as error:
             self.notes.append(f"who equals whom in macro-F1 is not told: {error}")
-            return set()
+            return {}
         return {
-            frozenset([ours.name, others.name])
+            frozenset([ours.name, others.name]): p < statistics.LEVEL
             for ours, others, found, p in tested
-            if found.tested and not p < statistics.LEVEL
+            if found.tested
         }
 
     def equal(self, measure: str, one: str, other: str) -> bool:
-        """Tell whether compare tells two libraries apart in a figure; of scores, in test macro-F1.
+        """Tell whether compare tests two libraries and cannot tell them apart in a figure; of scores, in test macro-F1.
 
         Of times and sizes the 95% interval of the ratio of the medians holds 1; of one run, noise is not known.
         """
         pair = frozenset([one, other])
         if MEASURES[measure].quality:
-            return pair in self.alike
+            return self.shown.get(pair) is False
         if (measure, pair) not in self.ratios:
             ours, others = (self.figures[name][measure].values for name in sorted(pair))
-            ratio = statistics.ratio_of_medians(np.array(ours), np.array(others))
-            self.ratios[measure, pair] = ratio.low <= 1 <= ratio.high or ours == others
+            equal = ours == others
+            if min(*ours, *others) > 0:
+                ratio = statistics.ratio_of_medians(np.array(ours), np.array(others))
+                equal |= ratio.low <= 1 <= ratio.high
+            self.ratios[measure, pair] = equal
         return self.ratios[measure, pair]
 
 

@@ -1,5 +1,6 @@
 """The answer in words, for a terminal or a file."""
 
+import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -91,7 +92,7 @@ def beside(answer: dict[str, Any], width: int | None = None) -> Iterator[str]:
         figures = [short(one["figures"].get(name, "not measured")) for name in COLUMNS]
         rows.append([one["name"], *figures, ", ".join(one["lacking"]) or "enough, but alone"])
     yield from layout.table(head, rows, range(len(head)), width)
-    yield from layout.wrapped(f"to go by them all the same: --results {' '.join(known['places'])}", width)
+    yield from layout.wrapped(f"to go by them all the same: --results {shlex.join(known['places'])}", width)
 
 
 def library(one: dict[str, Any]) -> Iterator[str]:

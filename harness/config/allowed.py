@@ -32,6 +32,9 @@ SETTINGS = {  # of recipe. and protocol.: what several recipes have; a recipe's 
 OTHERS = {
     "seed": SEED,
     "threads": f"{COUNT}, or null",
+    "rerun": "true or false",
+    "plan": "true or false",
+    "sweep.fail_fast": "true or false",
     "retries": "a whole number from 0 to 10",
     "train.epochs": COUNT,
     "train.batch_size": COUNT,
@@ -42,6 +45,7 @@ OTHERS = {
     "measure.calls": COUNT,
     "measure.seconds": "a number from 0 on",
     "measure.at_most": "a number from 0 on, or inf",
+    "measure.noisy": "true or false",
     "measure.target": "a number above 0 up to 1, or null",
     "data.train_size": ROWS,
     "data.valid_size": ROWS,
@@ -58,11 +62,14 @@ OTHERS = {
     "placement.use_cpu": "true or false",
     "hparams_search.seed": SEED,
     "hparams_search.trials": COUNT,
+    "hparams_search.prune": "true or false",
 }
 NUMBERS = re.compile(
     r"(?P<many>a |\d+ )?(?P<whole>whole )?numbers?(?: (?P<least>above|from) (?P<low>[\d.-]+)(?: on)?)?"
     r"(?: (?P<most>below|(?:up )?to) (?P<high>[\d.-]+))?(?P<ordered>, in order)?"
 )
+
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?")
 
 
 def rules(config: DictConfig) -> dict[str, str]:
@@ -137,7 +144,7 @@ def hint(value: Any) -> str:
     """Say what is wrong with a text that is nearly a number."""
     if not isinstance(value, str):
         return ""
-    if re.fullmatch(r"[+-]?\d+,\d+(e[+-]?\d+)?", value.strip()):
+    if DECIMAL_COMMA.fullmatch(value.strip()):
         return f" A decimal point parts a number: {value.replace(',', '.').strip()}."
     with_quotes = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", value.strip(), re.IGNORECASE)
     return " It is a text: leave out its quotes." if with_quotes else ""

@@ -9,6 +9,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from harness.config import allowed
 from harness.config.choices import CONF, choices, source
 from harness.errors import UserError
 
@@ -70,9 +71,16 @@ def explain(error: HydraException | OmegaConfBaseException, words: list[str]) ->
         return unknown(match[1], words)
     if match := re.search(r"Key '([^']+)' (?:is not in struct|not in '\w+')[\s\S]*full_key: (\S+)", text):
         return unknown(match[2], words)
-    if match := re.search(r"Ambiguous value for argument '(([^=]+)=(\d+),(\d+)(e[+-]?\d+)?)'", text):
-        number = f"{match[3]}.{match[4]}{match[5] or ''}"
-        return f"{match[1]}: several runs are `-m {match[1]}`; one number has a decimal point, {match[2]}={number}."
+    if match := re.search(r"Ambiguous value for argument '(([^=]+)=(.*))'", text):
+        word, key, value = match.groups()
+        point = (
+            f" A number has a decimal point: {key}={value.replace(',', '.')}."
+            if allowed.DECIMAL_COMMA.fullmatch(value)
+            else ""
+        )
+        return f"{word}: these are several values. A list is {key}=[{value}]; a run with each is -m {word}.{point}"
+    if (match := re.match(r"Error merging override \+*(([^=]+)=.*)", text)) and (rule := allowed.OTHERS.get(match[2])):
+        return f"{match[1]}: give {rule}."  # where OmegaConf's types refuse it before the rule is asked
     if error.__cause__:
         text += f"\n{error.__cause__}"
     lines = [

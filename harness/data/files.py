@@ -139,12 +139,12 @@ def _damaged(path: Path, error: Exception) -> UserError:
 
 def _check_packing(path: Path, packing: str) -> None:
     """Raise UserError where a file whose name says that it is packed is not."""
-    signs = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
-    if packing in signs:
+    if packing in (".gz", ".zst"):
+        sign, kind = {".gz": (b"\x1f\x8b", "gzip"), ".zst": (b"\x28\xb5\x2f\xfd", "zstandard")}[packing]
         with open(path, "rb") as handle:
-            if not handle.read(4).startswith(signs[packing]):
+            if handle.read(len(sign)) != sign:
                 raise UserError(
-                    f"{path} is not what its name says: it is not packed. Let its name end with its format."
+                    f"{path} is not what its name says: it is no {kind} archive. Let its name say what it is."
                 )
 
 

@@ -31,7 +31,7 @@ def lines(place: str, notes: Notes) -> list[str]:
     if words := notes.get("read_as_empty"):
         said.append(f"cells that hold {_counted(words, '`')} were read as empty (data.missing=[] keeps such words)")
     if words := notes.get("may_mean_empty"):
-        taken = ",".join(words)
+        taken = ",".join([*notes.get("read_as_empty", {}), *words])
         said.append(f"cells that hold {_counted(words, '`')} were kept (data.missing=[{taken}] reads them as empty)")
     if dropped := notes.get("dropped_rows"):
         said.append(f"{dropped:,} rows without text or label were left out")

@@ -65,11 +65,11 @@ def test_contradictory_settings_are_a_wrong_command_line(cli, tmp_path):
 
 
 def test_words_for_nothing_as_hydra_reads_them(cli, tmp_path):
-    (tmp_path / "jobs.csv").write_text(ROWS + "idle,null\nbusy,nan\nlazy,None\n")
+    (tmp_path / "jobs.csv").write_text(ROWS + "idle,null\nbusy,nan\nlazy,None\nfast,N/A\nslow,#N/A\nlate,-\n")
     words = ["recipe=tfidf", "data=csv", f"data.train={tmp_path}/jobs.csv", "data.text=text", "data.label=label"]
-    done = cli(*words, "data.missing=[null,nan,None]")
+    done = cli(*words, "data.missing=[null,nan,None,N/A,#N/A,-]")
     assert done.returncode == 1
-    for row, word in enumerate(("null", "nan", "None"), 41):
+    for row, word in enumerate(("null", "nan", "None", "N/A", "#N/A", "-"), 41):
         assert f"an empty label (`{word}`): row {row}\n" in done.stderr
 
 

@@ -10,6 +10,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -189,6 +190,30 @@ def test_what_compare_cannot_tell_apart_is_equal_and_what_it_can_is_not(tmp_path
 def overlapping(contestants):
     intervals = [mean_interval(np.array([run.row["valid.macro_f1"] for run in one.runs])) for one in contestants]
     return max(one.low for one in intervals) < min(one.high for one in intervals)
+
+
+def test_of_libraries_without_two_seeds_in_common_it_is_told_that_they_were_not_tested(tmp_path):
+    labels = np.arange(60) % 3
+    for recipe, seeds in (("flair", range(5)), ("torch", range(4, 9)), ("fastai", range(5))):
+        for seed in seeds:
+            predicted = np.roll(labels, 1) if recipe == "torch" else labels
+            write_run(tmp_path, row(recipe, seed), valid=(labels, predicted), test=(labels, predicted))
+    answer = asked(tmp_path)
+    (fastai,) = [one for one in answer["libraries"] if one["name"] == "fastai"]
+    assert {name: "test macro-F1" in titles for name, titles in fastai["equal"].items()} == {
+        "flair": True,
+        "torch": False,
+    }
+    assert answer["recommendation"]["take"] == "fastai"
+    assert "not tested beside, for want of two seeds or of predictions: torch" in answer["recommendation"]["why"]
+
+
+def test_a_figure_of_zero_has_no_ratio_and_equals_itself_alone(tmp_path):
+    rows = [one | {"inference.batch1.p95_ms": 0.0} if one["recipe"] in ("torch", "flair") else one for one in world(1)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        said = {one["name"]: one["equal"] for one in asked(write(tmp_path, rows))["libraries"]}
+    assert {name for name, titles in said["torch"].items() if "latency p95" in titles} == {"flair"}
 
 
 def test_without_predictions_nobody_is_called_equal_in_quality_and_the_answer_says_why(tmp_path):

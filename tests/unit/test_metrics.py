@@ -61,3 +61,10 @@ def test_classes_that_do_not_occur_count_in_the_details_only():
     details = metrics.details(labels, logits, ["a", "b", "é, c"])
     assert details["classes"]["é, c"] == {"precision": 0, "recall": 0, "f1": 0, "rows": 0}
     assert details["confusion"] == [[2, 0, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_of_very_many_classes_there_is_no_confusion_matrix():
+    names = [f"class {number}" for number in range(metrics.CONFUSED + 1)]
+    details = metrics.details(np.arange(len(names)), np.eye(len(names), dtype=np.float32), names)
+    assert details["confusion"] is None
+    assert len(details["classes"]) == len(names)

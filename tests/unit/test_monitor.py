@@ -77,6 +77,16 @@ def test_memory_of_processes_that_nvml_does_not_tell_is_unknown_and_not_nothing(
     assert sampled.figures()["memory.gpu_device_peak_mb"] == 3000
 
 
+@pytest.mark.parametrize("card", [{"unified": True}, {"lost": True}, {"instances": [{"uuid": "a"}, {"uuid": "b"}]}])
+@pytest.mark.parametrize("old", [False, True])
+def test_a_card_or_a_driver_that_tells_nothing_leaves_no_figures_and_ends_no_run(monkeypatch, child, card, old):
+    cards(monkeypatch, card).old = old
+    sampled = monitor.Monitor(["0"])
+    assert sampled.sample(child, "train") > 0
+    figures = sampled.figures()
+    assert figures["memory.gpu_process_peak_mb"] is figures["memory.gpu_device_peak_mb"] is None
+
+
 def test_a_run_on_processors_has_no_figures_of_gpus_there_or_not(monkeypatch, child):
     for there in ([], [{"used": 3000 * MB, "running": {}}]):
         cards(monkeypatch, *there)

@@ -10,7 +10,7 @@ from gpu_support import cards
 from hydra import compose, initialize_config_dir
 from support import RECIPES, devices
 
-from harness import config, gpu, launch, machine, placement, run
+from harness import config, gpu, info, launch, machine, placement, run
 from harness.errors import UserError
 from harness.launch import Outcome
 from recipes import together
@@ -114,6 +114,20 @@ def test_a_name_is_the_device_that_nvml_has_by_it_a_part_of_a_card_too(monkeypat
     if used == 5:
         assert found.names() == ["H100"]
     assert gpu.Gpu.open([name, "9"]) is None
+
+
+def test_a_lost_card_keeps_its_number_and_is_none_for_us_and_one_without_memory_of_its_own_is_shown(
+    monkeypatch, capsys
+):
+    cards(monkeypatch, {"name": "A"}, {"lost": True}, {"name": "C", "unified": True})
+    assert machine.gpu_ids() == ["0", "2"]
+    assert placed("placement=multi_gpu").devices == ["0", "2"]
+    info.show()
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "0: A, 80 GiB, compute capability 9.0" in shown
+    assert "2: C, memory of the machine, compute capability 9.0" in shown
+    assert "for us (CUDA_VISIBLE_DEVICES): 0, 2" in shown
+    assert "precision fp32, tf32, and bf16 natively" in shown
 
 
 def test_the_machine_is_described_by_the_gpus_that_one_may_use(monkeypatch):
@@ -263,7 +277,7 @@ def test_a_machine_that_lost_another_tries_again_as_the_other_may(tmp_path, mess
 def described(monkeypatch, machine, **changed):
     """Return what a machine says of its run."""
     monkeypatch.setenv("GROUP_RANK", str(machine))
-    values = dict.fromkeys(field.name for field in dataclasses.fields(Job) if field.init)
+    values = dict.fromkeys(field.name for field in dataclasses.fields(Job))
     values |= {"labels": ["a", "b"], "seed": 0, "train": {"batch_size": 16}, "checkpoint": {"seconds": 600}}
     values |= {"settings": {"learning_rate": 1e-4}, "placement": {"num_processes": 2, "machine_rank": machine}}
     values |= {"splits": {"train": {"data": f"/home/{machine}/data/onet-abc/train"}}}
@@ -291,7 +305,7 @@ def test_machines_that_were_asked_for_different_runs_are_told_what_differs(monke
 
 
 def test_of_several_processes_the_first_alone_reports_and_saves_and_each_tells_an_error(tmp_path, monkeypatch):
-    none = dict.fromkeys(field.name for field in dataclasses.fields(Job) if field.init)
+    none = dict.fromkeys(field.name for field in dataclasses.fields(Job))
     job = Job(**none | {"folder": tmp_path, "placement": {"num_processes": 2}})
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("LOCAL_RANK", "1")

@@ -143,6 +143,8 @@ def test_no_file_is_written_over_and_the_format_stays_unless_another_is_named(tm
         predict_file.place_for(path, None)
     for name in ("out.tsv", "out.jsonl", "OUT.PARQUET"):
         assert predict_file.place_for(path, tmp_path / name) == tmp_path / name
+    with pytest.raises(UserError, match="--out https://example.org/out.csv: the result goes to a file of this machine"):
+        predict_file.place_for(path, Path("https://example.org/out.csv"))
     for name in ("out.xls", "out", ".csv", "out.csv.bak"):
         with pytest.raises(UserError, match=r"what is written: \.csv, \.tsv, \.jsonl, .*\.parquet") as caught:
             predict_file.place_for(path, tmp_path / name)
@@ -254,6 +256,8 @@ def test_a_file_that_changed_meanwhile_is_not_half_written(tmp_path):
         ("photo.png", "photo.png: what kind of file is this"),
         ("https://example.org/a b.csv?x=1", r"https://example.org/a b.csv\?x=1: a file of this machine is needed; "
          r"fetch it first \(curl -LO 'https://example.org/a b.csv\?x=1'\), and give its name"),
+        ("HTTP://example.org/a.csv", r"HTTP://example.org/a.csv: .*\(curl -LO HTTP://example.org/a.csv\)"),
+        ("file:///data/jobs.csv", "file:///data/jobs.csv: give the path alone, /data/jobs.csv"),
         ("s3://bucket/jobs.parquet", "s3://bucket/jobs.parquet: a file of this machine is needed; copy it here first"),
     ],
 )  # fmt: skip

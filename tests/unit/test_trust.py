@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import ROOT
 
-from harness import home, launch, saved, shares
+from harness import home, launch, predict, saved, shares
 from harness.errors import UserError
 from recipes import seals
 
@@ -131,6 +132,14 @@ def test_a_recipe_reads_pickles_of_a_checkpoint_alone(path):
     for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(call, ast.Call) and ast.unparse(call.func) in READERS:
             assert "self.newest" in ast.unparse(call), f"{path}, line {call.lineno}"
+
+
+def test_labels_that_are_not_the_model_s_are_told(sent, tmp_path):
+    predictor = predict.Predictor(saved.find(str(sent()), Path("outputs")), tmp_path, None)
+    (tmp_path / "chunks" / "0").mkdir(parents=True)
+    np.save(tmp_path / "chunks" / "0.npy", np.zeros((1, 25), np.float32))
+    with pytest.raises(UserError, match="the model has 25 classes, and its job.json names 2 labels"):
+        predictor.take(0, np.array([True]))
 
 
 def worker_environment(tmp_path, action):
