@@ -11,7 +11,7 @@ from hydra._internal.utils import get_args_parser
 from harness import config
 from harness.errors import UserError, nearest
 
-OTHER = re.compile(r"-*([A-Za-z][\w.@/,-]*)(?:[=:](.*))?", re.DOTALL)  # what people write a key and its value as
+OTHER = re.compile(r"(?:-*|\+)([A-Za-z][\w.@/,-]*)(?:[=:](.*))?", re.DOTALL)  # what people write a key and its value as
 
 
 def check(words: Sequence[str]) -> None:
@@ -21,7 +21,7 @@ def check(words: Sequence[str]) -> None:
     known, mended = keys([*words, *(f"{name}={value}" for *_, name, value in wrong)]), list(words)
     said: list[str] = []
     for start, end, name, value in reversed(wrong):
-        if meant := word(name, value, known):
+        if meant := word(name, value, known, cut=words[start].startswith("-")):
             said.insert(0, " ".join(words[start:end]))
             mended[start:end] = [meant]
         elif not re.match(r"-[^-]", words[start]):  # `-cjob` is Hydra's
@@ -59,10 +59,12 @@ def others(words: Sequence[str]) -> Iterator[tuple[int, int, str, str]]:
             continue
         key, equals, value = words[start].partition("=")
         follows = words[number] if number < len(words) else "-"
-        if equals and not key.startswith("-") and (value or follows.startswith("-") or "=" in follows):
+        if equals and key[:1] not in ("-", "") and (value or follows.startswith("-") or "=" in follows):
             continue
         if not (match := OTHER.fullmatch(words[start])):
-            continue  # ~key, +key=value, or what Hydra says in its own words
+            if not equals and not key.startswith("~"):
+                yield start, number, words[start], ""
+            continue  # what is no name of a key is told by Hydra
         if not match[2] and follows in ("=", ":"):
             number, follows = number + 1, words[number + 1] if number + 1 < len(words) else "-"
         separate = not match[2] and not follows.startswith("-") and "=" not in follows
@@ -78,11 +80,14 @@ def keys(words: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*groups, *(key for key in found if key not in sections)]))
 
 
-def word(name: str, value: str, known: Sequence[str]) -> str | None:
-    """Return the word that was meant by a name and a value; None where none is like it."""
-    name = name.replace("-", "_")
+def word(name: str, value: str, known: Sequence[str], cut: bool) -> str | None:
+    """Return the word that was meant by a name and a value; None where none is like it.
+
+    The name of an option may be `cut` short, and is written with dashes inside.
+    """
+    name = name.replace("-", "_").lower()
     ends = {key.rpartition(".")[2]: key for key in reversed(known)}
-    begun = [key for key in ends if key.startswith(name)]
+    begun = [key for key in ends if cut and key.startswith(name)]
     section, dot, _ = name.partition(".")  # of another choice, perhaps: that is told when it is written right
     whole = name in known or (dot and any(key.partition(".")[0] == section for key in known))
     key = name if whole else ends.get(name) or (ends[begun[0]] if len(begun) == 1 else None)

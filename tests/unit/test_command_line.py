@@ -203,6 +203,10 @@ def test_an_interpreter_that_will_not_do_is_told(cli, tmp_path, program, said):
         (["--recipe=tfidf"], "recipe=tfidf"),
         (["-recipe=tfidf"], "recipe=tfidf"),
         (["recipe", "tfidf"], "recipe=tfidf"),
+        (["--Recipe", "tfidf"], "recipe=tfidf"),
+        (["+recipe", "tfidf"], "recipe=tfidf"),
+        (["seed", "=", "3", "recipe=tfidf"], "seed=3 recipe=tfidf"),
+        (["--out=x"], "outputs=x"),
         (["recipe=", "tfidf"], "recipe=tfidf"),
         (["recipe", "=", "tfidf"], "recipe=tfidf"),
         (["recipe:tfidf"], "recipe=tfidf"),
@@ -225,7 +229,14 @@ def test_a_key_typed_as_an_option_is_answered_with_the_word_that_was_meant(cli, 
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [(["--helpp"], "'--help'"), (["help"], "'--help'"), (["--foo"], "neither KEY=VALUE nor")]
+    ("words", "said"),
+    [
+        (["--helpp"], "'--help'"),
+        (["help"], "'--help'"),
+        (["--foo"], "neither KEY=VALUE nor"),
+        (["recipe=tfidf", "3"], "3: neither"),
+        (["train", "epochs=3"], "train: neither"),
+    ],
 )
 def test_a_word_that_means_nothing_is_told(cli, words, said):
     done = cli(*words)
