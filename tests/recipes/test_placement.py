@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -153,24 +154,26 @@ def test_a_machine_that_nobody_meets_says_where_it_waited(tmp_path, monkeypatch)
     python, waiting = environments.ensure("hf_trainer").python, contextlib.ExitStack()
     job = dict.fromkeys(field.name for field in dataclasses.fields(Job) if field.name != "folder")
     with waiting:
-        started = []
-        for number in range(2):
+        started, used = [], waiting.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+        for number, port in ((0, placement.free_port()), (1, placement.free_port()), (0, used)):
             words = ["placement=multi_node", "placement.use_cpu=true", "placement.main_process_ip=127.0.0.1"]
-            words += [f"placement.main_process_port={placement.free_port()}", f"placement.machine_rank={number}"]
-            placed, folder = placement.of(composed("recipe=torch", *words)), tmp_path / str(number)
+            words += [f"placement.main_process_port={port}", f"placement.machine_rank={number}"]
+            placed, folder = placement.of(composed("recipe=torch", *words)), tmp_path / str(port)
             folder.mkdir()
             (folder / "job.json").write_text(json.dumps(job | {"placement": placed.accelerate}), encoding="utf-8")
             placed.write(folder)
             process = waiting.enter_context(launch.worker(folder, python, "finetune", 1, placed))
-            started.append((folder, placed.accelerate["main_process_port"], process))
-        beginnings = ("not all 2 machines came to", "machine 0 did not answer at")
-        for (folder, port, process), said in zip(started, beginnings, strict=True):
+            started.append((folder, process))
+        reasons = ["TimeoutError: not all 2 machines came to 127.0.0.1:{}"]
+        reasons += ["TimeoutError: machine 0 did not answer at 127.0.0.1:{}"]
+        reasons += ["OSError: address already in use: placement.main_process_port={}"]
+        for (folder, process), said in zip(started, reasons, strict=True):
             process.wait(120)
             outcome = launch.Outcome(machines=2)
             with open(folder / "events.jsonl", encoding="utf-8") as handle:
                 launch.follow(handle, outcome)
             _, reason = launch.diagnose(process.returncode, outcome, folder)
-            assert reason.startswith(f"TimeoutError: {said} 127.0.0.1:{port}"), (folder / "log.txt").read_text()
+            assert reason.startswith(said.format(folder.name)), (folder / "log.txt").read_text(encoding="utf-8")
 
 
 SLEEPY = """
