@@ -142,7 +142,7 @@ class Evidence:
         if (measure, pair) not in self.ratios:
             ours, others = (self.figures[name][measure].values for name in sorted(pair))
             equal = ours == others
-            if min(*ours, *others) > 0:
+            if min(*ours, *others) > 0 and max(ours) >= min(others) and max(others) >= min(ours):  # else none can be 1
                 ratio = statistics.ratio_of_medians(np.array(ours), np.array(others))
                 equal |= ratio.low <= 1 <= ratio.high
             self.ratios[measure, pair] = equal
