@@ -436,11 +436,14 @@ def run(*words, code=0):
 
 def test_the_command_line_says_the_same_as_json_and_in_words_within_a_second(tmp_path):
     words = ["--results", write(tmp_path, world(4)), "--memory-mb", 1200, "--where", "cpu"]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    text = run(*words, "--explain")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert used < 1.5, "some 0.7 s of a processor; caches that others fill make it more"
+    texts, used = [], []
+    for _ in range(3):  # what others do to the processor's caches only adds
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        texts.append(run(*words, "--explain"))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(used) < 1
+    (text,) = set(texts)
     answer = json.loads(run(*words, "--json"))
     table = text.partition("\nrank ")[2].partition("\n\n")[0].splitlines()[1:-1]
     for one, line in zip(answer["libraries"], table, strict=True):

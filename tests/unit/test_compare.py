@@ -148,7 +148,7 @@ def test_the_reference_results_are_not_told_from_themselves():
         check.of(analysis)
     if not check.deals:
         pytest.skip("outputs/reference has no recipe with four runs yet")
-    assert check.held, check
+    assert check.alarms <= statistics.LEVEL * check.deals, check  # so many recipes need no allowance for chance
 
 
 def test_what_got_worse_or_slower_since_then_is_marked(compare, tmp_path):
