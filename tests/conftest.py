@@ -8,6 +8,8 @@ import sys
 import pytest
 from support import ROOT, Runs, workers
 
+from harness.errors import answered
+
 # Started in the background by a shell, we have Ctrl-C ignored, and so would all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -32,3 +34,18 @@ def runs(tmp_path):
     yield runs
     for worker in workers(tmp_path):
         os.killpg(worker.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def compare(tmp_path, monkeypatch, capsys):
+    """Run `scripts/compare.py WORDS` on the results in tmp_path/outputs; return what it said."""
+    from scripts import compare as script
+
+    def run(*words: str, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["compare.py", "--outputs", str(tmp_path / "outputs"), *words])
+        found = answered(lambda: script.main(script.parsed()))
+        said = "".join(capsys.readouterr())
+        assert found == code, said
+        return said
+
+    return run

@@ -23,20 +23,6 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "chrome-h
 BROWSER = next((found for found in map(shutil.which, BROWSERS) if found), None)
 
 
-@pytest.fixture
-def compare(tmp_path, monkeypatch, capsys):
-    """Run `scripts/compare.py WORDS` on the results in tmp_path/outputs; return what it said."""
-
-    def run(*words: str, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["compare.py", "--outputs", str(tmp_path / "outputs"), *words])
-        found = answered(lambda: script.main(script.parsed()))
-        said = "".join(capsys.readouterr())
-        assert found == code, said
-        return said
-
-    return run
-
-
 def changes(recipe: str, seed: int) -> dict:
     """Return times that differ by recipe, and one run that failed."""
     slower = {"keras": 2.0}.get(recipe, 1.0) * (1 + seed / 100)

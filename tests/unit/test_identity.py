@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,6 @@ import pytest
 from results_support import known, row, several, write
 
 from harness import identity, results, store
-from harness.errors import answered
-from scripts import compare as script
 
 LATER = "2026-02-01T00:00:00+00:00"
 OTHERS = {  # what makes another contestant of one, and what is said of it
@@ -26,20 +23,6 @@ OTHERS = {  # what makes another contestant of one, and what is said of it
 
 def result(made: dict) -> results.Result:
     return results.Result(made, Path(f"{made['recipe']}-{made['seed']}"))
-
-
-@pytest.fixture
-def compare(tmp_path, monkeypatch, capsys):
-    """Run `scripts/compare.py WORDS` on the results in tmp_path; return what it said."""
-
-    def run(*words: str, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["compare.py", "--outputs", str(tmp_path / "outputs"), *words])
-        found = answered(lambda: script.main(script.parsed()))
-        said = "".join(capsys.readouterr())
-        assert found == code, said
-        return said
-
-    return run
 
 
 def test_the_identity_is_flat_in_the_row_and_nothing_of_it_is_lost():
