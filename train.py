@@ -2,8 +2,8 @@
 
 import sys
 
-from harness import bootstrap
-from harness.errors import guarded
+from harness.base import bootstrap
+from harness.base.errors import guarded
 
 
 def main() -> int:

@@ -16,13 +16,13 @@ from transformers import AutoModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from recipes import frameworks
-from recipes.job import Job
-from recipes.schedule import linear
-from recipes.split import order_of_like_length
+from recipes.contract import frameworks
+from recipes.contract.job import Job
+from recipes.contract.schedule import linear
+from recipes.contract.split import order_of_like_length
 
 job = Job.read(Path(sys.argv[1]))
-settings, split, size = job.settings, job.split("train"), job.train["batch_size"]
+settings, split, size = job.settings, job.split("train"), job.train.batch_size
 device = "cuda" if torch.cuda.is_available() else "cpu"
 torch.manual_seed(job.seed)
 frameworks.allow_tf32(job.precision == "tf32")
@@ -31,9 +31,9 @@ frameworks.allow_tf32(job.precision == "tf32")
 class Model(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        rates = {"hidden_dropout_prob": job.dropout["hidden"], "attention_probs_dropout_prob": job.dropout["attention"]}
+        rates = {"hidden_dropout_prob": job.dropout.hidden, "attention_probs_dropout_prob": job.dropout.attention}
         self.encoder = AutoModel.from_pretrained(job.weights, dtype=torch.float32, add_pooling_layer=False, **rates)
-        self.dropout = torch.nn.Dropout(job.dropout["hidden"])
+        self.dropout = torch.nn.Dropout(job.dropout.hidden)
         self.head = torch.nn.Linear(self.encoder.config.hidden_size, len(job.labels))
 
     def forward(self, ids, mask):
@@ -64,11 +64,11 @@ def autocast():
 model = Model().to(device).train()
 model.encoder.get_input_embeddings().requires_grad_(not settings.get("freeze_word_embeddings", False))
 optimizer = torch.optim.AdamW(model.parameters(), settings["learning_rate"], fused=True)
-steps = job.train["epochs"] * math.ceil(len(split) / size)
+steps = job.train.epochs * math.ceil(len(split) / size)
 schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, linear(job, steps))
 frameworks.wait()
 start = time.perf_counter()
-for epoch in range(job.train["epochs"]):
+for epoch in range(job.train.epochs):
     for rows in batches(epoch):
         with autocast():
             logits = model(*padded(split.batch(rows).token_ids))

@@ -13,11 +13,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from harness import bootstrap, config, info, run, sweeps, typed
-from harness.errors import UserError, answered, guarded
-from harness.home import ROOT
+from harness import config, sweeps
+from harness.base import bootstrap
+from harness.base.errors import UserError, answered, guarded
+from harness.base.home import ROOT
+from harness.config import typed
 from harness.sweeps import engine
 from harness.sweeps.record import Record, described, tell
+from harness.use import info, run
 
 MULTIRUN = ("-m", "--multirun")
 ONCE = ("rerun", "plan", "sweep.fail_fast")  # keys that say nothing about what a run is
@@ -90,7 +93,7 @@ def asked(composed: DictConfig, words: list[str], sweep: bool, ranges: dict[str,
             raise UserError("an experiment cannot choose hparams_search: give it on the command line.", code=2)
         if values["plan"]:
             raise UserError("plan=true: what a search will try is not known before; leave one of the two out.", code=2)
-        from harness.search import search
+        from harness.sweeps.search import search
 
         typed, read = ([word for word in some if not word.startswith("hparams_search")] for some in (typed, read))
         return {"code": search(values, read, ranges, lambda more: command([*typed, *more]))}

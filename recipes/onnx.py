@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes import inference
-from recipes.job import Batch, Job, Predict
-from recipes.split import predict_split
-from recipes.worker import die_with_parent, told
+from recipes.contract.job import Batch, Job, Predict
+from recipes.contract.split import padded, predict_split
+from recipes.worker import inference
+from recipes.worker.main import die_with_parent, told
 
 MODEL, INT8 = "model.onnx", "model_int8.onnx"
 CALLS, SECONDS = 100, 2.0  # at least so many calls, and so long
@@ -32,7 +32,8 @@ def export(job: Job) -> None:
     """Write model.onnx, in which rows and tokens are any number, and PyTorch's logits of the last split."""
     import torch
 
-    from recipes.pytorch import pad, predictor, saved
+    from recipes.pytorch.batches import pad
+    from recipes.pytorch.model import predictor, saved
 
     warnings.filterwarnings("ignore", module=r"torch\.onnx|copyreg")  # of torch's own making
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -79,11 +80,9 @@ def load(job: Job) -> Predict:
     session = onnxruntime.InferenceSession(job.folder / job.settings["file"], options, providers)
 
     def predict(batch: Batch) -> np.ndarray:
-        lengths = np.array([len(ids) for ids in batch.token_ids])
-        mask = np.arange(lengths.max()) < lengths[:, None]
-        ids = np.full(mask.shape, job.settings["padding"], np.int64)
-        ids[mask] = np.concatenate(batch.token_ids)
-        return session.run(["logits"], {"input_ids": ids, "attention_mask": mask.astype(np.int64)})[0]
+        ids, mask = padded(batch.token_ids, job.settings["padding"])
+        inputs = {"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)}
+        return session.run(["logits"], inputs)[0]
 
     return predict
 

@@ -20,8 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness import bootstrap, environments, output
-from harness.errors import UserError, guarded
+from harness.base import bootstrap, environments, output
+from harness.base.errors import UserError, guarded
 
 BENCHMARKS = ROOT / "benchmarks"
 
@@ -140,10 +140,10 @@ def plain(script: Path, environment: str | None, outputs: str) -> Measured:
     """Run the plain script with the job of our run, on as many threads, and its memory sampled as ours is."""
     import numpy as np
 
-    from harness import metrics
-    from harness.gpu import ORDER
-    from harness.launch import of_threads
-    from harness.monitor import Monitor
+    from harness.figures import metrics
+    from harness.machine.gpu import ORDER
+    from harness.machine.monitor import Monitor
+    from harness.runs.launch import of_threads
 
     result = result_of(outputs)
     row = json.loads(result.read_text(encoding="utf-8"))

@@ -10,12 +10,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness import bootstrap
-from harness.errors import guarded
+from harness.base import bootstrap
+from harness.base.errors import guarded
 
 
 def main() -> int:
-    from harness import choose, layout, traits
+    from harness.base import layout
+    from harness.config import traits
+    from harness.results import choose
 
     libraries = traits.libraries()
     arguments = choose.parser(__doc__, libraries).parse_args()

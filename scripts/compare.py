@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness import bootstrap
-from harness.errors import UserError, guarded
+from harness.base import bootstrap
+from harness.base.errors import UserError, guarded
 
 if TYPE_CHECKING:
-    from harness.compare.analysis import Analysis
-    from harness.compare.sections import Section
-    from harness.results import Result
+    from harness.results.compare.analysis import Analysis
+    from harness.results.compare.sections import Section
+    from harness.results.reading import Result
 
 PAIRED_AT_MOST = 250  # runs whose predictions are read unasked
 WRITTEN = (".md", ".tex", ".csv", ".html")
@@ -49,7 +49,7 @@ def parsed() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    from harness.compare import against, analysis, render, same, sections
+    from harness.results.compare import against, analysis, render, same, sections
 
     found, opening = chosen(arguments)
     check = same.Check()
@@ -87,7 +87,7 @@ def pictured(arguments: argparse.Namespace) -> bool:
 
 def draw(arguments: argparse.Namespace, analyses: list["Analysis"], made: list["Section"]) -> None:
     """Draw the pictures of each group into its section, and write them where they are wanted."""
-    from harness.compare import pictures
+    from harness.results.compare import pictures
 
     for number, (analysis, section) in enumerate(zip(analyses, made, strict=True), 1):
         section.pictures = list(pictures.drawn(analysis))
@@ -101,25 +101,25 @@ def draw(arguments: argparse.Namespace, analyses: list["Analysis"], made: list["
 
 def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:
     """Return the results that are meant, and where they are, in words."""
-    from harness import results
-    from harness.compare import published
+    from harness.results import reading
+    from harness.results.compare import published
 
     for path in arguments.out:
         if path.suffix not in WRITTEN:
             raise UserError(f"--out {path}: its ending says what is written: {', '.join(WRITTEN)}.", code=2)
-    places = arguments.outputs or results.default_places()
-    everything = results.read(*places)
-    if not arguments.outputs and published.missing(arguments.words, everything) and results.REFERENCE.is_dir():
-        places = list(dict.fromkeys([*places, results.REFERENCE]))
-        everything = results.read(*places)
+    places = arguments.outputs or reading.default_places()
+    everything = reading.read(*places)
+    if not arguments.outputs and published.missing(arguments.words, everything) and reading.REFERENCE.is_dir():
+        places = list(dict.fromkeys([*places, reading.REFERENCE]))
+        everything = reading.read(*places)
     where = ", ".join(map(str, places))
     if not everything:
         raise UserError(f"there are no results in {where}; `python train.py` makes one.")
     published.check(arguments.words, everything, where)
     try:
-        found = results.filtered(everything, arguments.words)
+        found = reading.filtered(everything, arguments.words)
     except UserError as error:
-        shown = results.REFERENCE in [place.resolve() for place in places]
+        shown = reading.REFERENCE in [place.resolve() for place in places]
         beside = "" if shown else "\nThe reference results: --outputs outputs/reference"
         raise UserError(f"in {where}: {error}{beside}", error.code) from None
     if not found:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import environments, layout
-from harness.errors import UserError, guarded
-from harness.interpreter import normal
+from harness.base import environments, layout
+from harness.base.errors import UserError, guarded
+from harness.base.interpreter import normal
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import bootstrap
-from harness.errors import guarded
+from harness.base import bootstrap
+from harness.base.errors import guarded
 
 
 def main() -> int:
@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="a new folder (default: onnx, in the run's)")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="the folder of results (default outputs)")
     arguments = parser.parse_args()
-    from harness import export, saved
+    from harness.use import export, saved
 
     run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())
     saved.check(run)

@@ -23,8 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness import bootstrap, environments, home
-from harness.errors import UserError, guarded
+from harness.base import bootstrap, environments, home
+from harness.base.errors import UserError, guarded
 
 SMALL = [
     "data.train_size=300", "data.valid_size=100", "data.test_size=100", "train.batch_size=16", "train.epochs=2",
@@ -226,6 +226,7 @@ if __name__ == "__main__":
     import numpy as np
     import psutil
 
-    from harness import config, store
+    from harness import config
+    from harness.runs import store
 
     sys.exit(guarded(main))

@@ -16,8 +16,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness import bootstrap, output
-from harness.errors import UserError, guarded
+from harness.base import bootstrap, output
+from harness.base.errors import UserError, guarded
 
 RATE = "recipe.learning_rate"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness import bootstrap, environments
-from harness.code import RECIPES, files
-from harness.errors import UserError, guarded
-from harness.lines import recipe_lines
+from harness.base import bootstrap, environments
+from harness.base.errors import UserError, guarded
+from harness.runs.code import RECIPES, files
+from harness.runs.lines import recipe_lines
 
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "four_moments.md"
 BEGIN, END = "<!-- recipes: written by scripts/pages.py -->", "<!-- /recipes -->"
@@ -49,7 +49,7 @@ def with_table(readme: str, rows: list[str]) -> str:
 def table(readme: str, measure: bool) -> list[str]:
     """Return the rows of the README's table; sizes are those of the environments built here, or stay as they are."""
     from harness.config import choices
-    from harness.traits import docstring
+    from harness.config.traits import docstring
 
     rows = [
         "| `recipe=` | what | who owns the loop | lines | environment (CPU) | pick it |",
@@ -81,13 +81,13 @@ def sizes(name: str) -> str | None:
 
 
 def source(name: str) -> str:
-    return (RECIPES / f"{name}.py").read_text(encoding="utf-8")
+    return (RECIPES / name / "recipe.py").read_text(encoding="utf-8")
 
 
 def moments() -> str:
     """Return the page that sets the same four moments of every library side by side."""
     from harness.config import choices, variants
-    from harness.traits import docstring
+    from harness.config.traits import docstring
 
     names = [name for name in choices("recipe") if [f"recipe={name}"] in variants()]
     parts = [
@@ -102,24 +102,30 @@ def moments() -> str:
             own, others = excerpt(name, phase)
             shared |= others
             title_of = docstring(name)[0]
-            parts += [f"### {title_of}: [recipes/{name}.py](../recipes/{name}.py)\n", f"```python\n{own}\n```\n"]
+            parts += [
+                f"### {title_of}: [recipes/{name}/recipe.py](../recipes/{name}/recipe.py)\n",
+                f"```python\n{own}\n```\n",
+            ]
         if shared:
-            parts += ["### Shared: [recipes/pytorch.py](../recipes/pytorch.py)\n"]
+            parts += ["### Shared: [recipes/pytorch/](../recipes/pytorch/)\n"]
             parts += ["```python\n" + "\n\n\n".join(shared.values()) + "\n```\n"]
     return "\n".join(parts)
 
 
 def excerpt(name: str, phase: str) -> tuple[str, dict[str, str]]:
-    """Return a recipe's code of a phase with what that names of its file, and what it takes from recipes/pytorch.py."""
+    """Return a recipe's code of a phase with what that names of its file, and what it takes from recipes/pytorch/."""
     text = source(name)
     tree = ast.parse(text)
     own = {key: code for path in files(name) for key, code in definitions(path.read_text(encoding="utf-8")).items()}
-    shared = definitions((RECIPES / "pytorch.py").read_text(encoding="utf-8"))
-    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "recipes.pytorch"]
+    texts = [path.read_text(encoding="utf-8") for path in sorted((RECIPES / "pytorch").glob("*.py"))]
+    shared = {key: code for text in texts for key, code in definitions(text).items()}
+    imports = [
+        node for node in tree.body if isinstance(node, ast.ImportFrom) and "recipes.pytorch." in f"{node.module}."
+    ]
     imported = {alias.name for node in imports for alias in node.names}
     block = phase_block(tree, phase)
     if block is None:
-        raise UserError(f"recipes/{name}.py has no `with job.phase({phase!r})` in finetune.")
+        raise UserError(f"recipes/{name}/recipe.py has no `with job.phase({phase!r})` in finetune.")
     lines = text.splitlines()[block.body[0].lineno - 1 : block.end_lineno]
     indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
     pieces, used = ["\n".join(line[indent:] for line in lines)], named(block)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import bootstrap
-from harness.errors import UserError, guarded
+from harness.base import bootstrap
+from harness.base.errors import UserError, guarded
 
 if TYPE_CHECKING:
-    from harness.parity import Line
+    from harness.use.parity import Line
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     from harness.config import variants
-    from harness.parity import Comparison
+    from harness.use.parity import Comparison
 
     known = {words[0].partition("=")[2] for words in variants()}
     if unknown := sorted(set(arguments.recipes) - known):
@@ -69,7 +69,7 @@ def short(recipe: str) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> None:
-    from harness import screen
+    from harness.base import screen
 
     left = {0, *(place for place, name in enumerate(head) if name == "allowed")}
     screen.say(screen.console(), screen.Table(head, rows, left))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import bootstrap
-from harness.errors import UserError, guarded
+from harness.base import bootstrap
+from harness.base.errors import UserError, guarded
 
 if TYPE_CHECKING:
-    from harness.saved import Saved
+    from harness.use.saved import Saved
 
 
 def main() -> int:
@@ -41,7 +41,7 @@ def main() -> int:
     arguments = parser.parse_intermixed_args()  # texts may follow options
     if bool(arguments.texts) == bool(arguments.file):
         raise UserError("give texts, or --file FILE.", code=2)
-    from harness import predict_file, saved
+    from harness.use import predict_file, saved
 
     run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())
     run = saved.runnable(run, arguments.env)
@@ -59,9 +59,9 @@ def show(run: "Saved", texts: list[str], every: bool) -> None:
     """Print each text with its likeliest class, or with all of them."""
     import numpy as np
 
-    from harness.data import cells
-    from harness.metrics import softmax
-    from harness.predict import CHUNK, predictor
+    from harness.figures.metrics import softmax
+    from harness.inputs.data import cells
+    from harness.use.predict import CHUNK, predictor
 
     if nothing := [number for number, text in enumerate(texts, 1) if cells.empty(text)]:
         raise UserError(f"text {nothing[0]} is empty.", code=2)

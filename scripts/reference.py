@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness import bootstrap
-from harness.errors import guarded
+from harness.base import bootstrap
+from harness.base.errors import guarded
 
 if TYPE_CHECKING:
-    from harness.results import Result
+    from harness.results.reading import Result
 
 LIBRARIES, SEEDS = "hf_trainer,fastai,flair,fairseq,keras", "0,1,2,3,4"
 DATA = {  # what somebody has who labels texts for some days; two cores take hours for all libraries and seeds
@@ -39,7 +39,7 @@ BEGIN, END = "<!-- tables: written by scripts/reference.py -->", "<!-- /tables -
 
 
 def main(arguments: argparse.Namespace) -> int:
-    from harness import results, small
+    from harness.results import reading, small
 
     names = [word for word in arguments.words if "=" not in word] or list(DATA)
     for name in [] if arguments.no_runs else names:
@@ -48,9 +48,9 @@ def main(arguments: argparse.Namespace) -> int:
         for one in list(made(name)):
             if not one.timed:
                 train(*(f"{key}={value}" for key, value in (one.words | {"rerun": "true"}).items()))
-    kept = [small.keep(one, results.REFERENCE) for name in names for one in made(name)]
-    replace(kept, results.REFERENCE)
-    print(f"kept {len(kept)} runs in {results.REFERENCE.relative_to(ROOT)}")
+    kept = [small.keep(one, reading.REFERENCE) for name in names for one in made(name)]
+    replace(kept, reading.REFERENCE)
+    print(f"kept {len(kept)} runs in {reading.REFERENCE.relative_to(ROOT)}")
     write_page()
     return 0
 
@@ -74,34 +74,35 @@ def made(name: str) -> Iterator["Result"]:
 
     Where the code or a version was another for some of them, those of the newest are yielded.
     """
-    from harness import identity, results
+    from harness.results import reading
+    from harness.results.contestants import contestants
 
     wanted = dict(word.split("=", 1) for word in (f"data={name}", *DATA[name], *SHARED))
-    groups: dict[results.Group, list[Result]] = {}
-    for one in results.read(ROOT / "outputs"):
+    groups: dict[reading.Group, list[Result]] = {}
+    for one in reading.read(ROOT / "outputs"):
         if one.finished and {key: value for key, value in one.words.items() if key not in FREE} == wanted:
             groups.setdefault(one.group, []).append(one)
     for members in groups.values():
-        for runs in identity.contestants(members)[0].values():
+        for runs in contestants(members)[0].values():
             yield from runs
 
 
 def replace(kept: list[Path], reference: Path) -> None:
     """Remove from the reference results those whose place others take, now `kept`: of the same group, name and seed."""
-    from harness import results
+    from harness.results import reading
 
-    new = {(one.group, one.name, one.row["seed"]): one.folder for one in results.read(*kept)}
-    for one in results.read(reference):
+    new = {(one.group, one.name, one.row["seed"]): one.folder for one in reading.read(*kept)}
+    for one in reading.read(reference):
         if new.get((one.group, one.name, one.row["seed"]), one.folder) != one.folder:
             shutil.rmtree(one.folder)
 
 
 def write_page() -> None:
     """Write the tables and pictures of outputs/reference/ into docs/results.md; what is said of them stands above."""
-    from harness import results
-    from harness.compare import analysis, pictures, render, sections
+    from harness.results import reading
+    from harness.results.compare import analysis, pictures, render, sections
 
-    found = results.read(results.REFERENCE)
+    found = reading.read(reading.REFERENCE)
     analyses = analysis.analyse(found, pairs=True)
     made = [sections.section(one, len(SEEDS.split(","))) for one in analyses]
     PICTURES.mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness import bootstrap
-from harness.errors import UserError, guarded
+from harness.base import bootstrap
+from harness.base.errors import UserError, guarded
 
 EVERY = 1.0  # seconds between two looks
 

@@ -12,8 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness import bootstrap, environments
-from harness.errors import guarded
+from harness.base import bootstrap, environments
+from harness.base.errors import guarded
 
 NOTHING = 5  # pytest's exit code where no test was chosen
 CHECKS = (["ruff", "format", "--check", "--quiet"], ["ruff", "check", "--quiet"], ["mypy", "--no-error-summary"])

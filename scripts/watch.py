@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness import environments
-from harness.errors import UserError, guarded
+from harness.base import environments
+from harness.base.errors import UserError, guarded
 
 
 def main() -> int:

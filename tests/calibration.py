@@ -72,7 +72,7 @@ def calibrated(
     rows: int, classes: int, sizes: tuple[float, float, float], worlds: int, seed: int = 0
 ) -> Iterator[Calibration]:
     """Yield what comparisons of two libraries that are the same give, with each number of seeds."""
-    from harness.compare import statistics
+    from harness.results.compare import statistics
 
     draw, most = np.random.default_rng(seed), max(SEEDS)
     found: dict[int, list[statistics.Difference]] = {seeds: [] for seeds in SEEDS}
@@ -100,7 +100,7 @@ def main(worlds: int) -> int:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    from harness import bootstrap
+    from harness.base import bootstrap
 
     bootstrap.enter()
     sys.exit(main(int(sys.argv[1])))

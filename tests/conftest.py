@@ -8,7 +8,7 @@ import sys
 import pytest
 from support import ROOT, Runs, workers
 
-from harness.errors import answered
+from harness.base.errors import answered
 
 # Started in the background by a shell, we have Ctrl-C ignored, and so would all that we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

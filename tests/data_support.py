@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from harness.data import Dataset, prepare
-from harness.home import ROOT
-from recipes.split import Split
+from harness.base.home import ROOT
+from harness.inputs.data import Dataset, prepare
+from recipes.contract.split import Split
 
 JOBS = [("cook in a hotel", "kitchen"), ("night nurse", "care"), ("pastry chef", "kitchen"), ("midwife", "care")]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score
 
-from harness import identity
+from harness.runs import identity
 
 MACHINE = "a processor, 2 processors, 24 GiB, no GPU, Linux x86_64"
 

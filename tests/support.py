@@ -21,10 +21,10 @@ import pytest
 import yaml
 from gpu_support import cards
 
-from harness import packages
+from harness.base import packages
 from harness.config import variants
-from harness.parity import Line
-from recipes import seals
+from harness.use.parity import Line
+from recipes.contract import seals
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path.stem for path in (ROOT / "conf" / "recipe").glob("*.yaml"))

@@ -31,8 +31,8 @@ from fairseq_cli import preprocess
 from fairseq_cli.train import main
 
 from recipes import weights
-from recipes.job import Job
-from recipes.weights.fairseq import to_fairseq, unused_rows
+from recipes.contract.job import Job
+from recipes.fairseq.weights import to_fairseq, unused_rows
 
 SPECIAL = 4  # <s> <pad> </s> <unk>: what a fairseq dictionary begins with
 PAD = 1
@@ -62,7 +62,7 @@ def format_and_preprocess(folder, vocabulary):
 
 def command(folder, config, positions):
     """Step 5: the words of fairseq-train."""
-    updates = job.train["epochs"] * math.ceil(len(train) / 32)
+    updates = job.train.epochs * math.ceil(len(train) / 32)
     values = {
         "restore-file": folder / "model.pt", "save-dir": folder / "checkpoints", "max-positions": positions,
         "batch-size": 8, "max-tokens": 4400, "task": "sentence_prediction", "required-batch-size-multiple": 1,
@@ -71,12 +71,12 @@ def command(folder, config, positions):
         "dropout": 0.1, "attention-dropout": 0.1, "weight-decay": 0.1, "optimizer": "adam",
         "adam-betas": "(0.9, 0.98)", "adam-eps": 1e-06, "clip-norm": 0.0, "lr-scheduler": "polynomial_decay",
         "lr": 1e-05, "total-num-update": updates, "warmup-updates": int(0.06 * updates),
-        "max-epoch": job.train["epochs"], "shorten-method": "truncate", "update-freq": 4, "seed": job.seed,
+        "max-epoch": job.train.epochs, "shorten-method": "truncate", "update-freq": 4, "seed": job.seed,
         # ours: the size of the encoder, and one checkpoint in place of one an epoch
         "encoder-layers": config["num_hidden_layers"], "encoder-embed-dim": config["hidden_size"],
         "encoder-ffn-embed-dim": config["intermediate_size"],
         "encoder-attention-heads": config["num_attention_heads"],
-        "save-interval": job.train["epochs"], "distributed-world-size": 1,
+        "save-interval": job.train.epochs, "distributed-world-size": 1,
     }  # fmt: skip
     found = [str(folder / "bin"), "--reset-optimizer", "--reset-dataloader", "--reset-meters"]
     found += ["--find-unused-parameters", "--disable-validation", "--no-epoch-checkpoints", "--no-save-optimizer-state"]

@@ -24,8 +24,8 @@ from fastai.basics import Callback, CrossEntropyLossFlat, Datasets, Learner, Tra
 from fastai.text.data import SortedDL, pad_input
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from recipes import frameworks
-from recipes.job import Job
+from recipes.contract import frameworks
+from recipes.contract.job import Job
 
 job = Job.read(Path(sys.argv[1]))
 set_seed(job.seed)
@@ -72,7 +72,7 @@ model = AutoModelForSequenceClassification.from_pretrained(job.weights, num_labe
 learn = Learner(dls, Masked(model), loss_func=CrossEntropyLossFlat(), cbs=[DropOutput]).to_fp16()
 with learn.no_bar(), learn.no_logging():
     start = time.perf_counter()
-    learn.fit_one_cycle(job.train["epochs"], 1e-4)
+    learn.fit_one_cycle(job.train.epochs, 1e-4)
     frameworks.wait()
     seconds = time.perf_counter() - start
     logits, _ = learn.get_preds(dl=dls.test_dl(items_of("test"), with_labels=True), act=noop)

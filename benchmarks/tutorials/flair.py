@@ -22,8 +22,8 @@ from flair.embeddings import TransformerDocumentEmbeddings
 from flair.models import TextClassifier
 from flair.trainers import ModelTrainer
 
-from recipes import frameworks
-from recipes.job import Job
+from recipes.contract import frameworks
+from recipes.contract.job import Job
 
 job = Job.read(Path(sys.argv[1]))
 train, test = job.split("train"), job.split("test")
@@ -50,7 +50,7 @@ classifier = TextClassifier(embeddings, label_dictionary=label_dictionary, label
 trainer = ModelTrainer(classifier, corpus)
 with tempfile.TemporaryDirectory(dir=Path(sys.argv[2]).resolve().parent) as folder:
     start = time.perf_counter()
-    trainer.fine_tune(folder, learning_rate=5.0e-5, mini_batch_size=4, max_epochs=job.train["epochs"])
+    trainer.fine_tune(folder, learning_rate=5.0e-5, mini_batch_size=4, max_epochs=job.train.epochs)
     frameworks.wait()
     seconds = time.perf_counter() - start
 

@@ -15,8 +15,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from recipes import frameworks
-from recipes.job import Job
+from recipes.contract import frameworks
+from recipes.contract.job import Job
 
 LENGTH = 128
 job = Job.read(Path(sys.argv[1]))
@@ -36,7 +36,7 @@ def tokenized(name):
 model = AutoModelForSequenceClassification.from_pretrained(job.weights, num_labels=len(job.labels))
 arguments = TrainingArguments(
     output_dir=os.path.dirname(sys.argv[2]),
-    num_train_epochs=job.train["epochs"],
+    num_train_epochs=job.train.epochs,
     seed=job.seed,
     use_cpu=not torch.cuda.is_available(),
     save_strategy="no",

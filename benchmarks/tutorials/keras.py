@@ -19,9 +19,9 @@ import keras  # noqa: E402
 import keras_hub  # noqa: E402
 import numpy as np  # noqa: E402
 
-from recipes import frameworks  # noqa: E402
-from recipes.job import Job  # noqa: E402
-from recipes.split import Split  # noqa: E402
+from recipes.contract import frameworks  # noqa: E402
+from recipes.contract.job import Job  # noqa: E402
+from recipes.contract.split import Split  # noqa: E402
 
 BATCH_SIZE, LENGTH = 32, 128
 
@@ -48,7 +48,7 @@ classifier.compile(
 )
 data, labels = inputs(train), np.array(train.labels)
 start = time.perf_counter()
-classifier.fit(data, labels, batch_size=BATCH_SIZE, epochs=job.train["epochs"], shuffle=False, verbose=2)
+classifier.fit(data, labels, batch_size=BATCH_SIZE, epochs=job.train.epochs, shuffle=False, verbose=2)
 frameworks.wait()
 seconds = time.perf_counter() - start
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from harness.errors import UserError
+from harness.base.errors import UserError
 
 SEED = "a whole number from 0 to 4294967295"
 COUNT = "a whole number above 0"

@@ -6,10 +6,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from harness import loggers
+from harness.base.errors import UserError, address
 from harness.config import allowed
+from harness.config.choices import loggers
 from harness.config.types import EVALUATED, HparamsSearch
-from harness.errors import UserError, address
 
 TEXTS = {
     "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision", "sheet",
@@ -98,8 +98,8 @@ def place_search(values: dict[str, Any]) -> None:
 def loggers_of(value: Any) -> list[str]:
     """Return the loggers that `logger=` names, without `none`."""
     chosen = [str(name) for name in (value if isinstance(value, list) else [value]) if name is not None]
-    if unknown := sorted(set(chosen) - {*loggers.names(), "none"}):
-        raise UserError(f"logger={','.join(unknown)}: there are {', '.join(loggers.names())} and none.", code=2)
+    if unknown := sorted(set(chosen) - {*loggers(), "none"}):
+        raise UserError(f"logger={','.join(unknown)}: there are {', '.join(loggers())} and none.", code=2)
     return sorted(set(chosen) - {"none"})
 
 

@@ -3,7 +3,7 @@
 import yaml
 from omegaconf import OmegaConf
 
-from harness.home import ROOT
+from harness.base.home import ROOT
 
 CONF = ROOT / "conf"
 
@@ -11,6 +11,11 @@ CONF = ROOT / "conf"
 def choices(group: str) -> list[str]:
     """Return the names one can choose in a group of conf/."""
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def loggers() -> list[str]:
+    """Return what `logger=` may name: each is a program in harness/runs/loggers/."""
+    return sorted(path.stem for path in (ROOT / "harness" / "runs" / "loggers").glob("[!_]*.py"))
 
 
 def source(group: str, name: str) -> str:

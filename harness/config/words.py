@@ -9,9 +9,9 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from harness.base.errors import UserError
 from harness.config import allowed
 from harness.config.choices import CONF, choices, source
-from harness.errors import UserError
 
 OPEN = ("hydra.", "model.shape.", "hparams_search.space.")  # what is below has names that no file of conf/ lists
 

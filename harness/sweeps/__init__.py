@@ -13,8 +13,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from harness import environments, progress
-from harness.errors import UserError, answered
+from harness.base import environments, progress
+from harness.base.errors import UserError, answered
 from harness.sweeps import engine, look, tables
 from harness.sweeps.record import Record, Run, at_work, described
 

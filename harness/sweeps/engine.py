@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness import machine, shares
-from harness.home import ROOT, home
+from harness.base.home import ROOT, home
+from harness.machine import host, shares
 
 PARENT = "FINETUNE_RECIPES_PARENT"  # the process id of the one whose sweep it is
 
@@ -27,7 +27,7 @@ def kind(launcher: Mapping[str, Any]) -> str:
 
 def cores(launcher: Mapping[str, Any]) -> int | None:
     """Return how many cores of this machine one run may take; None: all that the engine lets it see."""
-    everything = machine.processors()
+    everything = host.processors()
     chosen: int | float | None = {
         "Joblib": lambda: everything // jobs(launcher),
         "Local": lambda: launcher["cpus_per_task"],
@@ -39,14 +39,14 @@ def cores(launcher: Mapping[str, Any]) -> int | None:
 def jobs(launcher: Mapping[str, Any]) -> int:
     """Return how many jobs joblib runs at once: -1 stands for as many as there are cores, -2 for one less, …"""
     number = int(launcher["n_jobs"])
-    return number if number > 0 else max(1, machine.processors() + 1 + number)
+    return number if number > 0 else max(1, host.processors() + 1 + number)
 
 
 def at_once(launcher: Mapping[str, Any]) -> int | None:
     """Return how many runs are done at once; None where others than this machine's cores decide it."""
     if kind(launcher) in ("Ray", "Slurm"):
         return None
-    fit = machine.processors() // (cores(launcher) or machine.processors())
+    fit = host.processors() // (cores(launcher) or host.processors())
     return min(fit, jobs(launcher)) if kind(launcher) == "Joblib" else fit
 
 

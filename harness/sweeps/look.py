@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import store
+from harness.runs import store
 from harness.sweeps.record import Record, Run, as_told, is_at_work
 
 

@@ -15,8 +15,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from harness import config, home, machine, placement, run, store
-from harness.errors import UserError, explain
+from harness import config
+from harness.base import home
+from harness.base.errors import UserError, explain
+from harness.machine import host, placement
+from harness.runs import prepare, store
 
 
 @dataclass
@@ -98,7 +101,7 @@ def described(
         values = config.plain(task)
         if elsewhere:
             place_as_here(values)
-        prepared = run.prepare(values)
+        prepared = prepare.prepare(values)
     except (UserError, OSError) as error:
         return Run(list(words), like={}, **refused(error))
     folder = store.directory(Path(values["outputs"]), prepared.identity)
@@ -110,7 +113,7 @@ def described(
         "protocol": values["protocol"]["name"],
         "environment": values["recipe"]["environment"] if values["env"] == "managed" else values["env"],
         "placement": prepared.placed.name,
-        "threads": values["threads"] or threads or machine.processors(),
+        "threads": values["threads"] or threads or host.processors(),
         "train.rows": prepared.dataset.report["splits"]["train"]["rows"],
         "train.epochs": values["train"]["epochs"] if prepared.model else None,
     }
@@ -133,7 +136,7 @@ def tell(values: dict[str, Any], words: list[str], sweep: Path) -> None:
     if not (sweep / "sweep.json").exists():
         return
     try:
-        told: dict[str, Any] = {"folder": os.path.relpath(run.directory(values), sweep.parent.parent)}
+        told: dict[str, Any] = {"folder": os.path.relpath(prepare.directory(values), sweep.parent.parent)}
     except (UserError, OSError) as error:
         told = refused(error)
     for one in Record.read(sweep).runs:

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Group
 from rich.text import Text
 
-from harness import screen
+from harness.base import screen
 from harness.sweeps.estimates import Estimate, estimate, finished_rows
 from harness.sweeps.look import Seen
 from harness.sweeps.record import Record, Run

@@ -9,7 +9,7 @@ import shutil
 
 import numpy as np
 
-from recipes.job import Job
+from recipes.contract.job import Job
 
 Weights = dict[str, np.ndarray]
 Head = tuple[np.ndarray, np.ndarray]  # weight (labels, hidden), bias (labels)
@@ -70,7 +70,7 @@ def complete(job: Job) -> None:
     config["id2label"] = {str(number): label for number, label in enumerate(job.labels)}
     config["label2id"] = {label: number for number, label in enumerate(job.labels)}
     config |= {"pooling": job.pooling, "dtype": "float32"}
-    config |= {name: job.dropout[kind] for name, kind in DROPOUT_NAMES.items() if name in config}
+    config |= {name: getattr(job.dropout, kind) for name, kind in DROPOUT_NAMES.items() if name in config}
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for file in job.weights.glob("*token*.json"):
         shutil.copy(file, job.model)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support import ROOT, Runs, minilm
 
-from harness import environments
-from harness.home import build_beside
+from harness.base import environments
+from harness.base.home import build_beside
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support import ROOT, THOROUGH, Runs, gone, killed_in, others, workers
 
-from harness import environments, home
+from harness.base import environments, home
 
 PHASES = ["import", "build_data", "save", "evaluate_valid", "evaluate_test", "reload_import", "inference"]
 

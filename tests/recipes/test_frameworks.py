@@ -9,8 +9,9 @@ import subprocess
 import pytest
 from support import ROOT
 
-from harness import environments, launch
-from harness.launch import Outcome
+from harness.base import environments
+from harness.runs import launch
+from harness.runs.launch import Outcome
 
 # In each, `slow` is work that the framework does on its own for a while, and `ended` tells whether it has; `dropped`
 # has it done without the framework knowing anybody who waits for what comes of it. `huge` is too much for the memory.

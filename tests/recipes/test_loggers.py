@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from support import Runs, killed_in, others
 
-from harness import environments
+from harness.base import environments
 
 MLFLOW = """
 import json, sys

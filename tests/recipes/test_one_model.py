@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from support import ROOT, minilm, others
 
-from harness import environments
-from recipes.split import Split
+from harness.base import environments
+from recipes.contract.split import Split
 
 
 @pytest.fixture

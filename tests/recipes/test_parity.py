@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support import THOROUGH, VARIANTS, Runs, hold, killed_at_checkpoint, others
 
-from harness.parity import ROWS, Comparison
+from harness.use.parity import ROWS, Comparison
 
 MAPPED = ["recipe=fairseq", "recipe=keras"]  # their weights have names of their own; the others read by transformers
 

@@ -16,9 +16,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from support import ROOT, VARIANTS, Runs, gone, hold, kill_at_checkpoint, killed_at_checkpoint, others, workers
 
-from harness import config, environments, launch, placement
-from harness.parity import ROWS, STEPS, Comparison, read, training_lines
-from recipes.job import Job
+from harness import config
+from harness.base import environments
+from harness.machine import placement
+from harness.runs import launch
+from harness.use.parity import ROWS, STEPS, Comparison, read, training_lines
+from recipes.contract.job import Job
 
 TWO = ["placement=multi_cpu", "placement.processes=2", f"train.batch_size={ROWS // 2}"]
 

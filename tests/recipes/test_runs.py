@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 from support import DEEP, ROOT, VARIANTS, killed_at_checkpoint, killed_in, others, plant, plant_checkpoint
 
-from harness import machine, results
-from recipes.split import Split
+from harness.machine import host
+from harness.results import reading
+from recipes.contract.split import Split
 
 WATCHED = {f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm", "samples_per_second")}
 WATCHED |= {"memory/rss_mb", "valid/macro_f1"}
 EACH = [*VARIANTS, "recipe=tfidf"]
 DEFAULT = [words for words in EACH if words != "recipe=keras recipe.backend=torch"]  # parity holds that one too
-NATIVE_BF16 = machine.computes_bf16([])
+NATIVE_BF16 = host.computes_bf16([])
 SKILLSPAN = Path(os.environ.get("SKILLSPAN_DATA", ROOT.parent / "shared" / "data" / "skillspan"))
 
 
@@ -155,7 +156,7 @@ def check_predictions(folder: Path, row: dict) -> list[np.ndarray]:
 
 def check_compared(outputs: Path, row: dict, deep: bool) -> None:
     """See that scripts/compare.py reads what a run leaves."""
-    (one,) = results.read(outputs)
+    (one,) = reading.read(outputs)
     labels, predicted = one.predictions()
     assert (labels == predicted).mean() == pytest.approx(row["test.accuracy"])
     assert one.group.title.startswith(f"{row['data']}, ")

@@ -14,7 +14,9 @@ import yaml
 from hydra import compose, initialize_config_dir
 from support import ROOT, SMALL, Runs, gone, workers
 
-from harness import config, home, run
+from harness import config
+from harness.base import home
+from harness.use import run
 
 TRIED = ["recipe.C=tag(log,interval(1,100))", "recipe.word_ngrams=[1,1],[1,2]"]
 

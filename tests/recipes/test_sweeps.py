@@ -17,8 +17,10 @@ import psutil
 import pytest
 from support import ROOT, Runs, gone
 
-from harness import environments, machine, run, store
+from harness.base import environments
 from harness.config import CONF, plain
+from harness.machine import host
+from harness.runs import prepare, store
 from harness.sweeps import look
 
 TFIDF = ["-m", "recipe=tfidf", "data=onet"]
@@ -93,19 +95,19 @@ def test_what_runs_need_is_prepared_and_checked_once(runs, monkeypatch):
     from hydra import compose, initialize_config_dir
 
     looked = []
-    for module, name in ((run.models, "find"), (run.data, "prepare"), (run.data, "tokenise")):
+    for module, name in ((prepare.models, "find"), (prepare.data, "prepare"), (prepare.data, "tokenise")):
         known = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, known=known, name=name: (looked.append(name), known(*a))[1])
-    run.found.cache_clear()
+    prepare.found.cache_clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         identities = [
-            run.prepare(plain(compose("config", ["data=onet", f"seed={seed}"]))).identity for seed in range(3)
+            prepare.prepare(plain(compose("config", ["data=onet", f"seed={seed}"]))).identity for seed in range(3)
         ]
     assert looked == ["prepare", "find", "tokenise"]
     assert len({store.directory(runs.outputs, identity) for identity in identities}) == 3
     start = time.monotonic()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        run.prepare(plain(compose("config", ["data=onet", "seed=3"])))
+        prepare.prepare(plain(compose("config", ["data=onet", "seed=3"])))
     assert time.monotonic() - start < 0.8, "a finished run is skipped in well under a second"
 
 
@@ -120,8 +122,8 @@ def test_joblib_does_two_at_once_each_on_its_half_of_the_machine_and_tells_of_a_
     assert statuses(said) == ["failed", "finished", "finished"], said
     told = next(ended for line, ended in lines if line.startswith(f"{BAD}: failed: ValueError: empty vocabulary"))
     assert told < 3
-    assert {row["threads"] for row in rows(runs)} == {max(1, machine.processors() // 2)}
-    if machine.processors() > 1:
+    assert {row["threads"] for row in rows(runs)} == {max(1, host.processors() // 2)}
+    if host.processors() > 1:
         (_, end), (start, _) = spans(runs)[:2]
         assert start < end, "the first two were not done at once"
     assert "training …" in (sweep_folder(runs) / "log.txt").read_text(encoding="utf-8")

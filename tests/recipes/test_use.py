@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from support import ROOT, gone
 
-from harness import environments
-from harness.predict import CHUNK
-from recipes.split import Split
+from harness.base import environments
+from harness.use.predict import CHUNK
+from recipes.contract.split import Split
 
 ROWS = 3 * CHUNK + 10
 

@@ -9,9 +9,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from support import RECIPES, ROOT
 
-from harness import placement
+from harness.base.errors import UserError
 from harness.config import CONF, allowed, choices, plain
-from harness.errors import UserError
+from harness.machine import placement
 
 ABOUT = {"name", "environment", "variants", "libraries", "traits", "search", "allowed", *placement.KEYS}  # the library
 

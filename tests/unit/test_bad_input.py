@@ -7,7 +7,7 @@ import pytest
 import yaml
 from support import ROOT
 
-from harness import packages
+from harness.base import packages
 
 ROWS = "text,label\n" + "".join(f"nurse {n},care\nwelder {n},metal\n" for n in range(20))
 

@@ -7,7 +7,7 @@ import sys
 from importlib.util import cache_from_source
 from pathlib import Path
 
-from harness import bytecode
+from harness.base import bytecode
 
 
 def written(site: Path, **modules: str) -> None:

@@ -1,6 +1,5 @@
 """Checkpoints: whole or not there, two kept, the newest that is whole taken; and what a run's folder keeps of them."""
 
-import dataclasses
 import errno
 import hashlib
 import json
@@ -12,12 +11,13 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from job_support import a_job
 
-from harness import store
+from harness.base.errors import UserError
 from harness.config import every
-from harness.errors import UserError
-from recipes import checkpoints, job, seals
-from recipes.checkpoints import Checkpoints
+from harness.runs import store
+from recipes.contract import checkpoints, job, seals
+from recipes.contract.checkpoints import Checkpoints
 
 
 class Events(list):
@@ -231,8 +231,7 @@ def test_what_it_takes_to_see_whether_a_target_is_reached_is_no_training(tmp_pat
     now = [100.0]
     for clock in ("time.monotonic", "time.perf_counter"):
         monkeypatch.setattr(clock, lambda: now[0])
-    values = {field.name: None for field in dataclasses.fields(job.Job)}
-    one = job.Job(**values | {"folder": tmp_path, "checkpoint": {"steps": 1}, "measure": {"target": 0.5}})
+    one = a_job(tmp_path, checkpoint=job.Every(steps=1), measure=job.Measure(target=0.5))
     monkeypatch.setattr(job.Job, "split", lambda *_: None)
     monkeypatch.setattr(job, "predict_split", lambda *_: now.__setitem__(0, now[0] + 7) or [[0.0]])
     one.checkpoints.newest()

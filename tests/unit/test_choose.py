@@ -20,12 +20,13 @@ from results_support import known, row
 from results_support import write as write_run
 from support import ROOT
 
-from harness import choose, results, traits
-from harness.choose.evidence import MEASURES
-from harness.choose.question import LIMITS, interview
-from harness.compare.analysis import analyse
-from harness.compare.statistics import mean_interval
-from harness.errors import UserError
+from harness.base.errors import UserError
+from harness.config import traits
+from harness.results import choose, reading
+from harness.results.choose.evidence import MEASURES
+from harness.results.choose.question import LIMITS, interview
+from harness.results.compare.analysis import analyse
+from harness.results.compare.statistics import mean_interval
 
 LIBRARIES = traits.libraries()
 NAMES = [library.name for library in LIBRARIES]
@@ -125,7 +126,7 @@ def test_a_dominated_library_is_never_before_one_that_dominates_it(tmp_path, num
     assert answer["front"] == [MEASURES[name].title for name in front]
     points = [[-value(one, name) if name == "quality" else value(one, name) for name in front] for one in ranked]
     for place, point in enumerate(points):
-        above = [at for at, other in enumerate(points) if results.beats(other, point)]
+        above = [at for at, other in enumerate(points) if reading.beats(other, point)]
         assert all(at < place and ranked[at]["rank"] < ranked[place]["rank"] for at in above)
         assert ranked[place]["on_front"] == (not above)
         assert set(ranked[place]["beaten_by"]) == {ranked[at]["name"] for at in above}
@@ -169,7 +170,7 @@ def test_what_compare_cannot_tell_apart_is_equal_and_what_it_can_is_not(tmp_path
             one = row(recipe, seed, **{"train.seconds": seconds + draw.normal(), "environment.size_mb": 1000.0})
             write_run(tmp_path, one, valid=(labels, predicted), test=(labels, predicted))
     answer = asked(tmp_path)
-    (analysis,) = analyse(results.read(tmp_path), pairs=True)
+    (analysis,) = analyse(reading.read(tmp_path), pairs=True)
     equal = {
         frozenset([one["name"], other]): titles for one in answer["libraries"] for other, titles in one["equal"].items()
     }
@@ -264,7 +265,7 @@ def test_a_time_of_a_machine_that_was_not_quiet_is_no_time(tmp_path):
 
 @pytest.fixture
 def reference(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "REFERENCE", write(tmp_path / "reference", world(1, seeds=5)))
+    monkeypatch.setattr(reading, "REFERENCE", write(tmp_path / "reference", world(1, seeds=5)))
 
 
 SMOKE = {"train.rows": 200, "train.epochs": 1, "valid.macro_f1": 0.99, "train.seconds": 1.0}

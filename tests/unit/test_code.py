@@ -10,24 +10,31 @@ import pytest
 from hydra import compose, initialize_config_dir
 from support import RECIPES, ROOT
 
-from harness import code, config, environments, run
-from harness.errors import UserError
-from harness.lines import recipe_lines
+from harness import config
+from harness.base import environments
+from harness.base.errors import UserError
+from harness.runs import code, prepare
+from harness.runs.lines import recipe_lines
 from harness.sweeps import look
 from harness.sweeps.record import Record, Run, tell
+from harness.use import run
 
-EVERYONE = {"worker.py", "ranks.py", "job.py", "split.py", "checkpoints.py", "inference.py", "peak.py", "__init__.py"}
+EVERYONE = {
+    "worker/main.py", "worker/ranks.py", "worker/inference.py", "worker/peak.py", "contract/job.py",
+    "contract/split.py", "contract/checkpoints.py", "__init__.py",
+}  # fmt: skip
 EXECUTED_BY = {  # whom an edit of a file concerns; None: all
-    "worker.py": None,
-    "split.py": None,
-    "torch.py": {"torch"},
-    "keras_report.py": {"keras"},
-    "weights/keras.py": {"keras"},
-    "weights/fairseq.py": {"fairseq"},
-    "fairseq_user/text_classification/task.py": {"fairseq"},
-    "pytorch.py": {"torch", "hf_trainer", "fastai", "flair"},
+    "worker/main.py": None,
+    "contract/split.py": None,
+    "torch/recipe.py": {"torch"},
+    "torch/controlled.py": set(),  # of a native run
+    "keras/callbacks.py": {"keras"},
+    "keras/weights.py": {"keras"},
+    "fairseq/weights.py": {"fairseq"},
+    "fairseq/user/text_classification/task.py": {"fairseq"},
+    "pytorch/batches.py": {"torch", "hf_trainer", "fastai", "flair"},
     "onnx.py": set(),
-    "reference.py": set(),
+    "reference/controlled.py": set(),
 }
 
 
@@ -47,14 +54,14 @@ def edit(path: Path) -> None:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_files_are_those_that_python_s_own_finder_reaches_and_those_loaded_by_path(recipe):
     reached = set()
-    for start in ("worker", "ranks", recipe):
+    for start in ("worker/__main__", "worker/ranks", f"{recipe}/recipe"):
         finder = modulefinder.ModuleFinder([str(ROOT)])
         finder.find_module = only_recipes(finder.find_module)
         finder.run_script(str(ROOT / "recipes" / f"{start}.py"))
         files = [Path(one.__file__) for one in finder.modules.values() if one.__file__]
         reached |= {path / "__init__.py" if path.is_dir() else path for path in files}
-    loaded = (ROOT / "recipes").glob(f"{recipe}_user/**/*.py")
-    assert set(code.executed(recipe)) == reached | set(loaded)
+    loaded = (ROOT / "recipes" / recipe).glob("*/**/*.py")
+    assert set(code.executed(recipe, "native")) == reached | set(loaded)
     assert {str(path.relative_to(ROOT / "recipes")) for path in reached} >= EVERYONE
 
 
@@ -71,44 +78,48 @@ def only_recipes(find):
 
 @pytest.mark.parametrize(("file", "whom"), EXECUTED_BY.items(), ids=EXECUTED_BY)
 def test_an_edit_changes_the_digest_of_those_alone_that_execute_the_file(recipes, file, whom):
-    before = {recipe: code.digest(recipe) for recipe in RECIPES}
+    before = {recipe: code.digest(recipe, "native") for recipe in RECIPES}
     edit(recipes / file)
-    changed = {recipe for recipe in RECIPES if code.digest(recipe) != before[recipe]}
+    changed = {recipe for recipe in RECIPES if code.digest(recipe, "native") != before[recipe]}
     assert changed == (set(RECIPES) if whom is None else whom)
-    assert all(code.is_still(before[recipe], recipe) == (recipe not in changed) for recipe in RECIPES)
+    assert all(code.is_still(before[recipe], recipe, "native") == (recipe not in changed) for recipe in RECIPES)
 
 
-def test_a_recipe_whose_name_begins_with_another_s_is_none_of_that(recipes):
-    before, lines = code.digest("fairseq"), recipe_lines("fairseq")
-    shutil.copy(recipes / "fairseq.py", recipes / "fairseq_mine.py")
-    (recipes / "fairseq_mine_user").mkdir()
-    (recipes / "fairseq_mine_user" / "task.py").write_text("import torch\n", encoding="utf-8")
-    assert (code.digest("fairseq"), recipe_lines("fairseq")) == (before, lines)
-    assert recipes / "fairseq_mine_user" / "task.py" in code.executed("fairseq_mine")
-    shutil.copytree(recipes / "fairseq_user", recipes / "fairseq_user" / "__pycache__")
-    (recipes / "fairseq_user" / ".task.py.swp").write_bytes(b"\xff")
-    assert code.digest("fairseq") == before, "what an editor or Python leaves is no code"
+def test_what_an_editor_or_python_leaves_is_no_code(recipes):
+    before, lines = code.digest("fairseq", "native"), recipe_lines("fairseq")
+    user = recipes / "fairseq" / "user"
+    shutil.copytree(user / "text_classification", user / "__pycache__")
+    (user / ".task.py.swp").write_bytes(b"\xff")
+    assert (code.digest("fairseq", "native"), recipe_lines("fairseq")) == (before, lines)
+
+
+def test_each_protocol_has_the_code_that_it_executes(recipes):
+    before = {protocol: code.digest("torch", protocol) for protocol in ("native", "controlled")}
+    edit(recipes / "torch" / "controlled.py")
+    assert code.digest("torch", "native") == before["native"]
+    assert code.digest("torch", "controlled") != before["controlled"]
 
 
 @pytest.mark.parametrize(
     "line",
-    ["from . import mine_parts", "from .mine_parts import x", "import recipes.mine_parts as parts",
-     "def f():\n    from recipes import mine_parts", "import importlib\nimportlib.import_module('recipes.mine_parts')"],
+    ["from . import parts", "from .parts import x", "import recipes.mine.parts as parts",
+     "def f():\n    from recipes.mine import parts", "import importlib\nimportlib.import_module('recipes.mine.parts')"],
 )  # fmt: skip
 def test_every_way_to_import_is_followed(recipes, line):
-    (recipes / "mine.py").write_text(f"{line}\n", encoding="utf-8")
-    (recipes / "mine_parts.py").write_text("x = 1\n", encoding="utf-8")
-    assert recipes / "mine_parts.py" in code.executed("mine")
+    (recipes / "mine").mkdir()
+    (recipes / "mine" / "recipe.py").write_text(f"{line}\n", encoding="utf-8")
+    (recipes / "mine" / "parts.py").write_text("x = 1\n", encoding="utf-8")
+    assert recipes / "mine" / "parts.py" in code.executed("mine", "native")
 
 
 def test_code_that_cannot_be_read_is_told_before_any_work(recipes, cli, tmp_path):
-    before = code.digest("torch")
-    (recipes / "pytorch.py").write_text("import torch\ndef broken(:\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"pytorch\.py, line 2: .*: def broken\(:"):
-        code.digest("torch")
-    assert not code.is_still(before, "torch")
+    before = code.digest("torch", "native")
+    (recipes / "pytorch" / "batches.py").write_text("import torch\ndef broken(:\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"batches\.py, line 2: .*: def broken\(:"):
+        code.digest("torch", "native")
+    assert not code.is_still(before, "torch", "native")
     done = cli("recipe=tfidf", "recipe.name=nosuch", "data=onet")
-    assert (done.returncode, done.stderr) == (2, "error: recipe.name=nosuch: there is no recipes/nosuch.py.\n")
+    assert (done.returncode, done.stderr) == (2, "error: recipe.name=nosuch: there is no recipes/nosuch/recipe.py.\n")
     assert not (tmp_path / "outputs").exists()
 
 
@@ -119,20 +130,20 @@ def values(*words: str) -> dict:
 
 def test_an_edited_recipe_is_another_run_and_another_s_edit_is_not(recipes, tmp_path):
     chosen = values(f"outputs={tmp_path / 'outputs'}")
-    before = run.directory(chosen)
-    edit(recipes / "torch.py")
-    assert run.directory(chosen) == before
-    edit(recipes / "tfidf.py")
-    assert run.directory(chosen) != before
+    before = prepare.directory(chosen)
+    edit(recipes / "torch" / "recipe.py")
+    assert prepare.directory(chosen) == before
+    edit(recipes / "tfidf" / "recipe.py")
+    assert prepare.directory(chosen) != before
 
 
 def test_why_a_run_is_done_again_is_said_and_the_row_has_what_it_was(recipes, tmp_path, monkeypatch, capsys):
     words = [f"outputs={tmp_path / 'outputs'}", f"env={tmp_path}/nowhere", "seed=3"]
     before = run.run(values(*words), "command")
-    edit(recipes / "tfidf.py")
+    edit(recipes / "tfidf" / "recipe.py")
 
     def another_edit(*_) -> None:
-        edit(recipes / "job.py")
+        edit(recipes / "contract" / "job.py")
         raise UserError("no environment")
 
     monkeypatch.setattr(environments, "of", another_edit)
@@ -140,7 +151,7 @@ def test_why_a_run_is_done_again_is_said_and_the_row_has_what_it_was(recipes, tm
     said = capsys.readouterr().err
     assert re.search(r"the code of recipe=tfidf was edited since tfidf-native-seed3-\w+ \(failed\): another run", said)
     assert "edited meanwhile: the result is told as of that it began with" in said
-    assert before["code_digest"] == before["identity.code"] != now["code_digest"] != code.digest("tfidf")
+    assert before["code_digest"] == before["identity.code"] != now["code_digest"] != code.digest("tfidf", "native")
     assert (now["identity.seed"], now["identity.recipe.C"], now["recipe.lines"]) == (3, 30.0, recipe_lines("tfidf"))
     assert now["identity_digest"] != before["identity_digest"]
     assert before["ended"] <= now["ended"]
@@ -151,25 +162,25 @@ def test_runs_of_a_sweep_that_start_after_an_edit_are_found_where_they_are(recip
     """Those that are done are of the code before; the sweep started again later, of code as before, does them all."""
     outputs = tmp_path / "outputs"
     chosen = values(f"outputs={outputs}")
-    folder = run.directory(chosen)
+    folder = prepare.directory(chosen)
     sweep = Record(["-m"], [Run(["recipe=tfidf"], str(folder.relative_to(outputs)), {})])
-    place, text = sweep.write(outputs), (recipes / "tfidf.py").read_text(encoding="utf-8")
-    edit(recipes / "tfidf.py")
+    place, text = sweep.write(outputs), (recipes / "tfidf" / "recipe.py").read_text(encoding="utf-8")
+    edit(recipes / "tfidf" / "recipe.py")
     tell(chosen, ["recipe=tfidf"], place)
-    done = run.directory(chosen)
+    done = prepare.directory(chosen)
     done.mkdir(parents=True)
     (done / "result.json").write_text('{"status": "finished"}', encoding="utf-8")
     assert [one.status for one in look.look(place)] == ["finished"]
-    (recipes / "tfidf.py").write_text(text, encoding="utf-8")
+    (recipes / "tfidf" / "recipe.py").write_text(text, encoding="utf-8")
     sweep.write(outputs)
     assert [one.status for one in look.look(place)] == ["not started"]
 
 
 def test_the_revision_is_marked_where_the_code_differs_from_it(tmp_path, monkeypatch):
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=b"]
-    for name in ("recipes/worker.py", "harness/run.py", "README.md"):
+    for name in ("recipes/worker/main.py", "harness/use/run.py", "README.md"):
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x = 1\n", encoding="utf-8")
     monkeypatch.setattr(code, "ROOT", tmp_path)
     assert code.revision() is None, "no checkout"
@@ -182,7 +193,7 @@ def test_the_revision_is_marked_where_the_code_differs_from_it(tmp_path, monkeyp
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     edit(tmp_path / "README.md")
     assert code.revision() == head[:12]
-    edit(tmp_path / "harness" / "run.py")
+    edit(tmp_path / "harness" / "use" / "run.py")
     assert code.revision() == f"{head[:12]}-dirty"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert code.revision() is None, "no git"

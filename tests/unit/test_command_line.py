@@ -9,7 +9,8 @@ import pytest
 import yaml
 from support import ROOT
 
-from harness import config, machine
+from harness import config
+from harness.machine import host
 
 CHOICES = [
     (group.name, choice.stem)
@@ -50,9 +51,9 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
         said = cli("--info", CUDA_VISIBLE_DEVICES="").stdout
         assert str(listening.getsockname()[1]) in said.split("in use:")[1].splitlines()[0]
     told = {line[:12].strip(): line[12:] for line in said.splitlines()}
-    assert told["processors"].startswith(f"{machine.processors()} for us")
+    assert told["processors"].startswith(f"{host.processors()} for us")
     assert "placement=cpu" in told["auto"]
-    assert ("precision=bf16" in told["auto"]) == machine.computes_bf16([])
+    assert ("precision=bf16" in told["auto"]) == host.computes_bf16([])
     for name in ("memory", "GPU", "precision", "ports"):
         assert told[name]
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from results_support import MACHINE, row, several, write
 
-from harness import results
-from harness.compare import against, same, statistics
-from harness.compare.analysis import analyse
-from harness.errors import answered
+from harness.base.errors import answered
+from harness.results import reading
+from harness.results.compare import against, same, statistics
+from harness.results.compare.analysis import analyse
 from scripts import compare as script
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "chrome-headless-shell")
@@ -128,7 +128,7 @@ def test_chance_adds_the_less_to_the_level_the_more_recipes_there_are(recipes, m
 
 
 def test_the_reference_results_are_not_told_from_themselves():
-    kept = results.read(results.REFERENCE) if results.REFERENCE.is_dir() else []
+    kept = reading.read(reading.REFERENCE) if reading.REFERENCE.is_dir() else []
     check = same.Check()
     for analysis in analyse(kept, pairs=False):
         check.of(analysis)
@@ -234,7 +234,7 @@ def test_what_cannot_be_compared_is_told(compare, tmp_path):
     said = compare("recipe=torhc", code=2)
     assert f"in {tmp_path / 'outputs'}: no result has recipe=torhc. Did you mean 'torch'" in said
     assert said.endswith("The reference results: --outputs outputs/reference\n")
-    assert "The reference" not in compare("--outputs", str(results.REFERENCE), "recipe=torhc", code=2)
+    assert "The reference" not in compare("--outputs", str(reading.REFERENCE), "recipe=torhc", code=2)
     assert "No two that compete have two seeds in common" in compare("seed=0")
     assert re.search(r"(torch – flair|flair – torch) .* no difference: the same predictions", compare())
     (folders[0] / "predictions_test.npz").write_bytes(b"torn")
@@ -254,7 +254,7 @@ def test_an_experiment_is_looked_for_among_the_reference_results_too(tmp_path, m
     command = {"command": "python train.py experiment=emscad recipe=torch seed=0"}
     several(tmp_path / "outputs", {"torch": 0.5})
     several(tmp_path / "reference", {"flair": 0.5}, change=lambda recipe, seed: command)
-    monkeypatch.setattr(results, "REFERENCE", tmp_path / "reference")
+    monkeypatch.setattr(reading, "REFERENCE", tmp_path / "reference")
     monkeypatch.chdir(tmp_path)
     for words, code, said in (
         (["experiment=emscad"], 0, f"5 results in outputs, {tmp_path / 'reference'}"),

@@ -7,7 +7,7 @@ from results_support import predictions
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from harness.compare import statistics as ours
+from harness.results.compare import statistics as ours
 
 
 def simulated(draw, skills, seeds=5, rows=250, classes=4, spread=0.1):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from harness import compute
-from recipes import frameworks, peak
+from harness.figures import compute
+from recipes.contract import frameworks
+from recipes.worker import peak
 
 SMALL = {"model_type": "bert", "num_hidden_layers": 2, "hidden_size": 4, "intermediate_size": 8}
 

@@ -1,61 +1,64 @@
 """The controlled protocol's files: one head, one order of batches, the same for every library."""
 
-import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from job_support import a_job
 
-from harness import controlled
-from recipes.job import Job
-from recipes.split import order_of_like_length
+from harness.inputs import controlled
+from recipes.contract.job import Job, Placement, Train
+from recipes.contract.split import order_of_like_length
 
 LENGTHS = np.random.default_rng(1).integers(1, 100, 1003)
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(tmp_path, monkeypatch):
     """A job of three classes and two epochs, with batches of ten."""
-    config = {"seed": 7, "train": {"epochs": 2, "batch_size": 10, "accumulate": 1}}
-    controlled.write(tmp_path, config, 10, hidden=16, labels=3, lengths=LENGTHS)
-    values = {"recipe": "nothing", "seed": 7, "precision": "fp32", "labels": ["a", "b", "c"], "settings": {}}
-    values |= {"protocol": "controlled", "train": config["train"], "weights": None, "pooling": "mean"}
-    values |= {"placement": {"num_processes": 1}, "dropout": None, "splits": {}, "checkpoint": {}}
-    (tmp_path / "job.json").write_text(json.dumps(values), encoding="utf-8")
-    return Job.read(tmp_path / "job.json")
+    monkeypatch.setattr(Job, "split", lambda self, name: SimpleNamespace(lengths=LENGTHS))
+    job = a_job(tmp_path, seed=7, labels=("a", "b", "c"), protocol="controlled", train=Train(2, 10), pooling="mean")
+    controlled.write(job, hidden=16)
+    return job
+
+
+def batches(job: Job, epoch: int) -> list[np.ndarray]:
+    return job.batches(job.order(epoch))
 
 
 def test_each_epoch_has_every_row_once_in_another_order(job):
-    epochs = [np.concatenate(job.batches(epoch)) for epoch in range(2)]
+    epochs = [np.concatenate(batches(job, epoch)) for epoch in range(2)]
     for order in epochs:
         np.testing.assert_array_equal(np.sort(order), np.arange(1003))
     assert (epochs[0] != epochs[1]).mean() > 0.9
 
 
 def test_batches_are_full_but_the_last(job):
-    assert [len(batch) for batch in job.batches(0)] == [10] * 100 + [3]
+    assert [len(batch) for batch in batches(job, 0)] == [10] * 100 + [3]
 
 
 def test_with_accumulation_the_steps_are_the_same_each_in_as_many_batches(job):
-    steps = job.batches(0)
-    job.train = {"epochs": 2, "batch_size": 5, "accumulate": 2}
-    halves = job.batches(0)
+    steps = batches(job, 0)
+    job = replace(job, train=Train(2, 5, accumulate=2))
+    halves = batches(job, 0)
     assert len(halves) == 2 * len(steps)
     for number, step in enumerate(steps):
         np.testing.assert_array_equal(np.concatenate(halves[2 * number : 2 * number + 2]), step)
         assert abs(len(halves[2 * number]) - len(halves[2 * number + 1])) <= 1
-    assert job.rows_of_step(0, 1003) == 10
-    assert job.rows_of_step(100, 1003) == 3
-    job.train = {"epochs": 2, "batch_size": 1, "accumulate": 10}
-    assert [len(batch) for batch in job.batches(0)[-10:]] == [1] * 10, "the last step has three rows for ten batches"
+    assert job.rows_in_step(0, 1003) == 10
+    assert job.rows_in_step(100, 1003) == 3
+    job = replace(job, train=Train(2, 1, accumulate=10))
+    assert [len(batch) for batch in batches(job, 0)[-10:]] == [1] * 10, "the last step has three rows for ten batches"
 
 
 def test_texts_of_a_batch_are_of_like_length(job):
-    spread = np.mean([np.ptp(LENGTHS[batch]) for batch in job.batches(0)])
+    spread = np.mean([np.ptp(LENGTHS[batch]) for batch in batches(job, 0)])
     assert spread < 0.1 * np.mean([np.ptp(LENGTHS[start : start + 10]) for start in range(0, 1000, 10)])
 
 
 def test_a_length_does_not_tell_when_its_batch_comes(job):
-    means = [LENGTHS[batch].mean() for batch in job.batches(0)]
+    means = [LENGTHS[batch].mean() for batch in batches(job, 0)]
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.4
 
 
@@ -72,8 +75,7 @@ def test_the_head_is_small_random_and_the_same_for_the_same_seed(job, tmp_path):
     assert not bias.any()
     for seed, same in ((7, True), (8, False)):
         (tmp_path / str(seed)).mkdir()
-        config = {"seed": seed, "train": job.train}
-        controlled.write(tmp_path / str(seed), config, 10, hidden=16, labels=3, lengths=LENGTHS)
+        controlled.write(replace(job, folder=tmp_path / str(seed), seed=seed), hidden=16)
         for name in ("head.npz", "order.npy"):
             assert ((tmp_path / str(seed) / name).read_bytes() == (tmp_path / name).read_bytes()) == same
 
@@ -81,10 +83,10 @@ def test_the_head_is_small_random_and_the_same_for_the_same_seed(job, tmp_path):
 @pytest.mark.parametrize(("processes", "size", "accumulate"), [(2, 5, 1), (5, 1, 2)])
 def test_several_processes_share_the_steps_of_one(job, monkeypatch, processes, size, accumulate):
     """Each takes a batch in turn; the rows of a step are those that one process would have taken."""
-    steps = job.batches(0)
-    job.train, job.placement = {"epochs": 2, "batch_size": size, "accumulate": accumulate}, {"num_processes": processes}
+    steps = batches(job, 0)
+    job = replace(job, train=Train(2, size, accumulate), placement=Placement(processes))
     monkeypatch.setenv("WORLD_SIZE", str(processes))
-    shares, parts = job.batches(0), processes * accumulate
+    shares, parts = batches(job, 0), processes * accumulate
     assert len(shares) == len(steps) * parts
     for number, step in enumerate(steps[:-1]):
         np.testing.assert_array_equal(np.concatenate(shares[parts * number : parts * (number + 1)]), step)

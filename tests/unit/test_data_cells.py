@@ -8,8 +8,8 @@ import pyarrow.parquet
 import pytest
 from data_support import from_file, jobs, rows_of, write_csv, write_json_lines
 
-from harness.data import cells
-from harness.errors import UserError
+from harness.base.errors import UserError
+from harness.inputs.data import cells
 
 
 @pytest.fixture(autouse=True)

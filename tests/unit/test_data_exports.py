@@ -11,9 +11,9 @@ import pytest
 import xlsxwriter
 from data_support import from_file, jobs, rows_of, write_csv, write_json_lines
 
-from harness import predict_file
-from harness.data import files
-from harness.errors import UserError
+from harness.base.errors import UserError
+from harness.inputs.data import files
+from harness.use import predict_file
 
 HEADER = ("text", "label")
 NUMBERED = [(number, *row) for number, row in enumerate(jobs(20), 1)]

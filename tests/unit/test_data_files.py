@@ -9,8 +9,8 @@ import pyarrow.parquet
 import pytest
 from data_support import JOBS, from_file, jobs, rows_of, settings, write_csv, write_json_lines
 
-from harness.data import prepare
-from harness.errors import UserError
+from harness.base.errors import UserError
+from harness.inputs.data import prepare
 
 FRENCH = [
     ("Chef de cœur", 'Cuisine d’été,\r\nsalaire : 2 000 €\r\n"poste à pourvoir"', "Hôtellerie"),
@@ -83,7 +83,7 @@ def test_broken_utf8_is_an_error_with_its_place(tmp_path):
 
 
 def test_bad_byte_is_found_across_blocks(tmp_path, monkeypatch):
-    from harness.data import encoding
+    from harness.inputs.data import encoding
 
     path = tmp_path / "text"
     path.write_bytes("aé€".encode() * 5 + b"\xe2\x82")  # ends within a character

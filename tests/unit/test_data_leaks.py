@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from data_support import from_file, jobs, settings, write_csv
 
-from harness.data import leaks, prepare
-from harness.errors import UserError
+from harness.base.errors import UserError
+from harness.inputs.data import leaks, prepare
 
 CODES = {"Santé": ["J11", "J12", "J15"], "BTP": ["F11", "F16"], "Commerce": ["D12", "D14", "D15", "D11"]}
 

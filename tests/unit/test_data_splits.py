@@ -13,8 +13,8 @@ import pytest
 from data_support import from_file, jobs, rows_of, settings, write_csv, write_json_lines
 from support import ROOT
 
-from harness.data.split import apportion, cut, nested
-from harness.errors import UserError
+from harness.base.errors import UserError
+from harness.inputs.data.split import apportion, cut, nested
 
 CASES = range(30)
 
@@ -162,7 +162,7 @@ def test_only_what_changes_the_result_makes_a_new_entry(tmp_path, monkeypatch):
     data = from_file(path)
     os.utime(path, (1, 1))
     path = path.rename(tmp_path / "other.csv")
-    monkeypatch.setattr("harness.data.build.build", None)  # nothing is made again
+    monkeypatch.setattr("harness.inputs.data.build.build", None)  # nothing is made again
     same = from_file(path, max_length=7)
     assert replace(same, report={}) == replace(data, report={})
     assert same.report["source"]["train"]["file"] == str(path)
@@ -198,7 +198,7 @@ def test_many_rows_pass_in_bounded_memory(tmp_path):
             for number in range(rows):
                 handle.write(f"{'a posting of about three hundred characters ' * 7}{number},{number % 7}\n")
         code = (
-            "import json, resource, sys; from harness.data import prepare; prepare(json.loads(sys.argv[1]));"
+            "import json, resource, sys; from harness.inputs.data import prepare; prepare(json.loads(sys.argv[1]));"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )
         config = settings("csv", train=str(file), text="text", label="label", train_size=None)

@@ -8,9 +8,9 @@ import pytest
 from data_support import from_file, jobs, rows_of, settings, write_csv
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from harness.data import prepare, tokenise, tokens
-from harness.errors import UserError
-from recipes.split import Split
+from harness.base.errors import UserError
+from harness.inputs.data import prepare, tokenise, tokens
+from recipes.contract.split import Split
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import re
 import pytest
 from support import ROOT
 
-from harness import display
+from harness.runs import display
 
 
 @pytest.mark.parametrize("first", [1, 41])

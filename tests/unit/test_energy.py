@@ -3,7 +3,7 @@
 import pytest
 from gpu_support import cards
 
-from harness import energy
+from harness.machine import energy
 
 
 @pytest.fixture

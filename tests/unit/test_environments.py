@@ -11,8 +11,10 @@ import pytest
 import yaml
 from support import ROOT
 
-from harness import bootstrap, environments, parity, store
-from harness.errors import UserError
+from harness.base import bootstrap, environments
+from harness.base.errors import UserError
+from harness.runs import store
+from harness.use import parity
 
 
 def test_what_is_set_for_pip_is_handed_on_to_uv():

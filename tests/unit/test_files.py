@@ -11,14 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support import ROOT
 
-from harness import home, small, store
+from harness.base import home
+from harness.results import small
+from harness.runs import store
 from harness.sweeps.record import Record, Run
-from recipes import files
+from recipes.contract import files
 
 WRITE = """
 import sys
 from pathlib import Path
-from harness.store import write_json
+from harness.runs.store import write_json
 sys.stdin.read(1)
 for number in range(int(sys.argv[2])):
     write_json(Path(sys.argv[1]), {"values": [number] * 2000, "end": number})

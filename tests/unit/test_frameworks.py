@@ -7,10 +7,12 @@ import types
 import numpy as np
 import pytest
 
-from harness import launch, run
-from harness.launch import Outcome
-from recipes import frameworks, worker
-from recipes.job import Job
+from harness.runs import launch
+from harness.runs.launch import Outcome
+from harness.use import run
+from recipes.contract import frameworks
+from recipes.contract.job import Job, Placement
+from recipes.worker import main as worker
 
 
 @pytest.fixture
@@ -129,8 +131,10 @@ def test_the_worker_settles_tf32_on_gpus_for_the_job_and_nvidia_s_libraries_befo
         return name
 
     monkeypatch.setattr(worker.importlib, "import_module", import_module)
-    job = types.SimpleNamespace(recipe="torch", precision=precision, placement={"use_cpu": use_cpu})
-    assert worker.recipe_of(job) == "recipes.torch"
+    job = types.SimpleNamespace(
+        recipe="torch", precision=precision, placement=Placement(use_cpu=use_cpu), controlled=False
+    )
+    assert worker.recipe_of(job) == "recipes.torch.recipe"
     assert (torch["told"], torch["backends"].cudnn.allow_tf32) == (told, cudnn)
 
 

@@ -9,12 +9,12 @@ import time
 import pytest
 from support import ROOT
 
-from harness.home import build_beside, home
+from harness.base.home import build_beside, home
 
 BUILD = """
 import sys, time
 from pathlib import Path
-from harness.home import build_beside
+from harness.base.home import build_beside
 with build_beside(Path(sys.argv[1]), "a test") as folder:
     if folder:
         (folder / "half").touch()

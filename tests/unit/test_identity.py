@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from results_support import known, row, several, write
 
-from harness import identity, results, store
+from harness.results import contestants, reading
+from harness.runs import identity, store
 
 LATER = "2026-02-01T00:00:00+00:00"
 OTHERS = {  # what makes another contestant of one, and what is said of it
@@ -21,8 +22,8 @@ OTHERS = {  # what makes another contestant of one, and what is said of it
 }
 
 
-def result(made: dict) -> results.Result:
-    return results.Result(made, Path(f"{made['recipe']}-{made['seed']}"))
+def result(made: dict) -> reading.Result:
+    return reading.Result(made, Path(f"{made['recipe']}-{made['seed']}"))
 
 
 def test_the_identity_is_flat_in_the_row_and_nothing_of_it_is_lost():
@@ -37,13 +38,13 @@ def test_seeds_are_one_whatever_does_not_tell_them_apart():
         known(row("torch", 0)), known(row("torch", 1)), known(row("torch", 2), threads=2),  # null: as many
         known(row("torch", 3), evaluate=["valid"]), known(row("torch", 4), ended=LATER, revision="1" * 12),
     ]  # fmt: skip
-    found, apart = identity.contestants(map(result, rows))
+    found, apart = contestants.contestants(map(result, rows))
     assert ([one.row["seed"] for one in found["torch"]], apart) == ([0, 1, 2, 3, 4], [])
     drawn = [
         known(row("torch", seed, weights_digest=f"{seed}" * 64), weights_drawn="a", model__digest=f"{seed}" * 64)
         for seed in range(3)
     ]
-    found, apart = identity.contestants(map(result, drawn))
+    found, apart = contestants.contestants(map(result, drawn))
     assert ([one.row["seed"] for one in found["torch"]], apart) == ([0, 1, 2], [])
 
 
@@ -52,36 +53,36 @@ def test_results_of_another_identity_are_no_seeds_of_the_newest(what):
     changed, said = OTHERS[what]
     older = [result(known(row("torch", seed), **changed)) for seed in range(5)]
     newer = [result(known(row("torch", seed), ended=LATER)) for seed in (3, 4, 5)]
-    found, (apart,) = identity.contestants([*older, *newer])
+    found, (apart,) = contestants.contestants([*older, *newer])
     assert [one.row["seed"] for one in found["torch"]] == [3, 4, 5]
     assert (apart.name, apart.results, len(apart.differences)) == ("torch", older, 1)
     told = rf"torch, 5 runs: {said}\. (identity_digest=\w+) chooses them, (\1,\w+) sets both side by side\."
     words = re.fullmatch(told, str(apart))
     assert words, apart
-    chosen = [results.filtered([*older, *newer], [word]) for word in words.groups()]
+    chosen = [reading.filtered([*older, *newer], [word]) for word in words.groups()]
     assert chosen == [older, [*older, *newer]]
 
 
 def test_rows_that_do_not_say_what_they_are_pool_as_before_and_never_with_those_that_do():
     older = [result(row("torch", seed)) for seed in range(5)]
-    found, apart = identity.contestants(older)
+    found, apart = contestants.contestants(older)
     assert (found, apart) == ({"torch": older}, [])
     newer = [result(known(row("torch", seed))) for seed in range(2)]
     other = [result(row("flair", seed)) for seed in range(2)]
-    found, (apart,) = identity.contestants([*older, *newer, *other])
+    found, (apart,) = contestants.contestants([*older, *newer, *other])
     assert found == {"torch": newer, "flair": other}
     assert str(apart) == (
         "torch, 5 runs: of unknown code, by a version that did not note it (schema 1). identity_digest=null chooses "
         f"them, identity_digest=null,{newer[0].row['identity_digest']} sets both side by side."
     )
-    assert results.filtered([*older, *newer], ["identity_digest=null"]) == older
+    assert reading.filtered([*older, *newer], ["identity_digest=null"]) == older
 
 
 def test_what_all_in_one_table_share_is_that_of_the_newest_results():
     """Dropout and protocol are settings of no recipe: an edit of conf/model/ or conf/protocol/ concerns each."""
     older = [result(known(row(recipe, 0))) for recipe in ("torch", "flair", "tfidf")]
     newer = [result(known(row("keras", 0), ended=LATER, model__dropout=0.2))]
-    found, apart = identity.contestants([*older, *newer])
+    found, apart = contestants.contestants([*older, *newer])
     assert list(found) == ["keras", "tfidf"], "tfidf has no model that could be another"
     assert [str(one).partition(": ")[2].partition(". ")[0] for one in apart] == ["model.dropout=None, not 0.2"] * 2
 
@@ -90,11 +91,11 @@ def test_a_failure_does_not_take_the_name_from_results_and_counts_where_it_belon
     good = [result(known(row("torch", seed))) for seed in range(2)]
     unbuilt = result(known(row("torch", 2, status="failed"), library_versions=None))
     broken = result(known(row("torch", 3, status="failed"), code="d" * 12, ended=LATER))
-    found, (apart,) = identity.contestants([*good, unbuilt, broken])
+    found, (apart,) = contestants.contestants([*good, unbuilt, broken])
     assert found == {"torch": [*good, unbuilt]}
     assert str(apart).startswith("torch, 1 failed: code d")
     older = [result(row("torch", seed)) for seed in range(2)]
-    found, (apart,) = identity.contestants([*older, broken])
+    found, (apart,) = contestants.contestants([*older, broken])
     assert found == {"torch": older}
     assert f"{broken.row['identity_digest']},null sets both" in str(apart)
 
@@ -122,7 +123,7 @@ def test_compare_leaves_apart_what_is_not_the_same_and_says_why_and_how_to_choos
     digests = [re.search(r"identity_digest=(\w+) chooses", told)[1]]
     said = compare(f"identity_digest={digests[0]}")
     assert "Left apart" not in said
-    newest = next(one for one in results.read(outputs) if one.row["code_digest"] == "b" * 12)
+    newest = next(one for one in reading.read(outputs) if one.row["code_digest"] == "b" * 12)
     said = compare(f"identity_digest={digests[0]},{newest.row['identity_digest']}")
     assert re.search(rf"torch \({digests[0]}\) – torch +5 .* torch \({digests[0]}\) is better", said), said
     assert "2 without" not in said

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from support import on_terminal
 
-from harness import layout
+from harness.base import layout
 
 WIDTHS = (120, 80, 60, 40, 20)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness import metrics
+from harness.figures import metrics
 
 
 @pytest.fixture

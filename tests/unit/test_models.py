@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from harness import models
-from harness.errors import UserError
+from harness.base.errors import UserError
+from harness.inputs import models
 
 CONFIG = {"name": "path", "hub": None, "revision": None, "package": None, "package_folder": None, "sha256": None}
 CONFIG |= {"from_scratch": None, "shape": None}

@@ -6,7 +6,7 @@ import sys
 import pytest
 from gpu_support import cards
 
-from harness import monitor
+from harness.machine import monitor
 
 GRANDCHILD = "import sys; x = bytearray(int(sys.argv[1])); x[::4096] = b'x' * len(x[::4096]); print('ready'); input()"
 CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"

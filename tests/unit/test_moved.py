@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from harness.moved import moved
+from harness.figures.moved import moved
 
 START = {"layer.0.weight": [[0.1, -0.2], [0.3, 3.1]], "layer.0.bias": [0.0, 1e-9]}
 

@@ -9,7 +9,7 @@ import pytest
 from results_support import several
 from support import ROOT
 
-from harness import output
+from harness.base import output
 
 SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.py"))
 NARROW = {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}
@@ -74,7 +74,7 @@ def test_a_reader_that_goes_is_no_error(words):
 
 
 PROGRAM = """import sys
-from harness.errors import guarded
+from harness.base.errors import guarded
 def work():
     for number in range(3):
         print("x" * 100_000, flush=True)

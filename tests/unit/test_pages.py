@@ -27,4 +27,4 @@ def test_the_table_has_every_recipe_and_its_environment_s_size(recipe):
 @pytest.mark.parametrize("recipe", DEEP)
 def test_each_moment_quotes_every_library(recipe):
     page = (ROOT / "docs" / "four_moments.md").read_text(encoding="utf-8")
-    assert page.count(f"[recipes/{recipe}.py]") == page.count("\n## ") == 4
+    assert page.count(f"[recipes/{recipe}/recipe.py]") == page.count("\n## ") == 4

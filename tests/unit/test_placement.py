@@ -10,11 +10,14 @@ from gpu_support import cards
 from hydra import compose, initialize_config_dir
 from support import RECIPES, devices
 
-from harness import config, gpu, info, launch, machine, placement, run
-from harness.errors import UserError
-from harness.launch import Outcome
-from recipes import together
-from recipes.job import Job
+from harness import config
+from harness.base.errors import UserError
+from harness.machine import gpu, host, placement
+from harness.runs import launch, prepare
+from harness.runs.launch import Outcome
+from harness.use import info
+from recipes.contract import together
+from recipes.contract.job import Job
 
 
 def configured(*words):
@@ -56,7 +59,7 @@ def test_several_gpus_are_all_or_as_many_as_asked_for_and_those_that_one_may_use
     assert placed("placement=multi_gpu").processes == 4
     assert placed("placement=multi_gpu", "placement.processes=2").variables()["CUDA_VISIBLE_DEVICES"] == "0,1"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
-    assert machine.gpu_ids() == ["3", "1"]
+    assert host.gpu_ids() == ["3", "1"]
     assert placed("placement=multi_gpu").variables()["CUDA_VISIBLE_DEVICES"] == "3,1"
     with pytest.raises(UserError, match="GPUs on this machine: 2"):
         placed("placement=multi_gpu", "placement.processes=4")
@@ -87,7 +90,7 @@ def test_cuda_visible_devices_is_read_as_cuda_reads_it(monkeypatch, said, unders
     cards(monkeypatch, *CARDS)
     if said is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
-    assert machine.gpu_ids() == understood
+    assert host.gpu_ids() == understood
     if understood:
         assert placed("placement=gpu").devices == understood[:1]
         assert placed("placement=gpu").variables()["CUDA_VISIBLE_DEVICES"] == understood[0]
@@ -120,7 +123,7 @@ def test_a_lost_card_keeps_its_number_and_is_none_for_us_and_one_without_memory_
     monkeypatch, capsys
 ):
     cards(monkeypatch, {"name": "A"}, {"lost": True}, {"name": "C", "unified": True})
-    assert machine.gpu_ids() == ["0", "2"]
+    assert host.gpu_ids() == ["0", "2"]
     assert placed("placement=multi_gpu").devices == ["0", "2"]
     info.show()
     shown = " ".join(capsys.readouterr().out.split())
@@ -132,12 +135,12 @@ def test_a_lost_card_keeps_its_number_and_is_none_for_us_and_one_without_memory_
 
 def test_the_machine_is_described_by_the_gpus_that_one_may_use(monkeypatch):
     cards(monkeypatch, {"name": "A100"}, {"name": "H100"})
-    assert "A100, H100" in machine.describe.__wrapped__()
+    assert "A100, H100" in host.describe.__wrapped__()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert ", H100, " in (said := machine.describe.__wrapped__())
+    assert ", H100, " in (said := host.describe.__wrapped__())
     assert "A100" not in said
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert "no GPU" in machine.describe.__wrapped__()
+    assert "no GPU" in host.describe.__wrapped__()
 
 
 def test_precision_is_that_of_the_run_s_own_devices(monkeypatch):
@@ -155,8 +158,8 @@ def test_precision_is_that_of_the_run_s_own_devices(monkeypatch):
 
 def run_of(*words):
     """Return the precision of the run that the words describe, a part of what it is."""
-    prepared = run.prepare(configured(*words, "data=onet", "data.train_size=100"))
-    folder = run.store.directory(Path("outputs"), prepared.identity)
+    prepared = prepare.prepare(configured(*words, "data=onet", "data.train_size=100"))
+    folder = prepare.store.directory(Path("outputs"), prepared.identity)
     precision = prepared.identity["precision"]
     assert precision is None or f"-native-{precision}-seed0" in folder.name
     assert prepared.placed.accelerate["mixed_precision"] == ("bf16" if precision == "bf16" else "no")

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from support import ROOT
 
-from harness import predict_file, saved
-from harness.data.widen import columns_of, widen
-from harness.errors import UserError
-from harness.predict import CHUNK
-from harness.predict_file import Table
+from harness.base.errors import UserError
+from harness.inputs.data.widen import columns_of, widen
+from harness.use import predict_file, saved
+from harness.use.predict import CHUNK
+from harness.use.predict_file import Table
 
 
 def written(path, notes, rows, names=("label", "probability")):

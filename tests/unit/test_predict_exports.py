@@ -9,10 +9,10 @@ import pytest
 import xlsxwriter
 from data_support import write_json_lines
 
-from harness import predict_file, saved
-from harness.data.tables import Options
-from harness.errors import UserError
-from harness.predict_file import Table
+from harness.base.errors import UserError
+from harness.inputs.data.tables import Options
+from harness.use import predict_file, saved
+from harness.use.predict_file import Table
 
 ADDED = ["label", "probability"]
 

@@ -9,8 +9,9 @@ import time
 import pytest
 from gpu_support import cards
 
-from harness import machine, quiet, summary
-from harness.quiet import Counted, Shares, judged, of_others
+from harness.figures import summary
+from harness.machine import host, quiet
+from harness.machine.quiet import Counted, Shares, judged, of_others
 
 
 def figures(load, steal, busiest, quiet):
@@ -58,8 +59,8 @@ def test_work_of_ours_that_goes_on_is_no_load_and_that_of_others_is(tmp_path):
     os.kill(int((tmp_path / "done.pid").read_text()), signal.SIGKILL)
     assert both.ours - before.ours < 0.3
     assert both.busy - before.busy >= 0.4
-    share = 0.2 / (both.wall - before.wall) / len(machine.cores())
-    assert of_others(before, both, len(machine.cores())).load >= share
+    share = 0.2 / (both.wall - before.wall) / len(host.cores())
+    assert of_others(before, both, len(host.cores())).load >= share
 
 
 def wait_for(path):

@@ -11,12 +11,12 @@ from results_support import known, row, write
 from sklearn.metrics import f1_score
 from support import ROOT
 
-from harness import results, small
-from harness.compare import sections
-from harness.compare.analysis import analyse
+from harness.results import reading, small
+from harness.results.compare import sections
+from harness.results.compare.analysis import analyse
 
 LABELS, PREDICTED = np.array([0, 1, 2, 1, 0]), np.array([0, 1, 1, 2, 0])
-KEPT = results.read(results.REFERENCE)
+KEPT = reading.read(reading.REFERENCE)
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def reference():
 
 def test_a_run_in_small_says_what_the_whole_one_does(tmp_path):
     splits = {"valid": (LABELS, LABELS), "test": (LABELS, PREDICTED)}
-    whole = results.read(write(tmp_path / "outputs", row("torch", 3), **splits))[0]
+    whole = reading.read(write(tmp_path / "outputs", row("torch", 3), **splits))[0]
     for _ in range(2):  # over what is there
         folder = small.keep(whole, tmp_path / "reference")
-    (kept,) = results.read(tmp_path / "reference")
+    (kept,) = reading.read(tmp_path / "reference")
     assert kept.folder == folder == tmp_path / "reference" / "job_titles" / whole.folder.name
     assert (kept.row, kept.group, kept.classes, kept.curve) == (whole.row, whole.group, whole.classes, whole.curve)
     for split in splits:
@@ -71,9 +71,9 @@ def test_runs_made_anew_of_other_code_take_the_place_of_those_before(reference, 
     assert newest.row["code_digest"] == "b" * 12
     kept = small.keep(newest, tmp_path / "kept")
     reference.replace([kept], tmp_path / "kept")
-    left = [(one.row["recipe"], one.row["seed"], one.row["schema"]) for one in results.read(tmp_path / "kept")]
+    left = [(one.row["recipe"], one.row["seed"], one.row["schema"]) for one in reading.read(tmp_path / "kept")]
     assert sorted(left) == [("flair", 0, 1), ("torch", 0, 2), ("torch", 1, 1)]
-    again = next(one for one in results.read(tmp_path / "kept") if one.row["schema"] == 2)
+    again = next(one for one in reading.read(tmp_path / "kept") if one.row["schema"] == 2)
     assert again.row == newest.row, "what it is stays with it"
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from results_support import row, several, write
 
-from harness import results
-from harness.errors import UserError
+from harness.base.errors import UserError
+from harness.results import reading
 
 LABELS = np.array([0, 1, 2, 1])
 PREDICTED = np.array([0, 1, 1, 2])
@@ -16,7 +16,7 @@ PREDICTED = np.array([0, 1, 1, 2])
 @pytest.mark.parametrize("small", [False, True], ids=["a run's folder", "the small form"])
 def test_both_forms_are_read_alike(tmp_path, small):
     write(tmp_path, row("torch", 3), small, test=(LABELS, PREDICTED))
-    (one,) = results.read(tmp_path)
+    (one,) = reading.read(tmp_path)
     labels, predicted = one.predictions()
     assert (labels.tolist(), predicted.tolist()) == (LABELS.tolist(), PREDICTED.tolist())
     assert one.curve == [(1, 3.0), (10, 0.3), (20, 0.15)]
@@ -29,22 +29,22 @@ def test_what_is_hidden_or_lies_deeper_is_no_result(tmp_path):
     folder = write(tmp_path, row("torch", 0))
     write(tmp_path / "reference", row("torch", 1))
     folder.rename(folder.with_name(f".{folder.name}.working"))
-    assert results.read(tmp_path) == []
-    assert len(results.read(tmp_path / "reference")) == 1
+    assert reading.read(tmp_path) == []
+    assert len(reading.read(tmp_path / "reference")) == 1
     with pytest.raises(UserError, match="no such folder"):
-        results.read(tmp_path / "nowhere")
+        reading.read(tmp_path / "nowhere")
     (tmp_path / "reference" / "result.json").write_text('{"schema": 1', encoding="utf-8")
     with pytest.raises(UserError, match="not the row of a run"):
-        results.read(tmp_path / "reference")
+        reading.read(tmp_path / "reference")
 
 
 def test_results_are_chosen_by_keys_of_row_and_command_and_a_name_that_is_not_there_is_told(tmp_path):
     several(tmp_path, {"torch": 0.5, "flair": 0.5}, seeds=range(3), rows=20)
     write(tmp_path, row("torch", 0, words=["recipe.learning_rate=1e-3"]))
-    everything = results.read(tmp_path)
+    everything = reading.read(tmp_path)
 
     def chosen(*words: str) -> list[tuple[str, int]]:
-        return [(one.row["recipe"], one.row["seed"]) for one in results.filtered(everything, words)]
+        return [(one.row["recipe"], one.row["seed"]) for one in reading.filtered(everything, words)]
 
     assert chosen("recipe=flair", "seed=0,2") == [("flair", 0), ("flair", 2)]
     assert chosen("recipe.learning_rate=1e-3") == [("torch", 0)]
@@ -66,11 +66,11 @@ def test_groups_share_what_a_comparison_needs_and_the_baseline_joins_each(tmp_pa
         row("flair", 1, train__batch_size=32, train__accumulate=2),  # halved when memory ran out: the same steps
         row("torch", 0, words=["recipe.learning_rate=1e-3"]),
     ]  # fmt: skip
-    groups = results.grouped(results.Result(one, Path()) for one in rows)
+    groups = reading.grouped(reading.Result(one, Path()) for one in rows)
     names = sorted([one.name for one in members] for members in groups.values())
     whole = ["torch", "flair", "flair", "torch learning_rate=1e-3", "tfidf"]
     assert sorted([whole, ["torch", "tfidf"], ["torch", "tfidf"], ["torch"], ["torch"], ["flair"], ["flair"]]) == names
-    alone = results.grouped([results.Result(row("tfidf", 0), Path())])
+    alone = reading.grouped([reading.Result(row("tfidf", 0), Path())])
     assert len(alone) == 1
 
 
@@ -85,7 +85,7 @@ def test_weights_that_each_run_s_seed_draws_are_the_same_of_all_seeds():
         *(drawn(seed, 1, "model.from_scratch=1", "a") for seed in range(2)),
         row("torch", 0, words=["model.from_scratch=null"]), row("torch", 1),
     ]  # fmt: skip
-    groups = results.grouped(results.Result(one, Path()) for one in rows)
+    groups = reading.grouped(reading.Result(one, Path()) for one in rows)
     seeds = [[one.row["seed"] for one in members] for members in groups.values()]
     assert seeds == [[0, 1, 2, 3], [0], [0, 1], [0, 1]]
 
@@ -99,5 +99,5 @@ def test_the_pareto_front_is_what_no_other_beats():
         for one in points
     ]
     expected = [place for place, one in enumerate(points) if not np.isnan(one).any() and not beaten[place]]
-    assert results.pareto_front(points) == expected
-    assert results.pareto_front([]) == []
+    assert reading.pareto_front(points) == expected
+    assert reading.pareto_front([]) == []

@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from recipes.schedule import linear, warmup_steps
+from recipes.contract.schedule import linear, warmup_steps
 
 SHARES = (0, 0.06, 0.1, 0.25, 0.5, 0.9, 1)
 

@@ -29,11 +29,11 @@ def test_help_needs_nothing_heavy(script):
     command = [sys.executable, "-X", "importtime", ROOT / "scripts" / script, "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "harness.bootstrap" in imported
+    assert "harness.base.bootstrap" in imported
     assert imported.isdisjoint({"numpy", "sklearn", "scipy", "pandas", "pyarrow", "hydra", "omegaconf", "torch"})
 
 
 def test_a_prediction_needs_no_library_that_scores():
-    program = "import sys, harness.predict_file, harness.saved, harness.metrics; print(*sys.modules)"
+    program = "import sys, harness.use.predict_file, harness.use.saved, harness.figures.metrics; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert {"sklearn", "scipy", "pandas"}.isdisjoint(done.stdout.split())

@@ -13,8 +13,11 @@ from optuna.distributions import IntDistribution as Int
 from optuna.trial import TrialState
 from support import RECIPES
 
-from harness import bootstrap, config, metrics, prune, search, space
-from harness.errors import UserError
+from harness import config
+from harness.base import bootstrap
+from harness.base.errors import UserError
+from harness.figures import metrics
+from harness.sweeps import prune, search, space
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness import store
+from harness.runs import store
 
 IDENTITY = {
     "recipe": {"name": "tfidf", "C": 1.0},

@@ -19,8 +19,11 @@ from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
 from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
 from support import ROOT
 
-from harness import bootstrap, config, machine, store
-from harness.errors import UserError
+from harness import config
+from harness.base import bootstrap
+from harness.base.errors import UserError
+from harness.machine import host
+from harness.runs import store
 from harness.sweeps import engine, estimates, look, tables
 from harness.sweeps.record import Record, Run, at_work, tell
 
@@ -168,10 +171,10 @@ def test_the_status_script_tells_of_the_newest_sweep_or_of_the_one_named(tmp_pat
 
 HOLD = """
 import os, sys
-from harness import machine, shares
-machine.gpu_ids = lambda: sys.argv[2].split(",") if sys.argv[2] else []
+from harness.machine import host as machine, shares
+host.gpu_ids = lambda: sys.argv[2].split(",") if sys.argv[2] else []
 with shares.hold(int(sys.argv[1])):
-    print(*machine.cores(), os.environ.get("CUDA_VISIBLE_DEVICES", ""), flush=True)
+    print(*host.cores(), os.environ.get("CUDA_VISIBLE_DEVICES", ""), flush=True)
     sys.stdin.read()
 """
 
@@ -184,10 +187,10 @@ def holder(tmp_path, cores, gpus):
     return subprocess.Popen(command, cwd=ROOT, env=variables, text=True, **pipes)
 
 
-@pytest.mark.skipif(machine.processors() < 2, reason="one core")
+@pytest.mark.skipif(host.processors() < 2, reason="one core")
 @pytest.mark.parametrize("gpus", ["0,1,2,3", "7", ""])
 def test_runs_at_once_have_cores_and_gpus_of_their_own_and_what_is_more_waits(tmp_path, gpus):
-    cores = machine.processors() // 2
+    cores = host.processors() // 2
     first, second = holder(tmp_path, cores, gpus), holder(tmp_path, cores, gpus)
     held = [process.stdout.readline().split(" ") for process in (first, second)]
     assert not set(held[0][:-1]) & set(held[1][:-1])
@@ -272,7 +275,7 @@ def test_an_engine_s_choice_has_keys_that_it_takes_and_a_part_of_the_machine(
         assert values["_target_"] == accepted._target_
     if "submitit" in name:  # it loads pickles that it finds under a job's number, whoever left them
         assert "${now:" in values["submitit_folder"].partition("%j")[0]
-    monkeypatch.setattr(machine, "processors", lambda: 4)
+    monkeypatch.setattr(host, "processors", lambda: 4)
     assert engine.cores(values) == cores
     assert engine.at_once(values) == at_once
     if name == "joblib":

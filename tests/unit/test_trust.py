@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from support import ROOT
 
-from harness import home, launch, predict, saved, shares
-from harness.errors import UserError
-from recipes import seals
+from harness.base import home
+from harness.base.errors import UserError
+from harness.machine import shares
+from harness.runs import launch
+from harness.use import predict, saved
+from recipes.contract import seals
 
 
 @pytest.fixture
@@ -175,7 +178,7 @@ def test_the_key_is_made_once_for_the_user_alone(tmp_path, monkeypatch):
         home.key()
 
 
-KEYS = "from harness.home import key; print(key().read_bytes().hex())"
+KEYS = "from harness.base.home import key; print(key().read_bytes().hex())"
 
 
 def test_of_many_that_ask_for_the_key_at_once_all_have_the_same(tmp_path):

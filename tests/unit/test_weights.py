@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from job_support import a_job
 from safetensors.numpy import load_file, save_file
 
 from recipes import weights
-from recipes.job import Job
+from recipes.contract.job import Dropout
 
 NAMES = ["embeddings.word_embeddings.weight", "embeddings.LayerNorm.weight", "encoder.layer.0.output.LayerNorm.bias"]
 
@@ -51,10 +52,8 @@ def test_what_is_written_is_read_again_with_labels_pooling_dropout_and_tokenizer
     values = {name: np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32) for name in NAMES}
     source = checkpoint(tmp_path / "model", "bert", values)
     (tmp_path / "run").mkdir()
-    job = Job(
-        tmp_path / "run", "x", 0, "fp32", ["Santé, social", "b"], "native", {}, {}, {}, {}, source, "cls", None, {}
-    )
-    job.dropout = {"hidden": 0.2, "attention": 0.3}
+    about = {"labels": ("Santé, social", "b"), "weights": source, "pooling": "cls", "dropout": Dropout(0.2, 0.3)}
+    job = a_job(tmp_path / "run", **about)
     head = {"weight": values[NAMES[0]].T, "bias": np.zeros(2)}  # a transposed view: what is saved must be in order
     weights.write(job, values, head)
     config, found = weights.read(job.model)

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from recipes.weights.fairseq import to_fairseq, to_hugging_face, unused_values
+from recipes.fairseq.weights import to_fairseq, to_hugging_face, unused_values
 
 HIDDEN, INNER, LAYERS, VOCABULARY, POSITIONS = 8, 16, 3, 20, 12
 PADS = {"bert": 0, "roberta": 1, "camembert": 1, "xlm-roberta": 1}

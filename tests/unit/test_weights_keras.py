@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recipes.weights.keras import FIRST_POSITION, architecture, from_keras, to_keras
+from recipes.keras.weights import FIRST_POSITION, architecture, from_keras, to_keras
 
 HIDDEN, INNER, LAYERS, HEADS, VOCABULARY, POSITIONS = 8, 16, 3, 2, 20, 12
 

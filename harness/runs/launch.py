@@ -1,0 +1,318 @@
+"""Start the worker, watch it, and see to it that nothing of it is left, however it ends."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.base import progress
+from harness.base.home import ROOT, key
+from harness.base.interpreter import NOT_ITS_OWN
+from harness.base.output import UTF_8
+from harness.machine.gpu import ORDER
+from harness.machine.monitor import Monitor
+from harness.machine.placement import Placement
+from harness.machine.quiet import Watch
+from harness.runs.display import Display
+from harness.runs.loggers import Loggers
+from recipes.contract import seals
+from recipes.contract.job import log_name
+
+INTERVAL = 0.2  # seconds between two looks at the worker
+GRACE = 5.0  # seconds between asking it to end and ending it
+OF_A_LAUNCHER = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}  # not of ours
+LOST = ("reset by peer", "closed by peer", "broken pipe", "network error", "timed out waiting")  # of gloo and NCCL
+Judge = Callable[[dict[str, Any]], str | None]  # an event of the worker -> why the run is to end, if it is
+
+
+@dataclass
+class Outcome:
+    """How the worker ended and what it reported."""
+
+    status: str = "finished"
+    reason: str | None = None
+    log: Path | None = None  # of a tool that failed before the worker started
+    phases: dict[str, dict[str, float]] = field(default_factory=dict)  # name -> seconds, cpu_seconds
+    steps: int | None = None
+    train_start: float = 0.0  # seconds since the epoch
+    reported: list[tuple[int, float]] = field(default_factory=list)  # steps of the phase train, and when each was told
+    worker_seconds: float | None = None
+    parameters: int | None = None
+    resources: dict[str, dict[str, Any]] = field(default_factory=dict)  # by action: what its process used, in bytes
+    epochs: list[tuple[float, str]] = field(default_factory=list)  # of measure.target: when one ended, its predictions
+    evaluating: float = 0.0  # seconds that these predictions took
+    reload_max_difference: float | None = None
+    started: float = 0.0  # when the last process was, in seconds since the epoch
+    peak_gflops: float | None = None  # of a matrix product, on one device
+    cold_start: float | None = None  # seconds from there to the first prediction of the saved model
+    quiet: dict[str, Any] = field(default_factory=dict)  # how quiet the machine was, of a run that finished
+    phase: str | None = None
+    errors: dict[int, dict[str, Any]] = field(default_factory=dict)  # by rank, as they came
+    ended: dict[int, int] = field(default_factory=dict)  # by rank: exit codes of several processes, if one ended badly
+    log_name: str = "log.txt"
+    resumed: tuple[int, float] | None = None  # the step it went on from, and the seconds of training before
+    machines: int = 1
+    transient: bool = False  # it may well end otherwise when tried again
+    judge: Judge | None = None
+    verdict: tuple[str, str] | None = None  # status and reason, where the judge ends the run
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """The first error: of several processes, the others fail for want of that one."""
+        return next(iter(self.errors.values()), None)
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Take in one event of the worker."""
+        if self.judge and (reason := self.judge(event)):
+            self.verdict = ("pruned", reason)
+        kind = event["event"]
+        if kind == "phase_start":
+            self.phase = event["name"]
+            if self.phase == "train":
+                self.train_start = event["time"]
+        elif kind == "phase_end":
+            self.phases[event["name"]] = {name: round(event[name], 3) for name in ("seconds", "cpu_seconds")}
+            self.phase = None
+        elif kind == "step":
+            self.steps = event["step"]
+            if self.phase == "train":
+                self.reported.append((event["step"], event["time"]))
+        elif kind == "epoch":
+            self.epochs.append((event["time"], event["file"]))
+            self.evaluating += event["seconds"]
+        elif kind == "model":
+            self.parameters = event["parameters"]
+        elif kind == "first_prediction":
+            self.cold_start = round(event["time"] - self.started, 3)
+        elif kind == "peak":
+            self.peak_gflops = event["gflops"]
+        elif kind == "resources":
+            self.resources[event["action"]] = event
+        elif kind == "reloaded":
+            self.reload_max_difference = event["max_difference"]
+        elif kind == "checkpoint_refused":
+            progress.say(f"the checkpoint of step {event['step']} is left out: {event['reason']}")
+        elif kind == "resumed":
+            self.resumed = event["step"], event["seconds"]
+            progress.say(f"going on from the checkpoint of step {event['step']}")
+        elif kind == "anew":
+            progress.say(f"training starts from the beginning: {event['reason']}")
+        elif kind == "waiting":
+            progress.say(f"waiting for {event['what']} for {event['seconds']:.0f} s now")
+        elif kind == "error":
+            self.errors.setdefault(event.get("rank", 0), event)
+        elif kind == "ended":
+            self.ended[event["rank"]] = event["exit_code"]
+
+    def end(self, status: str, reason: str) -> None:
+        """Record that the run did not end well; the first reason stands."""
+        if self.status == "finished":
+            self.status, self.reason = status, reason
+
+
+def work(
+    folder: Path,
+    python: Path,
+    threads: int,
+    placed: Placement,
+    limits: dict[str, float | None],
+    outcome: Outcome,
+    monitor: Monitor,
+    loggers: Loggers,
+) -> None:
+    """Run the job in `folder` with `python`: fine-tune where it is placed, then reload the model in a new process."""
+    start, watch = time.monotonic(), Watch(placed.devices, placed.local_processes)
+    outcome.machines = placed.machines
+    with Display() as display, open(folder / "events.jsonl", "a+", encoding="utf-8") as events:
+        for action in ("finetune", "reload") if placed.first else ("finetune",):
+            outcome.started = time.time()
+            if placed.machines > 1 and action == "finetune":
+                progress.say(placed.meeting())
+            with worker(folder, python, action, threads, placed) as process:
+                while process.poll() is None:
+                    follow(events, outcome, display, loggers)
+                    resident = loggers.resident = monitor.sample(process.pid, outcome.phase)
+                    watch.look(monitor.pids)
+                    if over := outcome.verdict or exceeded(limits, time.monotonic() - start, resident):
+                        outcome.end(*over)
+                        return
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(INTERVAL)
+            follow(events, outcome, display, loggers)
+            outcome.worker_seconds = round(time.monotonic() - start, 3)
+            if process.returncode:
+                outcome.end(*diagnose(process.returncode, outcome, folder))
+                return
+    outcome.quiet = watch.figures()
+
+
+@contextmanager
+def worker(
+    folder: Path,
+    python: Path,
+    action: str,
+    threads: int,
+    placed: Placement | None = None,
+    module: str = "recipes.worker",
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the worker as the head of a process group of its own; end it and all it started when the block ends.
+
+    The worker holds the other end of a pipe from us, and ends itself when that closes: no worker outlives us. Of
+    several processes each does.
+    """
+    command = [str(python), "-m", module, str(folder / "job.json"), action]
+    environment = {name: value for name, value in os.environ.items() if name not in OF_A_LAUNCHER}
+    if placed and placed.launched and action == "finetune":
+        command[2] = "recipes.worker.ranks"
+        command += placed.arguments(folder)
+        threads = max(1, threads // placed.local_processes)
+    if action == "finetune":  # it alone reads checkpoints, and is given no model of others
+        environment[seals.KEY] = str(key())
+    environment |= {
+        **(placed.variables() if placed else {}),
+        **ORDER,
+        **of_threads(threads),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",  # all a recipe needs is in its job
+        "PYTHONUNBUFFERED": "1",
+        **UTF_8,
+    }
+    for name in NOT_ITS_OWN:
+        environment.pop(name, None)
+    with open(folder / "log.txt", "ab") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def of_threads(threads: int) -> dict[str, str]:
+    """Return the variables that give a process so many threads.
+
+    A thread of GNU OpenMP that waits for others spins 300,000 times by default. Where two trainings share the cores, or
+    others use them too, it burns the time that the one it waits for needs: with 10,000 they took a third of it.
+    """
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {**dict.fromkeys(names, str(threads)), "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "10000")}
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the worker's group to end, and end it when it does not in time or when we are interrupted again.
+
+    The processes of a launcher have groups of their own.
+    """
+    below = children(process.pid)
+    try:
+        if process.poll() is None:
+            _signal(process, signal.SIGTERM)
+            process.wait(GRACE)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        pass
+    _signal(process, signal.SIGKILL)
+    for child in below:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    if process.stdin:
+        process.stdin.close()  # where a launcher died before it could be asked
+    process.wait()
+
+
+def children(pid: int) -> list[psutil.Process]:
+    """Return all processes below one."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def follow(events: Any, *takers: Outcome | Display | Loggers) -> None:
+    """Take in the events that are whole and new."""
+    while True:
+        position = events.tell()
+        line = events.readline()
+        if not line.endswith("\n"):
+            events.seek(position)
+            return
+        with suppress(json.JSONDecodeError):  # a line that a full disk cut short
+            event = json.loads(line)
+            for taker in takers:
+                taker.take(event)
+
+
+def exceeded(limits: dict[str, float | None], seconds: float, resident: int) -> tuple[str, str] | None:
+    """Return status and reason when the run is over one of its limits."""
+    minutes, memory = limits["minutes"], limits["memory_gb"]
+    if minutes and seconds > 60 * minutes:
+        return "timed_out", f"longer than limits.minutes={minutes:g}"
+    if memory and resident > memory * 1e9:
+        return "out_of_memory", f"{resident / 1e9:.2f} GB resident is more than limits.memory_gb={memory:g}"
+    return None
+
+
+def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
+    """Return status and reason for a worker that ended with exit code `code` (negative: by that signal)."""
+    who, rank = "the worker", 0
+    if outcome.ended:
+        rank = culprit(outcome)
+        who, code = f"rank {rank}", outcome.ended[rank]
+        outcome.log_name = log_name(rank)
+    if code > 0 and rank not in outcome.errors and (told := last_words(folder / log_name(rank))):
+        outcome.errors[rank] = told
+    error = outcome.errors.get(rank) if outcome.ended else outcome.error
+    message = error["message"] if error else ""
+    outcome.transient = code < 0 or "address already in use" in message.lower()
+    if "no space left" in message.lower() or shutil.disk_usage(folder).free < 1 << 20:
+        return "failed", f"no space left on the device ({folder})"
+    if error:
+        kind = error["type"]
+        plain = re.sub(r"\x1b\[[\d;]*m", "", message).strip()  # some libraries print theirs in bold
+        if outcome.machines > 1 and (how := next((word for word in LOST if word in message.lower()), None)):
+            outcome.transient = True  # they meet again where the other tries once more, or is given its command again
+            return "failed", f"{who} lost another machine ({how}): what is told there says why"
+        text = f"{kind}: {plain.splitlines()[0] if plain else ''}".rstrip(": ")
+        status = "out_of_memory" if error.get("out_of_memory") else "failed"  # the worker knows its library's words
+        return status, f"{who}: {text}" if outcome.ended else text
+    where = f"in the phase {outcome.phase}" if outcome.phase else "between two phases"
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
+        return "failed", f"{who} was killed {where} (by {name}{hint})"
+    return "failed", f"{who} ended {where} with exit code {code}"
+
+
+def last_words(log: Path) -> dict[str, Any] | None:
+    """Return the error of a Python that ended before it could report: without numpy it cannot even begin."""
+    if not log.exists():  # of several, one that ended before it opened its own
+        return None
+    lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+    if lines and (match := re.fullmatch(r"(?:\w+\.)*(\w+Error|\w+Exception)(?:: (.*))?", lines[-1])):
+        return {"event": "error", "type": match[1], "message": match[2] or ""}
+    return None
+
+
+def culprit(outcome: Outcome) -> int:
+    """Return the rank that brought down the others: one that ended without a word, or else the first with an error.
+
+    The launcher ends the others by SIGTERM.
+    """
+    silent = [rank for rank, code in outcome.ended.items() if rank not in outcome.errors and code != -signal.SIGTERM]
+    told = [rank for rank in outcome.errors if rank in outcome.ended]
+    return next(iter([*silent, *told, *outcome.ended]))

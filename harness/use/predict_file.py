@@ -1,0 +1,228 @@
+"""Predict the rows of a file, of any length, and go on where it was after a kill.
+
+Beside the result lies `.NAME.predicting` while it is made: what is to be done (`task.json`), and the logits of the rows
+that are done, one after the other (`logits.bin`), in whole chunks. At last the file is read once more and written with
+the new columns, so that whatever stands at the result's place is whole, and the same however often it was cut off.
+"""
+
+import itertools
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.base import progress
+from harness.base.errors import UserError, address
+from harness.base.home import locked, sha256
+from harness.figures.metrics import softmax
+from harness.inputs.data import cells, told
+from harness.inputs.data import rows as checked
+from harness.inputs.data.columns import ColumnError
+from harness.inputs.data.convert import WRITERS, convert
+from harness.inputs.data.files import PACKED, check_file, name_of
+from harness.inputs.data.kinds.csv import missing as words_for_nothing
+from harness.inputs.data.source import Notes
+from harness.inputs.data.tables import READERS, Options, has_sheets, read_table, reader_of
+from harness.inputs.data.widen import Rows, columns_of, widen
+from harness.runs import store
+from harness.use.predict import CHUNK, predictor
+from harness.use.saved import Saved
+
+DIGITS = 6  # of a probability
+WRITTEN = {*WRITERS, ".txt"}
+
+
+@dataclass
+class Table:
+    """A file, the columns that make its text, and what reading it found out."""
+
+    path: Path
+    columns: list[str]
+    options: Options = Options()
+    missing: frozenset[str] = frozenset(cells.MISSING)
+    notes: Notes = field(default_factory=dict)
+    rows: int = 0
+    empty: checked.Wrong = field(default_factory=checked.Wrong)
+
+    def texts(self, notes: Notes | None = None) -> Iterator[tuple[int, Any]]:
+        """Yield each row's number and text, read as the data is for training; what there is to tell goes to `notes`."""
+        reading, notes = cells.Reading(self.missing), self.notes if notes is None else notes
+        for number, row in read_table(self.path, self.columns, self.options, notes):
+            yield number, cells.joined(reading.texts(row))
+        reading.note(notes)
+
+    def check(self, added: list[str]) -> None:
+        """Read all of it: UserError, with the rows, for what is no text, and for columns that are there already."""
+        try:
+            with progress.step(f"reading {self.path}") as show:
+                for number, text in self.texts():
+                    self.rows += 1
+                    if problem := checked.problem_of(text, "none is wanted"):
+                        self.empty.add(problem, number)
+                    if self.rows % 10_000 == 0:
+                        show(f"{self.rows:,} rows")
+        except ColumnError as error:
+            raise UserError(f"{error}\n--text COLUMN says which column holds the text.") from None
+        except UserError as error:
+            raise UserError(self.as_options(str(error))) from None
+        self.empty.settle(str(self.path), drop_empty=True, notes=self.notes)
+        said = told.lines(str(self.path), {**self.notes, "dropped_rows": 0})
+        for line in said + told.of_encoding(
+            str(self.path), self.notes, "the result is UTF-8 (--encoding … says otherwise)"
+        ):
+            progress.say(self.as_options(line))
+        there = [name for name in added if name in columns_of(self.path, self.notes)]
+        if there:
+            raise UserError(
+                f"{self.path} has a column `{there[0]}` already.\n"
+                "--prefix predicted_ puts this before the names of the columns that are added."
+            )
+
+    def write(self, out: Path, names: list[str], values: Rows) -> None:
+        """Write the table to `out` with the columns `names` added, in the format of its ending."""
+        try:
+            if stays(self.path, out):
+                widen(self.path, self.notes, out, names, values)
+            else:
+                convert(self.path, self.notes, out, names, values)
+        except ValueError:
+            raise UserError(f"{self.path} has changed while it was read. Give the same command again.") from None
+
+    @staticmethod
+    def as_options(words: str) -> str:
+        """Return what is said of `data.…=` as what is said of the options of scripts/predict.py."""
+        return re.sub(r"data\.(encoding|sheet)=", r"--\1 ", words)
+
+
+def columns_for(run: Saved, chosen: list[str] | None) -> list[str]:
+    """Return the columns that hold the text: those chosen, or those the run was trained with, or `text`."""
+    own = run.config["data"].get("text")
+    return chosen or ([own] if isinstance(own, str) else list(own or ["text"]))
+
+
+def table_for(run: Saved, path: Path, columns: list[str] | None, encoding: str | None, sheet: str | None) -> Table:
+    """Return the table to predict, read as the run's own data was where nothing else is said."""
+    data = run.config["data"]
+    sheet = sheet or data.get("sheet") if has_sheets(path) else sheet
+    if sheet and not has_sheets(path):
+        raise UserError(f"--sheet {sheet}: {path} is no workbook, it has no sheets.", code=2)
+    return Table(path, columns_for(run, columns), Options(encoding, sheet), words_for_nothing(data))
+
+
+def place_for(path: Path, out: Path | None) -> Path:
+    """Return where the result goes; UserError for a file that is not there, or no place to write to.
+
+    Without `out` it has the file's format, unpacked, or is a csv where that is only read.
+    """
+    check_file(path)
+    reader_of(path)
+    ending, stem = name_of(path).suffix, path.stem if path.suffix.lower() in PACKED else path.name
+    stem = stem[: -len(ending)] if stem.endswith(ending) else stem
+    out = out or path.with_name(f"{stem}.predicted{ending if ending.lower() in WRITTEN else '.csv'}")
+    if not stays(path, out) and out.suffix.lower() not in WRITERS:
+        raise UserError(f"--out {out}: the ending says what is written: {', '.join(WRITERS)}.", code=2)
+    if url := address(out):
+        raise UserError(f"--out {url}: the result goes to a file of this machine.", code=2)
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"--out {out}: there is no folder {out.absolute().parent}.", code=2)
+    refuse(out)
+    return out.absolute()
+
+
+def stays(path: Path, out: Path) -> bool:
+    """Tell whether the result is written as the file is: cells as they are spelt, separator and types kept."""
+    if ".tsv" in (endings := {name_of(path).suffix.lower(), out.suffix.lower()}):
+        return len(endings) == 1
+    return out.suffix.lower() in WRITTEN and reader_of(path) is READERS[out.suffix.lower()]
+
+
+def refuse(out: Path) -> None:
+    """Raise UserError where a file is: none is written over."""
+    if out.exists():
+        raise UserError(f"{out} is there already, and no file is written over: --out says where else to write.")
+
+
+def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefix: str = "") -> None:
+    """Write the rows of `table` to `out` with their label and its probability (`every`: of every class)."""
+    labels = run.job["labels"]
+    names = [f"{prefix}label", f"{prefix}probability"]
+    names += [f"{prefix}probability_{label}" for label in labels] if every else []
+    table.check(names)
+    working = out.with_name(f".{out.name}.predicting")
+    with locked(working / "lock", f"{out.name}"):
+        refuse(out)
+        begin(working, {"file": sha256(table.path), "columns": table.columns, "notes": table.notes,
+                        "chunk": CHUNK, "model": run.digest(), "job": run.job})  # fmt: skip
+        missing(run, table, working)
+        values = added(working / "logits.bin", table.rows, labels, every)
+        table.write(working / out.name, names, values)
+        refuse(out)
+        (working / out.name).rename(out)
+        shutil.rmtree(working)
+    for problem, count in table.empty.counts.items():
+        where = checked.listed(table.empty.first[problem], count)
+        progress.say(f"without text, so without label: {where}" + problem.removeprefix("an empty text"))
+    progress.say(f"{out}: {table.rows:,} rows")
+
+
+def begin(working: Path, task: dict[str, Any]) -> None:
+    """Clear away what was done of another task, and what a worker left."""
+    task = json.loads(json.dumps(task))
+    path, logits = working / "task.json", working / "logits.bin"
+    if logits.exists() and (not path.exists() or json.loads(path.read_text(encoding="utf-8")) != task):
+        progress.say("the file or the model is another than it was: beginning anew")
+        logits.unlink()
+    store.write_json(path, task)
+    shutil.rmtree(working / "worker", ignore_errors=True)
+    logits.touch()
+
+
+def done_rows(size: int, rows: int, classes: int) -> int:
+    """Return how many of the rows have logits in a file of `size` bytes, in whole chunks; the last may be smaller."""
+    there = size // (4 * classes)
+    return rows if there >= rows else there // CHUNK * CHUNK
+
+
+def missing(run: Saved, table: Table, working: Path) -> None:
+    """Predict the rows that have no logits yet, chunk by chunk."""
+    path, classes = working / "logits.bin", len(run.job["labels"])
+    done = done_rows(path.stat().st_size, table.rows, classes)
+    if done:
+        progress.say(f"going on after {done:,} of {table.rows:,} rows")
+    if done == table.rows:
+        return
+    left = itertools.islice(table.texts({}), done, None)
+    texts = ("" if isinstance(text, cells.Missing) else text for _, text in left)
+    chunks = iter(lambda: list(itertools.islice(texts, CHUNK)), [])
+    with open(path, "r+b") as handle:
+        handle.truncate(4 * classes * done)
+        handle.seek(0, 2)
+        with progress.step("predicting") as show, predictor(run, working / "worker") as model:
+            start, before = time.monotonic(), done
+            for number, logits in enumerate(model.logits(chunks)):
+                handle.write(logits.tobytes())
+                handle.flush()
+                done += len(logits)
+                rate = (done - before) / (time.monotonic() - start)
+                show(f"{done:,} of {table.rows:,} rows, {rate:,.0f} rows/s")
+                if number == 0:  # with it the library has started: that is no speed
+                    start, before = time.monotonic(), done
+
+
+def added(path: Path, rows: int, labels: list[str], every: bool) -> Iterator[list[Any]]:
+    """Yield the values of the new columns, row by row, from a file of logits; none where there was no text."""
+    with open(path, "rb") as handle:
+        for start in range(0, rows, CHUNK):
+            logits = np.fromfile(handle, np.float32, min(CHUNK, rows - start) * len(labels)).reshape(-1, len(labels))
+            for row, best in zip(softmax(logits), logits.argmax(1), strict=True):
+                chosen = [row[best], *row] if every else [row[best]]
+                if np.isnan(row[0]):
+                    yield [None] * (1 + len(chosen))
+                else:
+                    yield [labels[best], *(round(float(value), DIGITS) for value in chosen)]

@@ -1,0 +1,170 @@
+"""A finished run as a model to use: found by its folder or its name, with what it takes a text through.
+
+Whoever sent the folder, what it says is data: the code that runs, and the Python that runs it, are this checkout's and
+this command line's.
+"""
+
+import json
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.base import environments
+from harness.base.errors import UserError, nearest
+from harness.base.home import sha256
+from harness.machine import host
+from harness.runs import store
+
+SHOWN = 5  # runs listed in an error
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A finished run: its folder, its result, the configuration it had, and what its worker was given."""
+
+    folder: Path
+    row: dict[str, Any]
+    config: dict[str, Any]
+    job: dict[str, Any]
+    env: str = "managed"  # where its recipe is run, as `env=` takes it
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def tokenizer(self) -> tuple[Path, int] | None:
+        """The file of the tokenizer and the length in tokens that texts were cut to; None: it takes texts."""
+        report = json.loads((self.folder / "data_report.json").read_text(encoding="utf-8"))
+        return (self.model / "tokenizer.json", report["tokens"]["max_length"]) if report["tokens"] else None
+
+    @property
+    def threads(self) -> int:
+        return self.config["threads"] or host.processors()
+
+    def environment(self) -> environments.Environment:
+        """Return the recipe's environment, built first if it is not there."""
+        return environments.of(self.config["recipe"]["environment"], self.env)
+
+    def digest(self) -> dict[str, str]:
+        """Return the SHA-256 of each of the model's files."""
+        files = sorted(path for path in self.model.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.model)): sha256(path) for path in files}
+
+
+def find(name: str, outputs: Path) -> Saved:
+    """Return the run that `name` means: a folder, or a name in the folder of results, or how that begins."""
+    folder = Path(name).expanduser()
+    if not (folder / "result.json").exists():
+        folder = below(name, outputs)
+    folder = folder.absolute()
+    row = contents(folder / "result.json")
+    if row.get("status") != "finished":
+        raise UserError(
+            f"{folder}: this run has no model, it did not finish ({row.get('status')}): {row.get('reason')}\n"
+            f"Again: {row.get('command')}"
+        )
+    if not (folder / "model").is_dir():
+        raise UserError(f"{folder} has no model: only its results are here.\nTo train it: {row.get('command')}")
+    return Saved(folder, row, contents(folder / "config.yaml"), contents(folder / "job.json"))
+
+
+def runnable(run: Saved, env: str | None) -> Saved:
+    """Return the run with where its recipe is to be run: in `env`, by default in the recipe's own environment.
+
+    Raises UserError where recipe or environment are none of this checkout, and for a run that was made in another
+    Python, where `env` does not say which to take.
+    """
+    from harness.config import choices, recipes_environments
+
+    check(run)
+    name, environment, own = run.job["recipe"], run.config["recipe"]["environment"], run.config["env"]
+    if name not in (known := choices("recipe")):
+        raise UserError(f"{run.folder.name}: there is no recipe {name!r} here; there are {', '.join(known)}.")
+    if environment not in (known := recipes_environments(name)):
+        raise UserError(
+            f"{run.folder.name}: {environment!r} is no environment of recipe={name} here; there are {', '.join(known)}."
+        )
+    if env is None and own != "managed":
+        raise UserError(
+            f"{run.folder.name} was run with env={own}. No interpreter is started because a run's folder names it: "
+            f"say which to take, --env {shlex.quote(own)}, or --env managed for the recipe's own environment.",
+            code=2,
+        )
+    return replace(run, env=env or own)
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """Return what a file of a run says (JSON, or YAML without tags); UserError where it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except FileNotFoundError:
+        raise UserError(f"{path.parent} is not the whole folder of a run: {path.name} is missing.") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is not what a run has written.")
+    return values
+
+
+def check(run: Saved) -> None:
+    """Raise UserError unless a run's files say all that is taken from them, each of its kind."""
+    try:
+        split = run.config["evaluate"][-1]
+        report, texts = contents(run.folder / "data_report.json")["tokens"], run.job["labels"]
+        texts = [*texts, run.config["env"], run.config["recipe"]["environment"], run.job["recipe"]]
+        texts += [run.row["precision"] or "", *run.job["splits"][split].values()]
+        numbers = [run.row["threads"], run.config["threads"] or 1, report["max_length"] if report else 1]
+        scores = [run.row[f"{split}.{score}"] for score in ("accuracy", "macro_f1")]
+        whole = (
+            split in ("valid", "test")
+            and all(isinstance(text, str) for text in texts)
+            and all(isinstance(number, int) for number in numbers)
+            and all(isinstance(score, float) for score in scores)
+            and isinstance(run.config["data"], dict)
+        )
+    except (KeyError, IndexError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{run.folder}: its result.json, job.json, config.yaml or data_report.json is not what a run has written."
+        )
+
+
+def below(name: str, outputs: Path) -> Path:
+    """Return the folder of the run with this name in the folder of results, also of one that did not finish."""
+    there = {path: path.stat().st_mtime for path in outputs.glob("*/[!.]*") if store.finished(path)}
+    newest = sorted(there, key=lambda path: there[path], reverse=True)
+    name = name.rstrip("/")
+    found = called(name, newest)
+    if len(found) == 1:
+        return found[0]
+    if not found and (others := called(name, (path.parent for path in outputs.glob("*/[!.]*/result.json")))):
+        return others[0]
+    if not found and (others := called(name, (store.run_of(path) for path in outputs.glob("*/.*.working")))):
+        how = (
+            "is under way" if store.in_work(others[0]) else "was broken off; its command, given again, goes on with it"
+        )
+        raise UserError(f"{others[0]}: this run has no model yet: it {how}.")
+    shown = "".join(f"\n  {path.parent.name}/{path.name}" for path in (found or newest)[:SHOWN])
+    if found:
+        raise UserError(f"{len(found)} finished runs in {outputs} begin with {name}, the newest first:{shown}", code=2)
+    if not there:
+        raise UserError(
+            f"{name}: there is no such folder, and no finished run in {outputs}. train.py makes one.", code=2
+        )
+    begun = name.rpartition("/")[2]
+    near = nearest(begun, [path.name[: len(begun)] for path in newest])
+    raise UserError(f"{name}: there is no such run in {outputs}.{near} The newest that finished:{shown}", code=2)
+
+
+def called(name: str, folders: Iterable[Path]) -> list[Path]:
+    """Return the folders with this name, alone or below that of the data; where there is none, those that begin so."""
+    named = {path: {path.name, f"{path.parent.name}/{path.name}"} for path in folders}
+    found = [path for path, names in named.items() if name in names]
+    return found or [path for path, names in named.items() if any(other.startswith(name) for other in names)]

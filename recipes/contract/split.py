@@ -1,0 +1,124 @@
+"""The rows of a job as they lie on disk, and the batches of them that a model is given. Standard library and numpy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+PREDICT_BATCH = 64
+
+
+class Ragged:
+    """Rows of different lengths, kept flat: row i is `values[offsets[i]:offsets[i + 1]]`.
+
+    On disk: `NAME.values.bin` (any dtype) and `NAME.offsets.bin` (int64, one more than there are rows), read
+    by memory map.
+    """
+
+    def __init__(self, values: np.ndarray, offsets: np.ndarray):
+        self.values, self.offsets = values, offsets
+
+    @classmethod
+    def open(cls, folder: Path, name: str, dtype: str) -> "Ragged":
+        return cls(
+            read_array(folder / f"{name}.values.bin", dtype), read_array(folder / f"{name}.offsets.bin", "int64")
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+
+def read_array(path: Path, dtype: str) -> np.ndarray:
+    """Memory-map a flat binary file; an empty file is an empty array."""
+    if path.stat().st_size == 0:
+        return np.empty(0, dtype)
+    return np.memmap(path, dtype, mode="r")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows to predict: their texts, and their token ids (one int32 array a row, special tokens included)."""
+
+    texts: list[str]
+    token_ids: list[np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+class Split:
+    """One split of the data: row ids (int64), labels (int32), texts, and token ids where the recipe has a tokenizer."""
+
+    def __init__(self, name: str, data: Path, tokens: Path | None = None):
+        self.name = name
+        self.row_ids = read_array(data / "row_ids.bin", "int64")
+        self.labels = read_array(data / "labels.bin", "int32")
+        self._texts = Ragged.open(data, "texts", "uint8")
+        self.token_ids = Ragged.open(tokens, "token_ids", "int32") if tokens else None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def text(self, row: int) -> str:
+        return self._texts[row].tobytes().decode("utf-8")
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens in each row; UTF-8 bytes where there is no tokenizer."""
+        return (self.token_ids or self._texts).lengths
+
+    def batch(self, rows: Sequence[int] | np.ndarray) -> Batch:
+        ids = self.token_ids
+        return Batch([self.text(r) for r in rows], [ids[r] for r in rows] if ids else [])
+
+
+def padded(rows: Sequence[np.ndarray], value: int, multiple: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Pad token ids to the longest row: ids and mask (1: a token, 0: padding), both int32 (rows, tokens).
+
+    `multiple`: the tokens are rounded up to a multiple of it, for a library that compiles for each shape.
+    """
+    lengths = np.array([len(row) for row in rows])
+    mask = np.arange(-(-lengths.max() // multiple) * multiple) < lengths[:, None]
+    ids = np.full(mask.shape, value, np.int32)
+    ids[mask] = np.concatenate(rows)
+    return ids, mask.astype(np.int32)
+
+
+Predict = Callable[[Batch], np.ndarray]  # a batch -> logits, float32 (rows, labels)
+
+
+def predict_split(predict: Predict, split: Split, told: Callable[[int, int], None] = lambda *_: None) -> np.ndarray:
+    """Return the logits of all rows, float32 (rows, labels), in their order; rows of like length go together.
+
+    After each batch `told` gets how many rows are done, of how many.
+    """
+    order, logits = np.argsort(split.lengths, kind="stable"), []
+    for start in range(0, len(order), PREDICT_BATCH):
+        logits.append(predict(split.batch(order[start : start + PREDICT_BATCH])))
+        told(min(start + PREDICT_BATCH, len(order)), len(order))
+    ordered = np.empty((len(order), logits[0].shape[1]), np.float32)
+    ordered[order] = np.concatenate(logits)
+    return ordered
+
+
+def order_of_like_length(lengths: np.ndarray, batch_size: int, generator: np.random.Generator) -> np.ndarray:
+    """Return a random order of rows, int64, in which each run of `batch_size` rows has texts of like length.
+
+    Rows are shuffled and sorted by length within every 50 batches, then the batches are shuffled: the way of
+    transformers' LengthGroupedSampler. The batch that is not full comes last.
+    """
+    chunk = 50 * batch_size
+    order = generator.permutation(len(lengths))
+    chunks = [order[start : start + chunk] for start in range(0, len(order), chunk)]
+    order = np.concatenate([rows[np.argsort(lengths[rows], kind="stable")] for rows in chunks])
+    full = len(order) // batch_size * batch_size
+    batches = generator.permutation(order[:full].reshape(-1, batch_size))
+    return np.concatenate([batches.reshape(-1), order[full:]])

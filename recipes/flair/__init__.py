@@ -1,0 +1,1 @@
+"""Flair, its ModelTrainer."""

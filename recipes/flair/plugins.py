@@ -1,0 +1,147 @@
+"""Flair's sampler and plugins for what the recipe asks beside the tutorial: order of batches, checkpoints, reports."""
+
+import math
+import os
+from collections.abc import Callable
+
+import flair
+import numpy as np
+import torch
+from flair.samplers import FlairSampler
+from flair.trainers.plugins import LinearSchedulerPlugin, TrainerPlugin
+from torch.optim.lr_scheduler import LambdaLR
+
+from recipes.contract.checkpoints import step_of
+from recipes.contract.job import Every, Job, Predict
+from recipes.contract.schedule import linear
+
+
+def place(job: Job) -> None:
+    """Join the processes that accelerate has started, one a GPU, as Flair's launch_distributed does with its own.
+
+    Flair draws the batches itself then, so that nothing can go on within an epoch: no checkpoints are made.
+    """
+    job.__dict__["checkpoint"] = Every()
+    flair.device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(flair.device)
+    torch.distributed.init_process_group("nccl")
+
+
+class InBatches(FlairSampler):
+    """The rows in the order of the batches that `mini_batch_size` cuts: of like length (controlled: the job's).
+
+    The first epoch is the one given, from a row of it on.
+    """
+
+    def __init__(self, job: Job, epoch: int, row: int):
+        self.job, self.epoch, self.row = job, epoch, row
+
+    def __iter__(self):
+        yield from self.job.order(self.epoch)[self.row :].tolist()
+        self.epoch, self.row = self.epoch + 1, 0
+
+
+class Checkpoint(TrainerPlugin):
+    """Count the steps, make checkpoints after them, and go on from one.
+
+    Flair's own have no optimizer, and are made at the end of epochs alone: these hold tensors, and are read as such.
+    """
+
+    def __init__(self, job: Job, schedule: LinearSchedulerPlugin, lengths: np.ndarray):
+        super().__init__()
+        self.job, self.schedule, self.newest = job, schedule, job.checkpoints.newest()
+        steps = math.ceil(len(lengths) / job.rows_per_step)  # of an epoch
+        self.step, self.steps = step_of(self.newest) if self.newest else 0, steps * job.train.epochs
+        self.epoch, self.done = divmod(self.step, steps)
+        self.sampler = InBatches(job, self.epoch, self.done * job.rows_per_step)
+
+    @TrainerPlugin.hook
+    def before_training_epoch(self, **_):
+        if not self.done:  # the loader is yet to draw a random number, as it was then
+            self.go_on()
+
+    @TrainerPlugin.hook
+    def before_training_batch(self, **_):
+        self.go_on()  # where it was within an epoch: the loader has drawn its number by now
+        self.step += 1
+
+    def go_on(self) -> None:
+        """Load the checkpoint that there was at the start, once."""
+        if self.newest:
+            state = torch.load(self.newest / "state.pt", map_location=flair.device)
+            for part, values in state["parts"].items():
+                self.parts()[part].load_state_dict(values)
+            torch.set_rng_state(state["random"].cpu())
+            if torch.cuda.is_available():
+                torch.cuda.set_rng_state_all([device.cpu() for device in state["random_cuda"]])
+            self.newest = None
+
+    @TrainerPlugin.hook
+    def after_training_batch(self, **_):
+        if self.job.checkpoints.due(self.step):
+            with self.job.checkpoints.writing(self.step) as folder:
+                random = {"random": torch.get_rng_state(), "random_cuda": torch.cuda.get_rng_state_all()}
+                parts = {name: part.state_dict() for name, part in self.parts().items()}
+                torch.save({"parts": parts, **random}, folder / "state.pt")
+
+    def parts(self) -> dict:
+        """Return what has a state, the optimizer before its schedule."""
+        trainer = self.trainer
+        return {"model": trainer.model, "optimizer": trainer.optimizer, "schedule": self.schedule.scheduler}
+
+
+class Report(TrainerPlugin):
+    """Hand the metrics that Flair records on as the job's progress events."""
+
+    def __init__(self, checkpoints: Checkpoint, predict: Callable[[], Predict]):
+        super().__init__()
+        self.checkpoints, self.job, self.seen = checkpoints, checkpoints.job, dict[str, float]()
+        self.predict = predict
+
+    @TrainerPlugin.hook
+    def metric_recorded(self, record):
+        self.seen[record.name[-1]] = record.value  # such as batch_loss, of train/batch_loss
+
+    @TrainerPlugin.hook
+    def after_training_batch(self, **_):
+        step, steps = self.checkpoints.step, self.checkpoints.steps
+        if self.job.reports(step, steps):
+            rate = self.trainer.optimizer.param_groups[-1]["lr"]  # of the encoder; the schedule's plugin comes later
+            norm = float(self.seen["gradient_norm"])
+            self.job.step(step, steps, loss=self.seen["batch_loss"], learning_rate=rate, grad_norm=norm)
+
+    @TrainerPlugin.hook
+    def after_training_epoch(self, **_):
+        self.job.epoch_ended(self.predict)  # the next epoch begins with model.train()
+
+
+class Linear(LinearSchedulerPlugin):
+    """Flair's plugin, over exactly the steps there are, none of them at rate 0: its own rounds, and begins at 0."""
+
+    def __init__(self, job: Job):
+        super().__init__(job.settings["warmup"])
+        self.job = job
+
+    @TrainerPlugin.hook
+    def after_setup(self, dataset_size, max_epochs, **_):
+        steps = math.ceil(dataset_size / self.job.rows_per_step) * max_epochs
+        self.scheduler = LambdaLR(self.trainer.optimizer, linear(self.job, steps))
+
+
+class Controlled(Linear):
+    """No decay on biases and LayerNorm; the gradient of the mean over a step's rows: Flair's loss is the sum."""
+
+    @TrainerPlugin.hook
+    def after_setup(self, **about):
+        optimizer = self.trainer.optimizer
+        for group in optimizer.param_groups[:]:
+            plain = [parameter for parameter in group["params"] if parameter.dim() == 1]
+            group["params"] = [parameter for parameter in group["params"] if parameter.dim() > 1]
+            optimizer.add_param_group(group | {"params": plain, "weight_decay": 0.0})
+        super().after_setup(**about)
+
+    @TrainerPlugin.hook
+    def before_training_optimizer_step(self, batch, **_):
+        for parameter in self.trainer.model.parameters():
+            if parameter.grad is not None:
+                parameter.grad /= len(batch)

@@ -1,0 +1,5 @@
+"""What `protocol=controlled` changes of the recipe."""
+
+from recipes.keras.recipe import finetune, hidden_states, load
+
+__all__ = ["finetune", "hidden_states", "load"]

@@ -1,0 +1,51 @@
+"""The rows of a job as PyTorch takes them: a dataset, the batches of an epoch, and padding."""
+
+import numpy as np
+import torch
+
+from recipes.contract.job import Job
+from recipes.contract.split import Split, padded
+
+
+class TokenIds(torch.utils.data.Dataset):
+    """The rows of a split: token ids and label."""
+
+    def __init__(self, split: Split):
+        self.split = split
+
+    def __len__(self):
+        return len(self.split)
+
+    def __getitem__(self, row):
+        return {"input_ids": self.split.token_ids[row], "label": int(self.split.labels[row])}
+
+
+class Batches(torch.utils.data.Sampler):
+    """The rows of each batch, in the job's order of an epoch: those of a step are of like length.
+
+    Of several processes each takes one batch in turn.
+    """
+
+    def __init__(self, job: Job, rows: int):
+        self.job, self.rows, self.epoch = job, rows, 0
+        self.drop_last, self.batch_size = False, None  # for accelerate: they differ in size, and none is filled up
+
+    def __len__(self):
+        return -(-self.rows // self.job.rows_per_step) * self.job.batches_per_step
+
+    def __iter__(self):
+        yield from (batch.tolist() for batch in self.job.batches(self.job.order(self.epoch)))
+
+    def set_epoch(self, epoch: int):
+        self.epoch = epoch
+
+    def rows_in_step(self, batch: int) -> int:
+        """Return the rows of the optimiser step that a process's batch, counted from 0 in its epoch, is a part of."""
+        rows = self.job.rows_in_step(batch // self.job.train.accumulate, self.rows)
+        return max(self.job.batches_per_step, rows)
+
+
+def pad(rows: list[np.ndarray], value: int) -> dict[str, torch.Tensor]:
+    """Pad token ids to the longest row: input_ids and attention_mask (rows, tokens), int64."""
+    ids, mask = padded(rows, value)
+    return {"input_ids": torch.from_numpy(ids).long(), "attention_mask": torch.from_numpy(mask).long()}

@@ -1,0 +1,96 @@
+"""The plain reference that `scripts/parity.py` holds every recipe against: PyTorch, one text at a time.
+
+No padding, no masks, no batches, no trainer, no dropout: the formulas of the controlled protocol, written out.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch.linalg import vector_norm
+from torch.nn.functional import cross_entropy
+
+from recipes import weights
+from recipes.contract.job import Batch, Dropout, Hidden, Job, Predict
+from recipes.contract.schedule import warmup_steps
+from recipes.pytorch.model import encoder_of
+
+NO_DROPOUT = Dropout()
+
+
+def finetune(job: Job) -> Predict:
+    encoder = encoder_of(job.weights, NO_DROPOUT)
+    weight, bias = (torch.nn.Parameter(torch.from_numpy(values)) for values in job.head())
+    train, chosen = job.split("train"), job.settings
+    optimizer = adamw({**dict(encoder.named_parameters()), "weight": weight, "bias": bias}, chosen)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    batches = [rows for epoch in range(job.train.epochs) for rows in job.steps(job.order(epoch))]
+    encoder.train()
+    for step, rows in enumerate(batches):
+        logits = logits_of(encoder, weight, bias, train.batch(rows).token_ids, job.pooling)
+        loss = cross_entropy(logits, torch.tensor(train.labels[rows], dtype=torch.long))
+        loss.backward()
+        norm = math.sqrt(sum(float(vector_norm(p.grad, dtype=torch.double)) ** 2 for p in parameters))
+        for parameter in parameters:
+            parameter.grad *= min(1.0, chosen["max_grad_norm"] / (norm + 1e-6))
+        for group in optimizer.param_groups:
+            group["lr"] = chosen["learning_rate"] * schedule(step, len(batches), chosen["warmup"])
+        optimizer.step()
+        optimizer.zero_grad()
+        job.step(step + 1, len(batches), loss=loss.item(), learning_rate=group["lr"], grad_norm=norm)
+    encoder.save_pretrained(job.model)
+    save_file({"weight": weight.detach(), "bias": bias.detach()}, job.model / "head.safetensors")
+    weights.complete(job)
+    return predictor(encoder, weight, bias, job.pooling)
+
+
+def adamw(named: dict[str, torch.nn.Parameter], chosen: Mapping) -> torch.optim.Optimizer:
+    """Return torch's AdamW; biases and LayerNorm do not decay."""
+    plain = [p for name, p in named.items() if name.endswith("bias") or "norm" in name.lower()]
+    decayed = [p for name, p in named.items() if not (name.endswith("bias") or "norm" in name.lower())]
+    groups = [{"params": decayed, "weight_decay": chosen["weight_decay"]}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, betas=tuple(chosen["betas"]), eps=chosen["epsilon"], foreach=False)
+
+
+def schedule(step: int, steps: int, warmup: float) -> float:
+    """Return the share of the learning rate at a step counted from 0: up from 0, then down, both linearly."""
+    rising = warmup_steps(warmup, steps)
+    return step / rising if step < rising else (steps - step) / (steps - rising)
+
+
+def logits_of(encoder, weight, bias, token_ids: list[np.ndarray], pooling: str) -> torch.Tensor:
+    """Return the logits (rows, labels) of texts that pass the encoder one by one."""
+    states = [encoder(torch.tensor(ids, dtype=torch.long)[None]).last_hidden_state[0] for ids in token_ids]
+    pooled = [state.mean(0) if pooling == "mean" else state[0] for state in states]
+    return torch.stack(pooled) @ weight.T + bias
+
+
+def load(job: Job) -> Predict:
+    """Return the function that predicts, from the Hugging Face folder that any recipe left."""
+    encoder = encoder_of(job.model, NO_DROPOUT)
+    head = load_file(job.model / "head.safetensors")
+    return predictor(encoder, head["weight"], head["bias"], encoder.config.pooling)
+
+
+def predictor(encoder, weight, bias, pooling: str) -> Predict:
+    encoder.eval()
+
+    @torch.inference_mode()
+    def predict(batch: Batch) -> np.ndarray:
+        return logits_of(encoder, weight, bias, batch.token_ids, pooling).numpy()
+
+    return predict
+
+
+def hidden_states(job: Job) -> Hidden:
+    encoder = encoder_of(job.weights, NO_DROPOUT)
+
+    @torch.inference_mode()
+    def hidden(batch: Batch, training: bool) -> np.ndarray:
+        encoder.train(training)
+        states = [encoder(torch.tensor(ids, dtype=torch.long)[None]).last_hidden_state[0] for ids in batch.token_ids]
+        return torch.nn.utils.rnn.pad_sequence(states, batch_first=True).numpy()
+
+    return hidden

@@ -1,0 +1,53 @@
+"""scikit-learn, TF-IDF and logistic regression: no loop, `fit` does it all.
+
+Pick it for the baseline: no pretrained weights, seconds; what a fine-tuned encoder should beat.
+"""
+
+import numpy as np
+import skops.io
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
+
+from recipes.contract.job import Batch, Job, Predict
+
+
+def finetune(job: Job) -> Predict:
+    settings = job.settings
+    with job.phase("build_data"):
+        train = job.split("train")
+        texts = [train.text(row) for row in range(len(train))]
+    with job.phase("train"):
+        characters = TfidfVectorizer(
+            analyzer="char_wb", ngram_range=tuple(settings["char_ngrams"]), sublinear_tf=True, dtype=np.float32
+        )
+        words = TfidfVectorizer(
+            ngram_range=tuple(settings["word_ngrams"]),
+            token_pattern=r"(?u)\b\w+\b",
+            sublinear_tf=True,
+            dtype=np.float32,
+        )
+        classifier = LogisticRegression(C=settings["C"], max_iter=settings["max_iter"], random_state=job.seed)
+        model = make_pipeline(make_union(characters, words), classifier)
+        model.fit(texts, train.labels)
+    iterations = int(classifier.n_iter_.max())
+    job.step(iterations, iterations)
+    job.event("model", parameters=classifier.coef_.size + classifier.intercept_.size)
+    with job.phase("save"):
+        job.model.mkdir()
+        skops.io.dump(model, job.model / "model.skops")
+    return predictor(model)
+
+
+def load(job: Job) -> Predict:
+    return predictor(skops.io.load(job.model / "model.skops"))
+
+
+def predictor(model: Pipeline) -> Predict:
+    def predict(batch: Batch) -> np.ndarray:
+        scores = model.decision_function(batch.texts)
+        if scores.ndim == 1:  # two classes have one score: the log-odds of the second
+            scores = np.stack([np.zeros_like(scores), scores], axis=1)
+        return scores.astype(np.float32)
+
+    return predict

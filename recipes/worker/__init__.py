@@ -1,0 +1,1 @@
+"""What runs a recipe in its library's environment: phases, timed predictions, several processes."""
