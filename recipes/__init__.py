@@ -1,1 +1,3 @@
-"""One library, one file; these run in that library's own environment and import nothing of the harness."""
+"""What runs in a library's own environment: a room each for the libraries, and what the rooms share (contract/, worker/,
+pytorch/, weights/). Nothing here imports the harness.
+"""

@@ -87,23 +87,24 @@ class Result:
     @cached_property
     def name(self) -> str:
         """Return what competes: the recipe, and what was set of it: `keras backend=jax`."""
-        own = {key[len("recipe.") :]: value for key, value in self.words.items() if key.startswith("recipe.")}
-        return " ".join([self.row["recipe"], *(f"{key}={value}" for key, value in sorted(own.items()))])
+        overrides = {key[len("recipe.") :]: value for key, value in self.words.items() if key.startswith("recipe.")}
+        return " ".join([self.row["recipe"], *(f"{key}={value}" for key, value in sorted(overrides.items()))])
 
     @cached_property
     def group(self) -> Group:
         row = self.row
         batch = row["train.batch_size"] * (row.get("train.accumulate") or 1) if row.get("train.batch_size") else None
-        told = {"data.max_length", "experiment", "measure.target"}  # an experiment sets what the command does not say
-        own = {key for key in self.words if key.startswith(("model.", "protocol.")) or key in told} - {"model.path"}
+        others = {"data.max_length", "experiment", "measure.target"}  # an experiment sets what the command does not say
+        given = {key for key in self.words if key.startswith(("model.", "protocol.")) or key in others}
+        given -= {"model.path"}  # weights count by their content
         weights = row["weights_digest"]
         if self.words.get("model.from_scratch", "seed") in ("null", "seed"):  # not the same draw for all seeds
             weights = row.get("weights_drawn") or weights
-            own -= {"model.from_scratch"}  # the model's name says it
-        settings = " ".join(f"{key}={self.words[key]}" for key in sorted(own))
-        where = (row["machine"], row["threads"], row.get("placement") or "cpu", row.get("processes") or 1)
-        what = (row["data"], row["data_digest"], row["model"], weights, row["protocol"], row["precision"])
-        return Group(*what, *where, row["train.epochs"], batch, settings)
+            given -= {"model.from_scratch"}  # the model's name says it
+        settings = " ".join(f"{key}={self.words[key]}" for key in sorted(given))
+        placed = (row["machine"], row["threads"], row.get("placement") or "cpu", row.get("processes") or 1)
+        work = (row["data"], row["data_digest"], row["model"], weights, row["protocol"], row["precision"])
+        return Group(*work, *placed, row["train.epochs"], batch, settings)
 
     def value(self, key: str) -> Any:
         """Return what the row says of a key, or else its command."""
@@ -188,8 +189,8 @@ def read(*places: Path) -> list[Result]:
 
 def default_places(outputs: Path = Path("outputs")) -> list[Path]:
     """Return where results are looked for: the user's own where there are some, else those of the repository."""
-    own = outputs.is_dir() and next(_rows(str(outputs)), None)
-    return [outputs] if own or not REFERENCE.is_dir() else [REFERENCE]
+    has_results = outputs.is_dir() and next(_rows(str(outputs)), None)
+    return [outputs] if has_results or not REFERENCE.is_dir() else [REFERENCE]
 
 
 def _rows(place: str, depth: int = 2) -> Iterator[str]:
@@ -242,7 +243,7 @@ def grouped(results: Iterable[Result]) -> dict[Group, list[Result]]:
     alone = {group: groups.pop(group) for group in list(groups) if group.model is None}
     for bare, baselines in alone.items():
         hosts = [
-            group for group in groups if all(own in (None, "", other) for own, other in zip(bare, group, strict=True))
+            group for group in groups if all(value in (None, "", its) for value, its in zip(bare, group, strict=True))
         ]
         for host in hosts:
             groups[host] += baselines
@@ -254,7 +255,7 @@ def grouped(results: Iterable[Result]) -> dict[Group, list[Result]]:
 def beats(one: Sequence[float], other: Sequence[float]) -> bool:
     """Tell whether a point is as good as another in all respects and better in one. Less is better."""
     pairs = list(zip(one, other, strict=True))
-    return all(own <= its for own, its in pairs) and any(own < its for own, its in pairs)
+    return all(mine <= its for mine, its in pairs) and any(mine < its for mine, its in pairs)
 
 
 def pareto_front(points: Sequence[Sequence[float]]) -> list[int]:

@@ -51,8 +51,8 @@ class Record:
     @property
     def name(self) -> str:
         """What is swept over, and a digest of what the runs are."""
-        what = sorted(run.folder or " ".join(run.words) for run in self.runs)
-        digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
+        runs = sorted(run.folder or " ".join(run.words) for run in self.runs)
+        digest = hashlib.sha256(json.dumps(runs).encode()).hexdigest()[:8]
         keys = [word.partition("=")[0].rpartition(".")[2].strip("+~") for word in self.varying(self.runs[0])]
         return "-".join([*keys[:4], digest])
 

@@ -212,8 +212,8 @@ def predictions_scored(runs: list[Result]) -> statistics.Scores:
     """Read the test predictions of runs on the same rows, and score them on rows drawn anew."""
     labels, predicted = runs[0].predictions()[0], []
     for run in runs:
-        own, made = run.predictions()
-        if not np.array_equal(own, labels):
+        its_labels, made = run.predictions()
+        if not np.array_equal(its_labels, labels):
             raise UserError(
                 f"{run.folder}: its test rows are not those of {runs[0].folder}; remove one, or choose one."
             )

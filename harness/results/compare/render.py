@@ -108,13 +108,13 @@ def figures(analysis: Analysis) -> Iterator[dict[str, object]]:
     for one in analysis.contestants:
         about = {"ours": one.name, "failed": len(one.failed), "interrupted": len(one.interrupted)}
         if not one.runs:
-            what = "failed" if one.failed else "interrupted" if one.interrupted else "trials"
-            yield {"what": what, **about, "runs": 0}
+            kind = "failed" if one.failed else "interrupted" if one.interrupted else "trials"
+            yield {"what": kind, **about, "runs": 0}
         for figure in analysis.figures:
             if found := one.summary(figure):
-                what = "median" if figure.unit else "mean"
+                kind = "median" if figure.unit else "mean"
                 runs = len(one.values(figure))
-                yield {"what": what, "figure": figure.key, **about, "runs": runs, **found._asdict()}
+                yield {"what": kind, "figure": figure.key, **about, "runs": runs, **found._asdict()}
 
 
 def pairs(analysis: Analysis) -> Iterator[dict[str, object]]:
