@@ -1,3 +1,4 @@
-"""What runs in a library's own environment: a room each for the libraries, and what the rooms share (contract/, worker/,
-pytorch/, weights/). Nothing here imports the harness.
+"""What runs in a library's own environment: a room for each library, and what the rooms share.
+
+That is contract/, worker/, weights/ and pytorch/. Nothing here imports the harness.
 """

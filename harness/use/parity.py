@@ -1,6 +1,6 @@
 """Do the libraries compute the same? Short controlled runs, each held against the plain reference.
 
-The reference (recipes/reference/controlled.py) does the same job without padding, batches or trainer. What is compared, and how
+The reference (recipes/reference/) does the same job without padding, batches or trainer. What is compared, and how
 near it must be, stands in docs/parity.md. A run's own interpreter is that of its `env=`; the reference, and what reads
 the folder a run left, are always of one and the same environment: a measure must not change with what is measured.
 """
