@@ -4,31 +4,38 @@ KerasHub keeps a dense layer's kernel as (in, out), and the heads of attention a
 table is whole in both; RoBERTa's first two rows are used by neither.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
 
 from recipes.weights import Weights
+from recipes.weights.maps import SAME, TRANSPOSE, NameMap, Rule, module, split
 
 FIRST_POSITION = {"bert": 0, "roberta": 2, "camembert": 2, "xlm-roberta": 2}  # by config.json's model_type
-EMBEDDINGS = {
+EMBEDDINGS = {  # Hugging Face -> KerasHub
     "embeddings.word_embeddings.weight": "token_embedding/embeddings",
     "embeddings.position_embeddings.weight": "position_embedding/embeddings",
     "embeddings.token_type_embeddings.weight": "segment_embedding/embeddings",
-    "embeddings.LayerNorm.weight": "embeddings_layer_norm/gamma",
-    "embeddings.LayerNorm.bias": "embeddings_layer_norm/beta",
 }
-LAYER = {
-    "attention.self.query": "self_attention_layer/query",
-    "attention.self.key": "self_attention_layer/key",
-    "attention.self.value": "self_attention_layer/value",
-    "attention.output.dense": "self_attention_layer/attention_output",
-    "attention.output.LayerNorm": "self_attention_layer_norm",
-    "intermediate.dense": "feedforward_intermediate_dense",
-    "output.dense": "feedforward_output_dense",
-    "output.LayerNorm": "feedforward_layer_norm",
+NORMS = {
+    "embeddings.LayerNorm": "embeddings_layer_norm",
+    "encoder.layer.{layer}.attention.output.LayerNorm": "transformer_layer_{layer}/self_attention_layer_norm",
+    "encoder.layer.{layer}.output.LayerNorm": "transformer_layer_{layer}/feedforward_layer_norm",
+}
+DENSE = {
+    "encoder.layer.{layer}.intermediate.dense": "transformer_layer_{layer}/feedforward_intermediate_dense",
+    "encoder.layer.{layer}.output.dense": "transformer_layer_{layer}/feedforward_output_dense",
+}
+INTO_HEADS = {
+    "encoder.layer.{layer}.attention.self.query": "transformer_layer_{layer}/self_attention_layer/query",
+    "encoder.layer.{layer}.attention.self.key": "transformer_layer_{layer}/self_attention_layer/key",
+    "encoder.layer.{layer}.attention.self.value": "transformer_layer_{layer}/self_attention_layer/value",
+}
+OF_HEADS = {
+    "encoder.layer.{layer}.attention.output.dense": "transformer_layer_{layer}/self_attention_layer/attention_output",
 }
 
 
-def architecture(config: dict) -> dict:
+def architecture(config: Mapping[str, Any]) -> dict[str, int]:
     """Return BertBackbone's arguments for a Hugging Face config; those of the dropouts are the job's."""
     if config["model_type"] not in FIRST_POSITION:
         known = ", ".join(FIRST_POSITION)
@@ -44,51 +51,29 @@ def architecture(config: dict) -> dict:
     }
 
 
-def to_keras(config: dict, weights: Weights) -> Weights:
-    """Return an encoder's weights by the paths of KerasHub's variables, from those by AutoModel's names.
+def to_keras(config: Mapping[str, Any], weights: Weights) -> Weights:
+    """Return an encoder's weights by the paths of KerasHub's variables, from those by AutoModel's names."""
+    return name_map(config).to_library(weights)
+
+
+def from_keras(config: Mapping[str, Any], weights: Weights) -> Weights:
+    """Return an encoder's weights by AutoModel's names; the inverse of `to_keras`, exactly."""
+    return name_map(config).to_hugging_face(weights)
+
+
+def name_map(config: Mapping[str, Any]) -> NameMap:
+    """Return the map for a Hugging Face config.
 
     Query, key and value: kernel (hidden, heads, size of a head), bias (heads, size of a head); the attention's output:
     kernel (heads, size of a head, hidden); other kernels (in, out).
     """
     heads = config["num_attention_heads"]
-    found = {}
-    for theirs, ours in names(config):
-        values = weights[theirs]
-        if ours.endswith("kernel"):
-            values = values.T
-        if ours.endswith(("query/kernel", "key/kernel", "value/kernel")):
-            values = values.reshape(values.shape[0], heads, -1)
-        elif ours.endswith(("query/bias", "key/bias", "value/bias")):
-            values = values.reshape(heads, -1)
-        elif ours.endswith("attention_output/kernel"):
-            values = values.reshape(heads, -1, values.shape[1])
-        found[ours] = values
-    return found
-
-
-def from_keras(config: dict, weights: Weights) -> Weights:
-    """Return an encoder's weights by AutoModel's names, from those by the paths of KerasHub's variables.
-
-    Kernels (out, in), biases (out), embeddings (rows, hidden).
-    """
-    found = {}
-    for theirs, ours in names(config):
-        values = weights[ours]
-        if ours.endswith("attention_output/kernel"):
-            values = values.reshape(-1, values.shape[-1])
-        elif ours.endswith("kernel"):
-            values = values.reshape(values.shape[0], -1)
-        elif ours.endswith("bias"):
-            values = values.reshape(-1)
-        found[theirs] = values.T if ours.endswith("kernel") else values
-    return found
-
-
-def names(config: dict) -> Iterator[tuple[str, str]]:
-    """Yield AutoModel's name and KerasHub's path of each of an encoder's weights."""
-    yield from EMBEDDINGS.items()
-    for number in range(config["num_hidden_layers"]):
-        for theirs, ours in LAYER.items():
-            ends = ("gamma", "beta") if theirs.endswith("LayerNorm") else ("kernel", "bias")
-            for their_end, end in zip(("weight", "bias"), ends, strict=True):
-                yield f"encoder.layer.{number}.{theirs}.{their_end}", f"transformer_layer_{number}/{ours}/{end}"
+    ends = [
+        (NORMS, {".weight": ("/gamma", SAME), ".bias": ("/beta", SAME)}),
+        (DENSE, {".weight": ("/kernel", TRANSPOSE), ".bias": ("/bias", SAME)}),
+        (INTO_HEADS, {".weight": ("/kernel", TRANSPOSE.then(split(1, heads))), ".bias": ("/bias", split(0, heads))}),
+        (OF_HEADS, {".weight": ("/kernel", TRANSPOSE.then(split(0, heads))), ".bias": ("/bias", SAME)}),
+    ]
+    rules = [Rule(*names) for names in EMBEDDINGS.items()]
+    rules += [rule for modules, end in ends for names in modules.items() for rule in module(*names, end)]
+    return NameMap(rules, config["num_hidden_layers"])

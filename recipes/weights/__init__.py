@@ -1,7 +1,7 @@
 """Weights between Hugging Face and the libraries that name them otherwise; numpy only.
 
-A module here maps one library's names: Hugging Face -> library -> Hugging Face. This one reads a Hugging Face folder
-and writes the fine-tuned one that every recipe leaves.
+This module reads a Hugging Face folder and writes the fine-tuned one that every recipe leaves. maps.py is the engine
+for names: a library's table of them stands in its room, as weights.py.
 """
 
 import json
