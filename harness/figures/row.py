@@ -17,7 +17,8 @@ from harness.runs import identity
 from harness.runs.launch import Outcome
 from harness.runs.prepare import SCHEMA
 from harness.runs.store import write_json
-from recipes.contract.split import Split, read_array
+from recipes.contract.ragged import read_array
+from recipes.contract.split import Split
 
 if TYPE_CHECKING:
     from harness.runs.attempt import Attempt

@@ -67,7 +67,6 @@ class Predictor:
         part.mkdir()
         (part / "texts.values.bin").write_bytes(b"".join(rows))
         np.cumsum([0, *map(len, rows)], dtype=np.int64).tofile(part / "texts.offsets.bin")
-        np.zeros(len(rows), np.int32).tofile(part / "labels.bin")  # there are none
         np.arange(1, len(rows) + 1, dtype=np.int64).tofile(part / "row_ids.bin")
         if self.encoder:
             tokens.write(self.encoder, part, self.length, part)

@@ -30,6 +30,7 @@ import numpy as np
 from recipes.contract import frameworks
 from recipes.contract.checkpoints import Checkpoints
 from recipes.contract.split import Batch, Predict, Split, order_of_like_length, predict_split
+from recipes.contract.tasks import CLASSIFICATION, TASKS, Task
 
 Hidden = Callable[[Batch, bool], np.ndarray]  # a batch, in train mode? -> last hidden state (rows, tokens, hidden)
 
@@ -109,7 +110,7 @@ class Job:
     recipe: str
     seed: int
     precision: str  # fp32; bf16: mixed precision; tf32: fp32 with products in TF32, which is settled already
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # the names: classes, or what may hold, tags, the name of the number
     protocol: str  # native, or controlled: see `controlled`
     settings: Mapping[str, Any]  # conf/recipe/NAME.yaml, as resolved; controlled: with the protocol's keys over it
     train: Train
@@ -120,6 +121,7 @@ class Job:
     dropout: Dropout | None
     splits: Mapping[str, Rows]
     measure: Measure = Measure()
+    task: Task = CLASSIFICATION  # what a text is answered with: its labels, what `Predict` returns, the reference loss
 
     @classmethod
     def read(cls, path: Path) -> "Job":
@@ -127,6 +129,7 @@ class Job:
         values = json.loads(path.read_text(encoding="utf-8"))
         values["weights"] = Path(values["weights"]) if values["weights"] else None
         values["labels"] = tuple(values["labels"])
+        values["task"] = TASKS[values.get("task", CLASSIFICATION.name)]  # runs from before there were others say none
         for key, kind in (("train", Train), ("placement", Placement), ("checkpoint", Every), ("measure", Measure)):
             values[key] = kind(**values[key])
         values["dropout"] = Dropout(**values["dropout"]) if values["dropout"] else None
@@ -138,6 +141,7 @@ class Job:
         """Write `job.json` into the job's folder, for `read`."""
         values = {key: plain(getattr(self, key)) for key in (one.name for one in fields(self))}
         del values["folder"]
+        values["task"] = self.task.name
         text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
         (self.folder / "job.json").write_text(text, encoding="utf-8")
 
@@ -163,8 +167,8 @@ class Job:
 
     @property
     def outputs(self) -> int:
-        """How many numbers the head gives for a text: one for each label."""
-        return len(self.labels)
+        """How many numbers the head gives for a text, or a token: one for each label; one, where it is a number."""
+        return self.task.outputs(self.labels)
 
     @property
     def controlled(self) -> bool:
@@ -229,13 +233,13 @@ class Job:
         return [name for name in self.splits if name != "train"]
 
     def head(self) -> tuple[np.ndarray, np.ndarray]:
-        """Controlled: return the head's first weight (labels, hidden) and bias (labels), float32."""
+        """Controlled: return the head's first weight (outputs, hidden) and bias (outputs), float32."""
         with np.load(self.folder / "head.npz") as head:
             return head["weight"], head["bias"]
 
     def split(self, name: str) -> Split:
         """Return the split `train`, `valid` or, where it is evaluated, `test`."""
-        return Split(name, self.splits[name].data, self.splits[name].tokens)
+        return Split(name, self.splits[name].data, self.splits[name].tokens, self.task, self.outputs)
 
     def event(self, kind: str, **values: Any) -> None:
         """Append one line to `events.jsonl`: its kind, the time (seconds since the epoch) and `values`.

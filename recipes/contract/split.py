@@ -2,45 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from recipes.contract.ragged import Ragged, in_order, read_array
+from recipes.contract.tasks import CLASSIFICATION, Task
+
 PREDICT_BATCH = 64
-
-
-class Ragged:
-    """Rows of different lengths, kept flat: row i is `values[offsets[i]:offsets[i + 1]]`.
-
-    On disk: `NAME.values.bin` (any dtype) and `NAME.offsets.bin` (int64, one more than there are rows), read
-    by memory map.
-    """
-
-    def __init__(self, values: np.ndarray, offsets: np.ndarray):
-        self.values, self.offsets = values, offsets
-
-    @classmethod
-    def open(cls, folder: Path, name: str, dtype: str) -> "Ragged":
-        return cls(
-            read_array(folder / f"{name}.values.bin", dtype), read_array(folder / f"{name}.offsets.bin", "int64")
-        )
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, row: int) -> np.ndarray:
-        return self.values[self.offsets[row] : self.offsets[row + 1]]
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return np.diff(self.offsets)
-
-
-def read_array(path: Path, dtype: str) -> np.ndarray:
-    """Memory-map a flat binary file; an empty file is an empty array."""
-    if path.stat().st_size == 0:
-        return np.empty(0, dtype)
-    return np.memmap(path, dtype, mode="r")
 
 
 @dataclass(frozen=True)
@@ -55,17 +26,27 @@ class Batch:
 
 
 class Split:
-    """One split of the data: row ids (int64), labels (int32), texts, and token ids where the recipe has a tokenizer."""
+    """One split of the data: row ids (int64), texts, and token ids where the recipe has a tokenizer.
 
-    def __init__(self, name: str, data: Path, tokens: Path | None = None):
-        self.name = name
+    Its `labels` are as its task has them: int32 (rows,) for classification. See recipes/contract/tasks.py.
+    """
+
+    def __init__(
+        self, name: str, data: Path, tokens: Path | None = None, task: Task = CLASSIFICATION, outputs: int = 0
+    ):
+        self.name, self.task = name, task
         self.row_ids = read_array(data / "row_ids.bin", "int64")
-        self.labels = read_array(data / "labels.bin", "int32")
+        self._folder, self._outputs = data, outputs
         self._texts = Ragged.open(data, "texts", "uint8")
         self.token_ids = Ragged.open(tokens, "token_ids", "int32") if tokens else None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.row_ids)
+
+    @cached_property
+    def labels(self) -> Any:
+        """The labels of all rows, by memory map; of texts that are to be predicted alone there are none on disk."""
+        return self.task.open(self._folder, self._outputs)
 
     def text(self, row: int) -> str:
         return self._texts[row].tobytes().decode("utf-8")
@@ -92,21 +73,21 @@ def padded(rows: Sequence[np.ndarray], value: int, multiple: int = 1) -> tuple[n
     return ids, mask.astype(np.int32)
 
 
-Predict = Callable[[Batch], np.ndarray]  # a batch -> logits, float32 (rows, labels)
+Predict = Callable[
+    [Batch], Any
+]  # a batch -> what its task says: float32 (rows, outputs), or a list of (tokens, outputs)
 
 
 def predict_split(predict: Predict, split: Split, told: Callable[[int, int], None] = lambda *_: None) -> np.ndarray:
-    """Return the logits of all rows, float32 (rows, labels), in their order; rows of like length go together.
+    """Return what is predicted of all rows, in their order: float32 (rows, outputs); of tokens, theirs, end to end.
 
-    After each batch `told` gets how many rows are done, of how many.
+    Rows of like length go together. After each batch `told` gets how many rows are done, of how many.
     """
-    order, logits = np.argsort(split.lengths, kind="stable"), []
+    order, batches = np.argsort(split.lengths, kind="stable"), []
     for start in range(0, len(order), PREDICT_BATCH):
-        logits.append(predict(split.batch(order[start : start + PREDICT_BATCH])))
+        batches.append(predict(split.batch(order[start : start + PREDICT_BATCH])))
         told(min(start + PREDICT_BATCH, len(order)), len(order))
-    ordered = np.empty((len(order), logits[0].shape[1]), np.float32)
-    ordered[order] = np.concatenate(logits)
-    return ordered
+    return in_order(batches, order)
 
 
 def order_of_like_length(lengths: np.ndarray, batch_size: int, generator: np.random.Generator) -> np.ndarray:

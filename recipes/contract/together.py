@@ -43,7 +43,8 @@ def described(job: Job) -> dict[str, Any]:
     values |= {"data": {name: folder.parent.name for name, folder in vars(job.splits["train"]).items() if folder}}
     flat = {f"{group}.{name}": value for group, items in values.items() for name, value in items.items()}
     names = ("recipe", "seed", "precision", "protocol", "labels", "pooling")
-    return {"machine": int(os.environ["GROUP_RANK"]), **flat, **{name: getattr(job, name) for name in names}}
+    found = {"machine": int(os.environ["GROUP_RANK"]), "task": job.task.name, **flat}
+    return found | {name: getattr(job, name) for name in names}
 
 
 def compare(processes: list[dict[str, Any]]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from recipes.contract.job import Job, Predict
+from recipes.contract.ragged import flat
 from recipes.contract.split import Split
 
 WARM_UP = 10  # calls at least
@@ -74,7 +75,7 @@ def timed(
         rows = draw()
         batch = split.batch(rows)
         start = time.perf_counter()
-        np.asarray(predict(batch))  # the numbers, not the promise of some
+        flat(predict(batch))  # the numbers, not the promise of some
         taken.append(time.perf_counter() - start)
         tokens.append(split.lengths[rows].sum())
         total += taken[-1]

@@ -27,6 +27,7 @@ import numpy as np
 from recipes.contract import frameworks
 from recipes.contract.files import whole
 from recipes.contract.job import Job, log_name
+from recipes.contract.ragged import Ragged, flat
 from recipes.contract.split import Split, predict_split
 from recipes.worker import inference, peak
 
@@ -76,7 +77,10 @@ def finetune(job: Job) -> None:
         split = job.split(name)
         with job.phase(f"evaluate_{name}"):
             logits = predict_split(predict, split, job.predicted)
-        np.savez(job.folder / f"predictions_{name}.npz", row_ids=split.row_ids, labels=split.labels, logits=logits)
+        rows = {"row_ids": split.row_ids, "labels": flat(split.labels), "logits": logits}
+        if isinstance(split.labels, Ragged):
+            rows["offsets"] = split.labels.offsets  # which labels and logits are a row's
+        np.savez(job.folder / f"predictions_{name}.npz", allow_pickle=False, **rows)
     tell_resources(job, "finetune")
 
 
@@ -148,7 +152,7 @@ def predict(job: Job) -> None:
         while not folder.exists():
             time.sleep(0.005)
         tokens = folder if (folder / "token_ids.values.bin").exists() else None
-        logits = predict_split(function, Split("chunk", folder, tokens))
+        logits = predict_split(function, Split("chunk", folder, tokens, job.task, job.outputs))
         with whole(folder.with_suffix(".npy"), "wb") as handle:
             np.save(handle, logits)
 

@@ -14,7 +14,8 @@ from support import ROOT
 
 from recipes.contract import frameworks
 from recipes.contract.job import Job, Measure
-from recipes.contract.split import Ragged, Split
+from recipes.contract.ragged import Ragged
+from recipes.contract.split import Split
 from recipes.worker import main as worker
 
 
@@ -155,13 +156,8 @@ def test_the_worker_ends_when_its_standard_input_does(job):
             subprocess.run(["sleep", "0.05"], check=True)
 
 
-def job_of(tmp_path, protocol="native"):
-    nothing = {"weights": None, "pooling": None, "dropout": None, "splits": {}, "settings": {}}
-    return Job(tmp_path, "torch", 0, "fp32", [], protocol, placement={"num_processes": 1}, checkpoint={}, **nothing)
-
-
 def test_a_short_training_reports_each_step_and_a_long_one_waits_for_the_device_no_more_than_it_did(tmp_path):
-    job, controlled = job_of(tmp_path), job_of(tmp_path, "controlled")
+    job, controlled = a_job(tmp_path), a_job(tmp_path, protocol="controlled")
     for steps in (1, 2, 7, 19, 20, 39, 40, 125, 199, 200, 252, 10_000):
         told = [step for step in range(1, steps + 1) if job.reports(step, steps)]
         assert {1, steps} <= set(told)
@@ -174,7 +170,7 @@ def test_a_short_training_reports_each_step_and_a_long_one_waits_for_the_device_
 
 
 def test_how_many_rows_are_predicted_is_told_at_most_once_a_second(split, tmp_path, monkeypatch):
-    job, now, told = job_of(tmp_path), [10.0], []
+    job, now, told = a_job(tmp_path), [10.0], []
     monkeypatch.setattr("recipes.contract.job.time.monotonic", lambda: now[0])
     monkeypatch.setattr("recipes.contract.split.PREDICT_BATCH", 7)
     monkeypatch.setattr(Job, "event", lambda self, kind, **values: told.append((kind, values["done"], values["of"])))
