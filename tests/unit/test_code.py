@@ -54,10 +54,10 @@ def edit(path: Path) -> None:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_files_are_those_that_python_s_own_finder_reaches_and_those_loaded_by_path(recipe):
     reached = set()
-    for start in ("worker/__main__", "worker/ranks", f"{recipe}/recipe"):
+    for start in ("worker.__main__", "worker.ranks", f"{recipe}.recipe"):
         finder = modulefinder.ModuleFinder([str(ROOT)])
         finder.find_module = only_recipes(finder.find_module)
-        finder.run_script(str(ROOT / "recipes" / f"{start}.py"))
+        finder.import_hook(f"recipes.{start}")
         files = [Path(one.__file__) for one in finder.modules.values() if one.__file__]
         reached |= {path / "__init__.py" if path.is_dir() else path for path in files}
     loaded = (ROOT / "recipes" / recipe).glob("*/**/*.py")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from job_support import a_job
 
 from harness.figures import compute
 from recipes.contract import frameworks
@@ -34,16 +35,12 @@ def test_a_share_is_of_the_peak_of_all_devices():
     assert compute.figures(600.0, None, 20.0, 1)["compute.share_of_peak"] is None
 
 
-class Placed:
-    placement = {"use_cpu": True}  # noqa: RUF012
-
-    def __init__(self, precision):
-        self.precision = precision
-
-
-def test_without_a_framework_numpy_measures_fp32_and_nobody_bf16(monkeypatch):
+def test_without_a_framework_numpy_measures_fp32_and_nobody_bf16(monkeypatch, tmp_path):
     monkeypatch.setattr(peak, "SIZES", {"cpu": 256})
-    monkeypatch.setattr(peak, "SECONDS", 0.0)
+    monkeypatch.setattr(peak, "SECONDS", 0.6)
     monkeypatch.setattr(frameworks, "used", list)
-    assert peak.gflops(Placed("bf16")) is None
-    assert 0.1 < peak.gflops(Placed("fp32")) < 1e5
+    ticks = iter(range(100))
+    monkeypatch.setattr(peak.time, "perf_counter", lambda: [0, 0.5, 1, 1.125, 2, 2.25, 3, 3.25][next(ticks)])
+    assert peak.gflops(a_job(tmp_path, precision="bf16")) is None
+    assert peak.gflops(a_job(tmp_path)) == round(2 * 256**3 / 0.125 / 1e9, 1), "of the fastest of four"
+    assert next(ticks) == 8, "four products at least, and no more than their seconds ask for"

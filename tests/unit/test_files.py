@@ -28,7 +28,7 @@ for number in range(int(sys.argv[2])):
 HALF = """
 import sys, time
 from pathlib import Path
-from recipes.files import whole
+from recipes.contract.files import whole
 with whole(Path(sys.argv[1])) as handle:
     handle.write("half")
     handle.flush()

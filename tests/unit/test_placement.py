@@ -1,6 +1,5 @@
 """Where a run is placed: the choice, what is refused, what a run is by it, and how a row tells which process failed."""
 
-import dataclasses
 import json
 import socket
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from gpu_support import cards
 from hydra import compose, initialize_config_dir
+from job_support import a_job
 from support import RECIPES, devices
 
 from harness import config
@@ -17,7 +17,7 @@ from harness.runs import launch, prepare
 from harness.runs.launch import Outcome
 from harness.use import info
 from recipes.contract import together
-from recipes.contract.job import Job
+from recipes.contract.job import Every, Placement, Rows, Train
 
 
 def configured(*words):
@@ -280,21 +280,20 @@ def test_a_machine_that_lost_another_tries_again_as_the_other_may(tmp_path, mess
 def described(monkeypatch, machine, **changed):
     """Return what a machine says of its run."""
     monkeypatch.setenv("GROUP_RANK", str(machine))
-    values = dict.fromkeys(field.name for field in dataclasses.fields(Job))
-    values |= {"labels": ["a", "b"], "seed": 0, "train": {"batch_size": 16}, "checkpoint": {"seconds": 600}}
-    values |= {"settings": {"learning_rate": 1e-4}, "placement": {"num_processes": 2, "machine_rank": machine}}
-    values |= {"splits": {"train": {"data": f"/home/{machine}/data/onet-abc/train"}}}
-    return together.described(Job(**values | changed))
+    values = {"labels": ("a", "b"), "train": Train(epochs=1, batch_size=16), "checkpoint": Every(seconds=600)}
+    values |= {"settings": {"learning_rate": 1e-4}, "placement": Placement(2, machines=2, machine_rank=machine)}
+    values |= {"splits": {"train": Rows(Path(f"/home/{machine}/data/onet-abc/train"))}}
+    return together.described(a_job(Path(f"/home/{machine}"), **values | changed))
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"train": {"batch_size": 8}}, "train.batch_size is 16 on machine 0, 8 on machine 1"),
-        ({"checkpoint": {"steps": 5}}, "checkpoint.seconds is 600 on machine 0, None on machine 1"),
-        ({"precision": "bf16"}, "precision is None on machine 0, bf16 on machine 1"),
+        ({"train": Train(epochs=1, batch_size=8)}, "train.batch_size is 16 on machine 0, 8 on machine 1"),
+        ({"checkpoint": Every(steps=5)}, "checkpoint.seconds is 600 on machine 0, None on machine 1"),
+        ({"precision": "bf16"}, "precision is fp32 on machine 0, bf16 on machine 1"),
         (
-            {"splits": {"train": {"data": "/x/onet-def/train"}}},
+            {"splits": {"train": Rows(Path("/x/onet-def/train"))}},
             "data.data is onet-abc on machine 0, onet-def on machine",
         ),
         ({"seed": 1}, "seed is 0 on machine 0, 1 on machine 1"),
@@ -308,8 +307,7 @@ def test_machines_that_were_asked_for_different_runs_are_told_what_differs(monke
 
 
 def test_of_several_processes_the_first_alone_reports_and_saves_and_each_tells_an_error(tmp_path, monkeypatch):
-    none = dict.fromkeys(field.name for field in dataclasses.fields(Job))
-    job = Job(**none | {"folder": tmp_path, "placement": {"num_processes": 2}})
+    job = a_job(tmp_path, placement=Placement(2))
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("LOCAL_RANK", "1")
     with job.phase("train"):

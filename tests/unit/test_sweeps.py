@@ -171,7 +171,7 @@ def test_the_status_script_tells_of_the_newest_sweep_or_of_the_one_named(tmp_pat
 
 HOLD = """
 import os, sys
-from harness.machine import host as machine, shares
+from harness.machine import host, shares
 host.gpu_ids = lambda: sys.argv[2].split(",") if sys.argv[2] else []
 with shares.hold(int(sys.argv[1])):
     print(*host.cores(), os.environ.get("CUDA_VISIBLE_DEVICES", ""), flush=True)

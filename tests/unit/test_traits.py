@@ -26,7 +26,7 @@ def test_a_trait_has_a_source_and_a_date(library):
         assert datetime.date(2026, 1, 1) <= datetime.date.fromisoformat(trait.date), name
         assert len(trait.source) > 5, name
         assert "://" not in trait.source, name
-        for path in re.findall(r"recipes/\w+\.py", trait.source):
+        for path in re.findall(r"recipes/[\w/]+\.py", trait.source):
             assert (ROOT / path).is_file(), path
 
 
@@ -34,7 +34,7 @@ def test_a_trait_has_a_source_and_a_date(library):
 def test_traits_are_what_they_may_be(library):
     values = {name: trait.value for name, trait in library.traits.items()}
     assert values["own"] in OWN
-    assert library.traits["own"].source == f"recipes/{library.recipe}.py"
+    assert library.traits["own"].source == f"recipes/{library.recipe}/recipe.py"
     assert all(docstring(library.recipe))
     assert set(values["watch"]) <= set(WATCH)
     assert isinstance(values["from_scratch"], bool)
