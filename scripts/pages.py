@@ -128,7 +128,9 @@ def excerpt(name: str, phase: str) -> tuple[str, dict[str, str]]:
         raise UserError(f"recipes/{name}/recipe.py has no `with job.phase({phase!r})` in finetune.")
     lines = text.splitlines()[block.body[0].lineno - 1 : block.end_lineno]
     indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
-    pieces, used = ["\n".join(line[indent:] for line in lines)], named(block)
+    used = named(block)
+    used |= {native for seam, native in seams(tree).items() if seam in used}
+    pieces = ["\n".join(line[indent:] for line in lines)]
     if phase == "save":
         used |= {"load"}
         if "load" in imported:  # shared: with what it names there
@@ -154,6 +156,13 @@ def phase_block(tree: ast.Module, phase: str) -> ast.With | None:
         ):
             return node
     return None
+
+
+def seams(tree: ast.Module) -> dict[str, str]:
+    """Return the parameters of finetune that may be given another function, and the name of the native one of each."""
+    (finetune,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "finetune")
+    given = zip(reversed(finetune.args.args), reversed(finetune.args.defaults), strict=False)
+    return {parameter.arg: default.id for parameter, default in given if isinstance(default, ast.Name)}
 
 
 def named(node: ast.AST) -> set[str]:

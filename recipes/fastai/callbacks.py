@@ -1,16 +1,25 @@
-"""fastai beside the tutorial: several processes, accumulation, checkpoints, reports, and bf16 on any device."""
+"""fastai beside the tutorial: several processes, accumulation, checkpoints, reports, and bf16 on any device.
+
+At each event fastai calls the callbacks by their `order`, the lowest first; where one of them cancels the batch, those
+after it are not called. So each has its place for a reason:
+
+    order  callback      because
+      6    Accumulate    fastai's own place: it cancels what ends no optimiser step
+      7    Checkpoint    after Accumulate, for it counts steps; before BFloat16: no autocast begins in what it passes by
+      8    Report        after Checkpoint, which says what step it is; before GradientClip, for the whole norm
+     10    BFloat16      fastai's own place
+     11    GradientClip  fastai's own place
+"""
 
 import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate.utils import reduce
 from fastai.basics import Callback, CancelBatchException, CancelValidException
 from fastai.callback.fp16 import MixedPrecision
-from fastai.callback.training import GradientAccumulation, GradientClip
+from fastai.callback.training import GradientAccumulation
 from fastai.distributed import DistributedDL
-from fastai.text.data import SortedDL
 from fastai.torch_core import get_model, get_random_states, set_random_states
 from torch import nn
 
@@ -26,12 +35,6 @@ class Shared(DistributedDL):
         sent = [rows]
         torch.distributed.broadcast_object_list(sent, rank)
         return sent[0]
-
-
-def in_turn(job: Job, epoch: int) -> list[int]:
-    """Controlled: return the rows of an epoch, those of each process together: fastai cuts it into such pieces."""
-    batches, processes = job.batches(job.order(epoch)), job.processes
-    return np.concatenate([batch for rank in range(processes) for batch in batches[rank::processes]]).tolist()
 
 
 class Accumulate(GradientAccumulation):
@@ -52,14 +55,14 @@ class Checkpoint(Callback):
     The batches before it are passed by, not left out: so the orders and schedules of what follows are the same.
     """
 
-    order, run_valid = Accumulate.order + 0.5, False  # after it has called off what is no step
+    order, run_valid = Accumulate.order + 1, False
 
-    def __init__(self, job: Job, train: SortedDL):
-        epoch = math.ceil(len(train) / job.train.accumulate)  # in steps
-        self.job, self.steps, self.random = job, epoch * job.train.epochs, f"random{job.rank}.pth"
+    def __init__(self, job: Job, steps: int):
+        """`steps`: of an epoch."""
+        self.job, self.epoch_steps, self.steps = job, steps, steps * job.train.epochs
+        self.random = f"random{job.rank}.pth"
         self.newest: Path | None = None
         self.step = self.passing = 0
-        self.lengths = epoch, len(train)  # of an epoch, in steps and in batches
         self.begun = False
 
     def before_fit(self):
@@ -68,9 +71,8 @@ class Checkpoint(Callback):
         self.begun, self.newest = True, self.job.checkpoints.newest()  # now the processes know one another
         if self.newest:
             self.step = step_of(self.newest)
-            steps, batches = self.lengths
-            epochs, done = divmod(self.step, steps)
-            self.passing = epochs * batches + done * self.job.train.accumulate  # batches
+            epochs, done = divmod(self.step, self.epoch_steps)
+            self.passing = epochs * len(self.dls.train) + done * self.job.train.accumulate  # batches
 
     def before_batch(self):
         self.stepped = False
@@ -98,17 +100,17 @@ class Checkpoint(Callback):
 class Report(Callback):
     """Hand loss, rate and norm of the gradient on as the job's progress events."""
 
-    order, run_valid = GradientClip.order - 0.5, False  # before the gradient is clipped
+    order, run_valid = Checkpoint.order + 1, False
 
-    def __init__(self, checkpoints: Checkpoint):
-        self.checkpoints, self.job = checkpoints, checkpoints.job
+    def __init__(self, job: Job):
+        self.job = job
         self.losses: list[torch.Tensor] = []  # sums over the rows of a batch
 
     def after_loss(self):
         self.losses.append(self.loss.detach() * len(self.y))
 
     def before_step(self):
-        step, steps = self.checkpoints.step, self.checkpoints.steps
+        step, steps = self.checkpoint.step, self.checkpoint.steps
         if self.job.reports(step, steps):
             loss = reduce(sum(self.losses) / self.accumulate.n_acc, "mean")  # of all processes
             norm = nn.utils.get_total_norm([p.grad for p in self.learn.parameters() if p.grad is not None])
@@ -117,7 +119,7 @@ class Report(Callback):
         self.losses.clear()
 
     def before_validate(self):
-        if not self.checkpoints.passing:
+        if not self.checkpoint.passing:
             self.job.epoch_ended(lambda: predictor(self.model, self.job))
         raise CancelValidException  # the harness evaluates; without this line fastai does, after each epoch
 

@@ -1,11 +1,15 @@
-"""Flair's sampler and plugins for what the recipe asks beside the tutorial: order of batches, checkpoints, reports."""
+"""Flair beside the tutorial: several processes, the order of batches, checkpoints, reports, and the rate.
+
+At each event Flair calls its plugins in the order that they are given in. After a batch `Report` tells the rate that
+the step was done at, then `Linear` sets the next one, then `Checkpoint` keeps it.
+"""
 
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import flair
-import numpy as np
 import torch
 from flair.samplers import FlairSampler
 from flair.trainers.plugins import LinearSchedulerPlugin, TrainerPlugin
@@ -16,19 +20,19 @@ from recipes.contract.job import Every, Job, Predict
 from recipes.contract.schedule import linear
 
 
-def place(job: Job) -> None:
+def place(job: Job) -> Job:
     """Join the processes that accelerate has started, one a GPU, as Flair's launch_distributed does with its own.
 
-    Flair draws the batches itself then, so that nothing can go on within an epoch: no checkpoints are made.
+    Flair draws the batches itself then, so that nothing can go on within an epoch: the job returned has no checkpoints.
     """
-    job.__dict__["checkpoint"] = Every()
     flair.device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     torch.cuda.set_device(flair.device)
     torch.distributed.init_process_group("nccl")
+    return replace(job, checkpoint=Every())
 
 
 class InBatches(FlairSampler):
-    """The rows in the order of the batches that `mini_batch_size` cuts: of like length (controlled: the job's).
+    """The rows in the order of the batches that `mini_batch_size` cuts: of like length.
 
     The first epoch is the one given, from a row of it on.
     """
@@ -47,10 +51,10 @@ class Checkpoint(TrainerPlugin):
     Flair's own have no optimizer, and are made at the end of epochs alone: these hold tensors, and are read as such.
     """
 
-    def __init__(self, job: Job, schedule: LinearSchedulerPlugin, lengths: np.ndarray):
+    def __init__(self, job: Job, schedule: LinearSchedulerPlugin, rows: int):
         super().__init__()
         self.job, self.schedule, self.newest = job, schedule, job.checkpoints.newest()
-        steps = math.ceil(len(lengths) / job.rows_per_step)  # of an epoch
+        steps = math.ceil(rows / job.rows_per_step)  # of an epoch
         self.step, self.steps = step_of(self.newest) if self.newest else 0, steps * job.train.epochs
         self.epoch, self.done = divmod(self.step, steps)
         self.sampler = InBatches(job, self.epoch, self.done * job.rows_per_step)
@@ -93,9 +97,9 @@ class Checkpoint(TrainerPlugin):
 class Report(TrainerPlugin):
     """Hand the metrics that Flair records on as the job's progress events."""
 
-    def __init__(self, checkpoints: Checkpoint, predict: Callable[[], Predict]):
+    def __init__(self, checkpoint: Checkpoint, predict: Callable[[], Predict]):
         super().__init__()
-        self.checkpoints, self.job, self.seen = checkpoints, checkpoints.job, dict[str, float]()
+        self.checkpoint, self.job, self.seen = checkpoint, checkpoint.job, dict[str, float]()
         self.predict = predict
 
     @TrainerPlugin.hook
@@ -104,7 +108,7 @@ class Report(TrainerPlugin):
 
     @TrainerPlugin.hook
     def after_training_batch(self, **_):
-        step, steps = self.checkpoints.step, self.checkpoints.steps
+        step, steps = self.checkpoint.step, self.checkpoint.steps
         if self.job.reports(step, steps):
             rate = self.trainer.optimizer.param_groups[-1]["lr"]  # of the encoder; the schedule's plugin comes later
             norm = float(self.seen["gradient_norm"])
@@ -126,22 +130,3 @@ class Linear(LinearSchedulerPlugin):
     def after_setup(self, dataset_size, max_epochs, **_):
         steps = math.ceil(dataset_size / self.job.rows_per_step) * max_epochs
         self.scheduler = LambdaLR(self.trainer.optimizer, linear(self.job, steps))
-
-
-class Controlled(Linear):
-    """No decay on biases and LayerNorm; the gradient of the mean over a step's rows: Flair's loss is the sum."""
-
-    @TrainerPlugin.hook
-    def after_setup(self, **about):
-        optimizer = self.trainer.optimizer
-        for group in optimizer.param_groups[:]:
-            plain = [parameter for parameter in group["params"] if parameter.dim() == 1]
-            group["params"] = [parameter for parameter in group["params"] if parameter.dim() > 1]
-            optimizer.add_param_group(group | {"params": plain, "weight_decay": 0.0})
-        super().after_setup(**about)
-
-    @TrainerPlugin.hook
-    def before_training_optimizer_step(self, batch, **_):
-        for parameter in self.trainer.model.parameters():
-            if parameter.grad is not None:
-                parameter.grad /= len(batch)

@@ -231,8 +231,8 @@ PRETENDED = "import torch; torch.backends.mps.is_available = torch.backends.mps.
 @pytest.mark.parametrize(
     ("environment", "device"),
     [
-        ("fastai", "from recipes import fastai; print(fastai.default_device())"),
-        ("flair", "from recipes import flair; print(flair.flair.device)"),
+        ("fastai", "from recipes.fastai import recipe; print(recipe.default_device())"),
+        ("flair", "from recipes.flair import recipe; print(recipe.flair.device)"),
         ("keras_torch", "from recipes import keras; print(keras.ops.convert_to_tensor(1.0).device)"),
         ("hf_trainer", "from accelerate import Accelerator; print(Accelerator().device)"),  # torch's and hf_trainer's
     ],
