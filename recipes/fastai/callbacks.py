@@ -9,6 +9,7 @@ after it are not called. So each has its place for a reason:
       8    Report        after Checkpoint, which says what step it is; before GradientClip, for the whole norm
      10    BFloat16      fastai's own place
      11    GradientClip  fastai's own place
+     60    ParamScheduler, which `fit_one_cycle` adds: so the rate is set for the batches that are not passed by alone
 """
 
 import math
