@@ -17,6 +17,7 @@ def test_the_three_files_of_the_example_are_a_recipe(tmp_path):
     files = re.findall(r"^```\w+ (\S+)\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
     assert len(files) == 3
     for name, text in files:
+        (copy / name).parent.mkdir(exist_ok=True)
         (copy / name).write_text(text, encoding="utf-8")
     command = re.search(r"`python (scripts/environments.py compile \w+)`", guide)[1].split()
     subprocess.run([sys.executable, *command], cwd=copy, check=True)

@@ -7,6 +7,7 @@ import json
 import subprocess
 
 import pytest
+from job_support import a_job
 from support import ROOT
 
 from harness.base import environments
@@ -54,9 +55,10 @@ huge = lambda: torch.empty(1 << 46)
 ASKED = """
 import json, sys
 from pathlib import Path
-from recipes import frameworks, peak
-from recipes.job import Job
-from recipes.worker import told
+from recipes.contract import frameworks
+from recipes.contract.job import Job
+from recipes.worker import peak
+from recipes.worker.main import told
 
 job, launched = Job.read(Path(sys.argv[1])), []
 exec(sys.argv[2])
@@ -81,10 +83,7 @@ NAMES = {"keras_jax": "jax", "keras_tensorflow": "tensorflow", "hf_trainer": "to
 
 @pytest.mark.parametrize("name", SLOW)
 def test_a_phase_ends_when_the_work_has_no_memory_is_told_and_tf32_is_what_was_said(tmp_path, name):
-    none = {"labels": [], "settings": {}, "train": {}, "weights": None, "pooling": None, "dropout": None, "splits": {}}
-    job = {"recipe": "none", "seed": 0, "precision": "fp32", "protocol": "native", "checkpoint": {}, **none}
-    job["placement"] = {"num_processes": 1, "use_cpu": True}
-    (tmp_path / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    a_job(tmp_path).write()
     command = [environments.ensure(name).python, "-c", ASKED, tmp_path / "job.json", SLOW[name]]
     asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert asked.returncode == 0, asked.stderr[-3000:]

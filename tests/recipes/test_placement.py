@@ -1,8 +1,6 @@
 """Two processes on the processors: they train as one does, each row is predicted once, and all end with one."""
 
 import contextlib
-import dataclasses
-import json
 import os
 import shutil
 import socket
@@ -14,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from hydra import compose, initialize_config_dir
+from job_support import a_job
 from support import ROOT, VARIANTS, Runs, gone, hold, kill_at_checkpoint, killed_at_checkpoint, others, workers
 
 from harness import config
@@ -21,7 +20,6 @@ from harness.base import environments
 from harness.machine import placement
 from harness.runs import launch
 from harness.use.parity import ROWS, STEPS, Comparison, read, training_lines
-from recipes.contract.job import Job
 
 TWO = ["placement=multi_cpu", "placement.processes=2", f"train.batch_size={ROWS // 2}"]
 
@@ -155,7 +153,6 @@ def test_two_machines_share_a_run_and_go_on_where_one_was_killed_to_the_bit(word
 def test_a_machine_that_nobody_meets_says_where_it_waited(tmp_path, monkeypatch):
     monkeypatch.setattr(placement, "MEETING", 2)
     python, waiting = environments.ensure("hf_trainer").python, contextlib.ExitStack()
-    job = dict.fromkeys(field.name for field in dataclasses.fields(Job) if field.name != "folder")
     with waiting:
         started, used = [], waiting.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
         for number, port in ((0, placement.free_port()), (1, placement.free_port()), (0, used)):
@@ -163,7 +160,7 @@ def test_a_machine_that_nobody_meets_says_where_it_waited(tmp_path, monkeypatch)
             words += [f"placement.main_process_port={port}", f"placement.machine_rank={number}"]
             placed, folder = placement.of(composed("recipe=torch", *words)), tmp_path / str(port)
             folder.mkdir()
-            (folder / "job.json").write_text(json.dumps(job | {"placement": placed.accelerate}), encoding="utf-8")
+            a_job(folder, placement=placed.of_job()).write()
             placed.write(folder)
             process = waiting.enter_context(launch.worker(folder, python, "finetune", 1, placed))
             started.append((folder, process))
@@ -202,11 +199,10 @@ def finetune(job):
 )
 def test_the_end_of_one_process_is_the_end_of_all_within_10_s_and_told(tmp_path, monkeypatch, end, said):
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
-    (tmp_path / "recipes" / "sleepy.py").write_text(SLEEPY.format(end), encoding="utf-8")
+    (tmp_path / "recipes" / "sleepy").mkdir()
+    (tmp_path / "recipes" / "sleepy" / "recipe.py").write_text(SLEEPY.format(end), encoding="utf-8")
     placed = placement.of(composed("recipe=torch", *TWO))
-    job = dict.fromkeys(field.name for field in dataclasses.fields(Job) if field.name != "folder")
-    job |= {"recipe": "sleepy", "placement": placed.accelerate}
-    (tmp_path / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    a_job(tmp_path, recipe="sleepy", placement=placed.of_job()).write()
     placed.write(tmp_path)
     monkeypatch.setattr(launch, "ROOT", tmp_path)
     outcome, events = launch.Outcome(), tmp_path / "events.jsonl"
@@ -233,7 +229,7 @@ PRETENDED = "import torch; torch.backends.mps.is_available = torch.backends.mps.
     [
         ("fastai", "from recipes.fastai import recipe; print(recipe.default_device())"),
         ("flair", "from recipes.flair import recipe; print(recipe.flair.device)"),
-        ("keras_torch", "from recipes import keras; print(keras.ops.convert_to_tensor(1.0).device)"),
+        ("keras_torch", "from recipes.keras import recipe; print(recipe.keras.ops.convert_to_tensor(1.0).device)"),
         ("hf_trainer", "from accelerate import Accelerator; print(Accelerator().device)"),  # torch's and hf_trainer's
     ],
 )
