@@ -39,10 +39,15 @@ class Batches(torch.utils.data.Sampler):
     def set_epoch(self, epoch: int):
         self.epoch = epoch
 
-    def rows_in_step(self, batch: int) -> int:
-        """Return the rows of the optimiser step that a process's batch, counted from 0 in its epoch, is a part of."""
-        rows = self.job.rows_in_step(batch // self.job.train.accumulate, self.rows)
-        return max(self.job.batches_per_step, rows)
+    def rows_in_step(self, step: int) -> int:
+        """Return the rows that the batches of an optimiser step hold, which is counted from 0 in the training."""
+        steps = len(self) // self.job.batches_per_step  # of an epoch
+        return max(self.job.batches_per_step, self.job.rows_in_step(step % steps, self.rows))
+
+
+def collate(rows: list[dict], padding: int) -> dict[str, torch.Tensor]:
+    """Make a batch of a dataset's rows: input_ids and attention_mask (rows, tokens), labels (rows), all int64."""
+    return {**pad([row["input_ids"] for row in rows], padding), "labels": torch.tensor([row["label"] for row in rows])}
 
 
 def pad(rows: list[np.ndarray], value: int) -> dict[str, torch.Tensor]:

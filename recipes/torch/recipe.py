@@ -1,9 +1,12 @@
 """PyTorch with accelerate, no trainer: you write the loop, every line of it is yours.
 
 Pick it to own the implementation, or to try what no library offers: it is the reference and the speed limit here.
+
+After examples/by_feature/gradient_accumulation.py and examples/by_feature/checkpointing.py of accelerate 1.15.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from accelerate import Accelerator
@@ -15,7 +18,7 @@ from torch.utils.data import DataLoader
 from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Job, Predict
 from recipes.contract.schedule import linear
-from recipes.pytorch.batches import Batches, TokenIds, pad
+from recipes.pytorch.batches import Batches, TokenIds, collate
 from recipes.pytorch.model import Classifier, build, load, predictor, save
 from recipes.pytorch.optimizer import parameter_groups
 
@@ -35,35 +38,34 @@ def finetune(job: Job, build: Callable[[Job], Classifier] = build) -> Predict:
         model = build(job)
         model.encoder.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])
     with job.phase("build_data"):
-        split, padding = job.split("train"), model.encoder.config.pad_token_id
-
-        def collate(rows):
-            return pad([row["input_ids"] for row in rows], padding), torch.tensor([row["label"] for row in rows])
-
-        # The loader draws from a generator of its own, or a resumed run would have another dropout.
-        batches, own = Batches(job, len(split)), torch.Generator()
-        loader = DataLoader(TokenIds(split), batch_sampler=batches, collate_fn=collate, generator=own)
+        train = TokenIds(job.split("train"))
+        batches = Batches(job, len(train))
+        loader = DataLoader(
+            train,
+            batch_sampler=batches,
+            collate_fn=partial(collate, padding=model.encoder.config.pad_token_id),
+            generator=torch.Generator(),  # or drawing from the common one would change dropout in a resumed run
+        )
     with job.phase("train"):
         optimizer = torch.optim.AdamW(
             parameter_groups(model, settings), betas=settings["betas"], eps=settings["epsilon"], fused=True
         )
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-        steps = epochs * len(loader) // accumulate
+        steps, step, seen = epochs * len(loader) // accumulate, 0, []
         schedule = LambdaLR(optimizer, linear(job, steps))
         accelerator.register_for_checkpointing(schedule)
-        step, seen = 0, []
         if checkpoint := job.checkpoints.newest():
             accelerator.load_state(str(checkpoint))
             step = step_of(checkpoint)
-        model.train()
-        while step < steps:
-            epoch, done = divmod(step * accumulate, len(loader))
+        first, done = divmod(step * accumulate, len(loader))
+        for epoch in range(first, epochs):
+            model.train()
             batches.set_epoch(epoch)
-            for number, (inputs, labels) in enumerate(accelerator.skip_first_batches(loader, done), done):
+            for batch in accelerator.skip_first_batches(loader, done if epoch == first else 0):
+                labels, rows = batch.pop("labels"), batches.rows_in_step(step)
                 with accelerator.accumulate(model):
-                    losses = cross_entropy(model(**inputs), labels, reduction="none")
-                    # The batch's part of the mean over its step's rows: backward and DDP divide by its batches.
-                    rows = batches.rows_in_step(number)
+                    losses = cross_entropy(model(**batch), labels, reduction="none")
+                    # The batch's part of the mean over its step's rows: backward and DDP divide by the step's batches.
                     accelerator.backward(losses.sum() * job.batches_per_step / rows)
                     if accelerator.sync_gradients:
                         norm = accelerator.clip_grad_norm_(model.parameters(), settings["max_grad_norm"])
@@ -82,7 +84,6 @@ def finetune(job: Job, build: Callable[[Job], Classifier] = build) -> Predict:
                     with job.checkpoints.writing(step) as folder:
                         accelerator.save_state(str(folder))
             job.epoch_ended(lambda: predictor(accelerator.unwrap_model(model), job))
-            model.train()
     with job.phase("save"):
         model = accelerator.unwrap_model(model)
         save(model, job)
