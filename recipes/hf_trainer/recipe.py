@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainingArguments, set_seed
 
@@ -19,6 +18,7 @@ from recipes.contract.job import Job, Predict
 from recipes.contract.schedule import linear
 from recipes.hf_trainer.callbacks import Checkpoint, Report
 from recipes.pytorch.batches import TokenIds, collate
+from recipes.pytorch.losses import criterion
 from recipes.pytorch.model import Classifier, build, load, predictor, save
 from recipes.pytorch.optimizer import parameter_groups
 
@@ -64,7 +64,7 @@ def finetune(
             arguments,
             train_dataset=train,
             data_collator=partial(collate, padding=model.encoder.config.pad_token_id),
-            compute_loss_func=mean_loss,
+            compute_loss_func=partial(mean_loss, criterion(job)),
             optimizers=(optimizer, LambdaLR(optimizer, linear(job, steps))),
             callbacks=[Report(job), Checkpoint(job)],
         )
@@ -74,6 +74,6 @@ def finetune(
     return predictor(model, job)
 
 
-def mean_loss(logits: torch.Tensor, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
-    """Return a batch's part of the loss: a mean over all rows of the optimiser step, which the Trainer counts."""
-    return cross_entropy(logits, labels, reduction="sum") / num_items_in_batch
+def mean_loss(criterion, logits: torch.Tensor, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
+    """Return a batch's part of the loss: a mean over the optimiser step, whose labels the Trainer counts."""
+    return criterion(logits, labels, reduction="sum") / num_items_in_batch

@@ -8,7 +8,7 @@ from recipes.contract.split import Split, padded
 
 
 class TokenIds(torch.utils.data.Dataset):
-    """The rows of a split: token ids and label."""
+    """The rows of a split: token ids, and the label or labels as its task has them."""
 
     def __init__(self, split: Split):
         self.split = split
@@ -17,7 +17,7 @@ class TokenIds(torch.utils.data.Dataset):
         return len(self.split)
 
     def __getitem__(self, row):
-        return {"input_ids": self.split.token_ids[row], "label": int(self.split.labels[row])}
+        return {"input_ids": self.split.token_ids[row], "label": self.split.labels[row]}
 
 
 class Batches(torch.utils.data.Sampler):
@@ -46,8 +46,13 @@ class Batches(torch.utils.data.Sampler):
 
 
 def collate(rows: list[dict], padding: int) -> dict[str, torch.Tensor]:
-    """Make a batch of a dataset's rows: input_ids and attention_mask (rows, tokens), labels (rows), all int64."""
-    return {**pad([row["input_ids"] for row in rows], padding), "labels": torch.tensor([row["label"] for row in rows])}
+    """Make a batch of a dataset's rows: input_ids and attention_mask (rows, tokens), int64, and labels.
+
+    Those are int64 (rows,), which of the names; or, where any may hold, float32 (rows, names), as the losses take them.
+    """
+    labels = torch.from_numpy(np.stack([row["label"] for row in rows]))
+    labels = labels.float() if labels.dtype == torch.uint8 else labels.long()
+    return {**pad([row["input_ids"] for row in rows], padding), "labels": labels}
 
 
 def pad(rows: list[np.ndarray], value: int) -> dict[str, torch.Tensor]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch.linalg import vector_norm
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from recipes import weights
 from recipes.contract.job import Batch, Dropout, Hidden, Job, Predict
@@ -18,6 +18,10 @@ from recipes.contract.schedule import warmup_steps
 from recipes.pytorch.model import encoder_of
 
 NO_DROPOUT = Dropout()
+LOSSES = {  # what is differentiated; the losses reported are the task's own, in numpy
+    "classification": lambda logits, labels: cross_entropy(logits, labels.long()),
+    "multilabel": lambda logits, labels: binary_cross_entropy_with_logits(logits, labels.float()),
+}
 
 
 def finetune(job: Job) -> Predict:
@@ -30,8 +34,8 @@ def finetune(job: Job) -> Predict:
     encoder.train()
     for step, rows in enumerate(batches):
         logits = logits_of(encoder, weight, bias, train.batch(rows).token_ids, job.pooling)
-        loss = cross_entropy(logits, torch.tensor(train.labels[rows], dtype=torch.long))
-        loss.backward()
+        LOSSES[job.task.name](logits, torch.tensor(train.labels[rows])).backward()
+        loss = job.task.loss(logits.detach().numpy(), train.labels[rows]).mean
         norm = math.sqrt(sum(float(vector_norm(p.grad, dtype=torch.double)) ** 2 for p in parameters))
         for parameter in parameters:
             parameter.grad *= min(1.0, chosen["max_grad_norm"] / (norm + 1e-6))
@@ -39,7 +43,7 @@ def finetune(job: Job) -> Predict:
             group["lr"] = chosen["learning_rate"] * schedule(step, len(batches), chosen["warmup"])
         optimizer.step()
         optimizer.zero_grad()
-        job.step(step + 1, len(batches), loss=loss.item(), learning_rate=group["lr"], grad_norm=norm)
+        job.step(step + 1, len(batches), loss=loss, learning_rate=group["lr"], grad_norm=norm)
     encoder.save_pretrained(job.model)
     save_file({"weight": weight.detach(), "bias": bias.detach()}, job.model / "head.safetensors")
     weights.complete(job)

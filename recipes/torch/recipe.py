@@ -11,7 +11,6 @@ from functools import partial
 import torch
 from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration, set_seed
-from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
@@ -19,6 +18,7 @@ from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Job, Predict
 from recipes.contract.schedule import linear
 from recipes.pytorch.batches import Batches, TokenIds, collate
+from recipes.pytorch.losses import criterion
 from recipes.pytorch.model import Classifier, build, load, predictor, save
 from recipes.pytorch.optimizer import parameter_groups
 
@@ -51,7 +51,7 @@ def finetune(job: Job, build: Callable[[Job], Classifier] = build) -> Predict:
             parameter_groups(model, settings), betas=settings["betas"], eps=settings["epsilon"], fused=True
         )
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-        steps, step, seen = epochs * len(loader) // accumulate, 0, []
+        loss_of, steps, step, seen = criterion(job), epochs * len(loader) // accumulate, 0, []
         schedule = LambdaLR(optimizer, linear(job, steps))
         accelerator.register_for_checkpointing(schedule)
         if checkpoint := job.checkpoints.newest():
@@ -62,11 +62,12 @@ def finetune(job: Job, build: Callable[[Job], Classifier] = build) -> Predict:
             model.train()
             batches.set_epoch(epoch)
             for batch in accelerator.skip_first_batches(loader, done if epoch == first else 0):
-                labels, rows = batch.pop("labels"), batches.rows_in_step(step)
+                labels = batch.pop("labels")
+                items = batches.rows_in_step(step) * labels[0].numel()  # that the step's mean loss is over
                 with accelerator.accumulate(model):
-                    losses = cross_entropy(model(**batch), labels, reduction="none")
-                    # The batch's part of the mean over its step's rows: backward and DDP divide by the step's batches.
-                    accelerator.backward(losses.sum() * job.batches_per_step / rows)
+                    losses = loss_of(model(**batch), labels, reduction="none")
+                    # The batch's part of the mean over its step: backward and DDP divide by the step's batches.
+                    accelerator.backward(losses.sum() * job.batches_per_step / items)
                     if accelerator.sync_gradients:
                         norm = accelerator.clip_grad_norm_(model.parameters(), settings["max_grad_norm"])
                     optimizer.step()
@@ -77,7 +78,7 @@ def finetune(job: Job, build: Callable[[Job], Classifier] = build) -> Predict:
                 step, rate = step + 1, schedule.get_last_lr()[0]
                 schedule.step()
                 if job.reports(step, steps):
-                    loss = accelerator.reduce(torch.cat(seen).sum()).item() / rows
+                    loss = accelerator.reduce(torch.cat(seen).sum()).item() / items
                     job.step(step, steps, loss=loss, learning_rate=rate, grad_norm=norm.item())
                 seen.clear()
                 if job.checkpoints.due(step):
