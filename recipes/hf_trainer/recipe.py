@@ -35,6 +35,7 @@ def finetune(
         model.encoder.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])
     with job.phase("build_data"):
         train = TokenIds(job.split("train"))
+        collator = partial(collate, padding=model.encoder.config.pad_token_id)
     with job.phase("train"):
         optimizer = torch.optim.AdamW(
             parameter_groups(model, settings), betas=settings["betas"], eps=settings["epsilon"], fused=True
@@ -51,7 +52,7 @@ def finetune(
             seed=job.seed,
             use_cpu=not torch.cuda.is_available(),
             dataloader_pin_memory=torch.cuda.is_available(),
-            remove_unused_columns=False,  # the collator takes them all
+            remove_unused_columns=False,  # the collator takes what it needs
             ddp_find_unused_parameters=False,
             logging_strategy="no",  # the callbacks say when
             save_strategy="no",
@@ -63,7 +64,7 @@ def finetune(
             model,
             arguments,
             train_dataset=train,
-            data_collator=partial(collate, padding=model.encoder.config.pad_token_id),
+            data_collator=collator,
             compute_loss_func=partial(mean_loss, criterion(job)),
             optimizers=(optimizer, LambdaLR(optimizer, linear(job, steps))),
             callbacks=[Report(job), Checkpoint(job)],

@@ -51,9 +51,10 @@ def finetune(job: Job, build: Callable[[Job], Classifier] = build) -> Predict:
             parameter_groups(model, settings), betas=settings["betas"], eps=settings["epsilon"], fused=True
         )
         model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-        loss_of, steps, step, seen = criterion(job), epochs * len(loader) // accumulate, 0, []
+        steps = epochs * len(loader) // accumulate
         schedule = LambdaLR(optimizer, linear(job, steps))
         accelerator.register_for_checkpointing(schedule)
+        loss_of, step, seen = criterion(job), 0, []
         if checkpoint := job.checkpoints.newest():
             accelerator.load_state(str(checkpoint))
             step = step_of(checkpoint)
