@@ -1,4 +1,4 @@
-"""What each deep-learning framework says in its own words: waiting for its device, a matrix product, memory, TF32.
+"""What each deep-learning framework has its own words for: seeds, waiting for its device, a product, memory, TF32.
 
 `TABLE` has an entry for each; what numpy does stands for the rest. A framework is in use when the recipe has imported
 it: nothing is imported here, and Keras is the backend that it runs on.
@@ -24,6 +24,9 @@ class Framework:
     @property
     def module(self) -> Any:
         return sys.modules[self.name]
+
+    def seed(self, number: int) -> None:
+        """Seed what dropout and the like are drawn from; nothing, where each draw is handed a generator or key."""
 
     def wait(self) -> None:
         """Wait until the device has done all it was given. Before it has been used, nothing is started for it."""
@@ -57,6 +60,9 @@ class Torch(Framework):
         """Return the GPUs that this process has put anything on; to ask another would take memory there."""
         cuda = self.module.cuda
         return [n for n in range(cuda.device_count()) if cuda.max_memory_reserved(n)] if cuda.is_initialized() else []
+
+    def seed(self, number: int) -> None:
+        self.module.manual_seed(number)
 
     def wait(self) -> None:
         for device in self.devices():
@@ -121,6 +127,9 @@ class TensorFlow(Framework):
         context = sys.modules["tensorflow.python.eager.context"].context()
         return getattr(context, "_initialized", True)  # the public functions would begin
 
+    def seed(self, number: int) -> None:
+        self.module.random.set_seed(number)
+
     def wait(self) -> None:
         if self.begun():
             self.module.test.experimental.sync_devices()
@@ -143,6 +152,9 @@ class TensorFlow(Framework):
 class MXNet(Framework):
     name = "mxnet"
     out_of_memory = ("out of memory", "failed to allocate cpu memory")
+
+    def seed(self, number: int) -> None:
+        self.module.random.seed(number)
 
     def wait(self) -> None:
         self.module.nd.waitall()
@@ -167,6 +179,12 @@ def used() -> list[Framework]:
 def main() -> Framework:
     """Return the framework that computes; numpy, where there is none."""
     return next(iter(used()), Framework())
+
+
+def seed(number: int) -> None:
+    """Seed what the frameworks draw from where they are handed nothing: the same draws come after the same number."""
+    for framework in used():
+        framework.seed(number)
 
 
 def wait() -> None:

@@ -1,8 +1,8 @@
 """What the recipe asks of the Trainer while it trains: to report, and to make checkpoints to go on from to the bit."""
 
-import torch
 from transformers import TrainerCallback
 
+from recipes.contract import frameworks
 from recipes.contract.job import Job
 from recipes.pytorch.model import predictor
 
@@ -26,12 +26,12 @@ class Report(TrainerCallback):
 
 
 class Checkpoint(TrainerCallback):
-    """Have the Trainer make the checkpoints that are due; a run that goes on from one ends as if never cut off.
+    """Have the Trainer make the checkpoints that are due, so that a run which goes on from one ends as any other.
 
     The Trainer's sampler draws the order of an epoch from PyTorch's own generator, as dropout does. A run that goes on
     within an epoch draws that epoch's order again, and only then takes the generator's state from the checkpoint. So an
-    order must follow from the epoch alone: the generator is seeded before each. Between two epochs it is seeded before
-    the checkpoint is made there, whose state is what the next order is drawn from.
+    order must follow from the epoch alone: the generator is seeded before each is drawn. Where an epoch has just ended,
+    that is before the checkpoint is made there: a run that goes on from it draws the next order from its state.
     """
 
     def __init__(self, job: Job):
@@ -50,7 +50,7 @@ class Checkpoint(TrainerCallback):
 
     def seed(self, state) -> None:
         """Seed what the order of the epoch is drawn from that the next step belongs to."""
-        torch.manual_seed(self.job.seed + state.global_step // steps_of_epoch(state))
+        frameworks.seed(self.job.seed + state.global_step // steps_of_epoch(state))
 
 
 def steps_of_epoch(state) -> int:

@@ -63,6 +63,16 @@ def test_of_jax_and_tensorflow_the_peaks_of_all_gpus_are_added(imported):
     assert frameworks.main().allocated_peak() == 800
 
 
+def test_the_seed_goes_to_what_each_draws_from(imported):
+    seeded = []
+    imported("torch", manual_seed=lambda number: seeded.append(("torch", number)))
+    imported("tensorflow", random=types.SimpleNamespace(set_seed=lambda number: seeded.append(("tensorflow", number))))
+    imported("mxnet", random=types.SimpleNamespace(seed=lambda number: seeded.append(("mxnet", number))))
+    imported("jax")  # draws from keys that it is handed
+    frameworks.seed(7)
+    assert seeded == [("torch", 7), ("tensorflow", 7), ("mxnet", 7)]
+
+
 def test_mxnet_is_waited_for(imported):
     waited = []
     imported("mxnet", nd=types.SimpleNamespace(waitall=lambda: waited.append(True)))
