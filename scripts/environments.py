@@ -35,6 +35,10 @@ def main() -> None:
 
 def show(names: list[str]) -> None:
     """Print one line an environment, and one a folder that no list describes."""
+    if environments.given():
+        for name in names:
+            say(f"{name:<16}  {told(name)}")
+        return
     current = {environments.folder_of(name): name for name in names}
     for folder, name in current.items():
         if not folder.exists():
@@ -50,6 +54,14 @@ def show(names: list[str]) -> None:
         )
         say(f"{name:<16}  {record['size_mb']:>6,.0f} MB  built {built:%Y-%m-%d} in {record['build_seconds']:.0f} s, "
               f"used {(time.time() - used) / 86400:.0f} days ago: {versions}")  # fmt: skip
+
+
+def told(name: str) -> str:
+    """Return the path of the Python of an environment that somebody else built, or what is wrong with it."""
+    try:
+        return str(environments.ensure(name).python)
+    except UserError as error:
+        return error.message.splitlines()[0]
 
 
 def say(text: str) -> None:

@@ -72,7 +72,7 @@ def sizes(name: str) -> str | None:
     found = []
     for environment in recipes_environments(name):
         folder = environments.folder_of(environment)
-        if not folder.exists():
+        if environments.given() or not folder.exists():
             return None
         label = environment.removeprefix(f"{name}_")
         megabytes = environments.record(folder)["size_mb"]

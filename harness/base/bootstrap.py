@@ -15,6 +15,7 @@ from harness.base.errors import UserError, guarded, nearest
 from harness.base.home import ROOT
 
 SEARCH = "core_optuna"
+ENTERED = "FINETUNE_RECIPES_ENTERED"  # the environment that a process was replaced for
 
 
 def environment_for(words: list[str]) -> str:
@@ -68,6 +69,8 @@ def enter(name: str | Callable[[], str] = "core") -> None:
 
 def _enter(name: str) -> None:
     os.environ.setdefault("FINETUNE_RECIPES_PYTHON", sys.executable)
+    if os.environ.pop(ENTERED, None) == name:
+        return  # this is it, also where it does not look so: somebody else's may be a script that starts a Python
     python, how = Path(sys.executable), []
     if sys.getfilesystemencoding() == "ascii":  # LC_ALL=C: names of files and words are UTF-8 all the same
         how = ["-X", "utf8"]
@@ -76,6 +79,7 @@ def _enter(name: str) -> None:
         python = environments.ensure(name).python
     elif not how:
         return
+    os.environ[ENTERED] = name
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(python, [str(python), *how, *sys.orig_argv[1:]])

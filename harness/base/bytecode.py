@@ -4,7 +4,6 @@ uv gives all environments one copy of a file, as hard links. So a file is the sa
 inode, and its bytecode holds for both (Python takes the path from where it imports). Standard library only.
 """
 
-import importlib.util
 import os
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,14 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from harness.base import output
+
 
 def compile_all(python: Path, site: Path, others: Sequence[Path]) -> None:
-    """Give each module of the folder `site` its bytecode; `others`: such folders of environments for the same Python.
+    """Give each module of the folder `site` its bytecode; `others`: such folders of other environments.
 
     Before it is first used, so that no first run is timed while its library is compiled. What is no Python of this
     version, as the templates of some packages, stays without.
     """
-    missing = [module for module in modules(site) if not linked(module, site, others)]
+    tag = output.answer([python, "-c", "import sys; print(sys.implementation.cache_tag)"]).stdout.strip()
+    missing = [module for module in modules(site) if not linked(module, site, others, tag)]
     command, at_once = [str(python), "-m", "compileall", "-qq", "-i", "-"], os.cpu_count() or 1
 
     def compiled(some: list[str]) -> None:
@@ -38,9 +40,13 @@ def modules(site: Path) -> Iterator[str]:
                 yield os.path.join(folder, name)
 
 
-def linked(module: str, site: Path, others: Iterable[Path]) -> bool:
-    """Link the bytecode of a module from the first of the others that has the same file, compiled; tell if one has."""
-    compiled = importlib.util.cache_from_source(module)
+def linked(module: str, site: Path, others: Iterable[Path], tag: str) -> bool:
+    """Link the bytecode of a module from the first of the others that has the same file, compiled; tell if one has.
+
+    `tag`: what a Python has in the names of its bytecode, such as cpython-310: that of another is another file.
+    """
+    folder, name = os.path.split(module)
+    compiled = os.path.join(folder, "__pycache__", f"{name.removesuffix('.py')}.{tag}.pyc")
     for other in others:
         with suppress(OSError):
             if os.path.samefile(inside(other, module, site), module):

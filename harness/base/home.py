@@ -17,7 +17,7 @@ from harness.base import progress
 from harness.base.errors import UserError
 from recipes.contract.seals import sha256
 
-__all__ = ["ROOT", "build_beside", "held", "home", "key", "locked", "private", "sha256"]
+__all__ = ["ROOT", "build_beside", "held", "home", "key", "locked", "new_log", "private", "sha256"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -96,6 +96,14 @@ def build_beside(destination: Path, what: str) -> Iterator[Path | None]:
             folder.rename(destination)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_log(name: str) -> Path:
+    """Return an empty file for the output of a tool."""
+    log = home() / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("", encoding="utf-8")
+    return log
 
 
 def key() -> Path:

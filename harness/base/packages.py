@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from harness.base import progress
+from harness.base import progress, uv
 from harness.base.errors import UserError
-from harness.base.home import build_beside, home, sha256
+from harness.base.home import build_beside, home, new_log, sha256
 
 
 def folder_of(requirement: str) -> Path:
@@ -22,11 +22,9 @@ def carried(requirement: str, file: str, digest: str) -> Path:
     folder = folder_of(requirement)
     with build_beside(folder, f"fetching {requirement}") as building:
         if building is not None:
-            from harness.base.environments import new_log, run_uv
-
             target = ["--target", str(building), "--python", sys.executable]
             with progress.step(f"fetching {requirement}"):
-                run_uv(["pip", "install", "--no-deps", *target, requirement], new_log(folder.name))
+                uv.run(["pip", "install", "--no-deps", *target, requirement], new_log(folder.name))
     path, checked = folder / file, folder / f".checked-{digest[:16]}"
     if not path.is_file():
         raise UserError(f"{requirement} has no file {file}.\nDelete the folder {folder} and try again.")

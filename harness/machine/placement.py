@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from harness.base import environments
 from harness.base.errors import UserError
 from harness.base.home import ROOT
 from harness.machine import host
@@ -130,7 +131,7 @@ def places(recipe: dict[str, Any]) -> list[str]:
 
 def auto(recipe: dict[str, Any], env: str) -> str:
     """Return what `placement=auto` takes here."""
-    able = "gpu" in places(recipe) and not (env == "managed" and of_cpu_build(recipe))
+    able = "gpu" in places(recipe) and not (environments.is_ours(env) and of_cpu_build(recipe))
     return "gpu" if able and host.gpu_ids() else "cpu"
 
 
@@ -143,7 +144,7 @@ def check_gpus(config: dict[str, Any], name: str, gpus: int) -> None:
     """Refuse a placement on GPUs where there is none, or where the recipe's environment cannot use one."""
     if not gpus:
         raise UserError(f"placement={name}: there is no GPU here. Take placement=cpu or multi_cpu.", code=2)
-    if config["env"] == "managed" and of_cpu_build(config["recipe"]):
+    if environments.is_ours(config["env"]) and of_cpu_build(config["recipe"]):
         backend = config["recipe"]["backend"]
         raise UserError(
             f"placement={name}: recipe.backend={backend} has the CPU build in its own environment.\n"

@@ -50,9 +50,11 @@ def attempt(
         done.loggers = loggers(config, prepared, working)
         python, placed = done.environment.python, prepared.placed
         work(working, python, threads, placed, config["limits"], done.outcome, done.monitor, done.loggers)
-        if config["env"] != "managed" and (done.outcome.error or {}).get("type") == "ModuleNotFoundError":
+        env = config["env"]
+        if not environments.is_ours(env) and (done.outcome.error or {}).get("type") == "ModuleNotFoundError":
             pins = f"configs/environments/{config['recipe']['environment']}.txt"
-            done.outcome.reason = f"{done.outcome.reason} in {config['env']}: install {pins} there, or take env=managed"
+            where, instead = (env, ", or take env=managed") if env != "managed" else (python, "")
+            done.outcome.reason = f"{done.outcome.reason} in {where}: install {pins} there{instead}"
     except UserError as error:
         done.outcome.end("failed", error.message)
         done.outcome.log = error.log

