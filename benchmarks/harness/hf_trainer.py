@@ -1,4 +1,4 @@
-"""The training of recipes/hf_trainer.py as a plain script: no events, no phases, nobody who watches.
+"""The training of recipes/hf_trainer/recipe.py as a plain script: no events, no phases, nobody who watches.
 
 scripts/benchmark.py calls it in the environment of hf_trainer, with the job.json of a run and a file for the logits; it
 prints the seconds.
