@@ -85,25 +85,24 @@ def main() -> int:
 
 def asked(composed: DictConfig, words: list[str], sweep: bool, ranges: dict[str, str]) -> dict[str, Any]:
     """Do the run, the plan or the search that the configuration asks for; return the row, if any, and the exit code."""
-    values = config.plain(composed)
+    settings = config.checked(composed)
     read = list(HydraConfig.get().overrides.task)  # `words` as Hydra reads them, of one run of a sweep
     typed = read if sweep else words
-    if values["hparams_search"]:
+    if settings.hparams_search:
         if not bootstrap.searches(words):
             raise UserError("an experiment cannot choose hparams_search: give it on the command line.", code=2)
-        if values["plan"]:
+        if settings.plan:
             raise UserError("plan=true: what a search will try is not known before; leave one of the two out.", code=2)
         from harness.sweeps.search import search
 
         typed, read = ([word for word in some if not word.startswith("hparams_search")] for some in (typed, read))
-        return {"code": search(values, read, ranges, lambda more: command([*typed, *more]))}
-    if values["plan"]:
-        outputs = Path(values["outputs"]).expanduser().absolute()
-        run_of_it = described(lasting(words), composed, outputs)
-        return {"code": sweeps.plan(Record(words, [run_of_it]), outputs)}
+        return {"code": search(settings, read, ranges, lambda more: command([*typed, *more]))}
+    if settings.plan:
+        run_of_it = described(lasting(words), composed, settings.results)
+        return {"code": sweeps.plan(Record(words, [run_of_it]), settings.results)}
     if sweep:
-        tell(values, read, Path(HydraConfig.get().sweep.dir).absolute())
-    row = run.run(values, command(typed))
+        tell(settings, read, Path(HydraConfig.get().sweep.dir).absolute())
+    row = run.run(settings, command(typed))
     return {**row, "code": 0 if row["status"] == "finished" else 1}
 
 

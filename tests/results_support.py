@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score
 
-from harness.runs import identity
+from harness.runs.identity import Identity
 
 MACHINE = "a processor, 2 processors, 24 GiB, no GPU, Linux x86_64"
 
@@ -101,8 +101,9 @@ def known(made: dict[str, Any], **changed: Any) -> dict[str, Any]:
     model = {"name": made["model"], "digest": made["weights_digest"], "pooling": "mean", "dropout": None}
     nested: dict[str, Any] = {
         "schema": 2, "recipe": recipe, "data": {"name": made["data"], "digest": made["data_digest"]},
-        "model": model if made["model"] else None, "protocol": {"name": made["protocol"]}, "seed": made["seed"],
-        "threads": None, "env": f"{made['environment']}-{'e' * 12}", "code": changed.pop("code", "c" * 12),
+        "model": model if made["model"] else None, "protocol": {"name": made["protocol"]}, "precision": None,
+        "seed": made["seed"], "threads": None, "env": f"{made['environment']}-{'e' * 12}",
+        "code": changed.pop("code", "c" * 12),
     }  # fmt: skip
     more = {
         "schema": 2, "code_digest": nested["code"], "revision": changed.pop("revision", "0" * 12),
@@ -115,5 +116,6 @@ def known(made: dict[str, Any], **changed: Any) -> dict[str, Any]:
         for name in above:
             place = place[name]
         place[last] = value
-    what = identity.digest(nested, made["threads"], more["weights_drawn"], more["library_versions"])
-    return made | more | {"identity_digest": what, **identity.flat(nested)}
+    identity = Identity(**nested)
+    what = identity.digest(made["threads"], more["weights_drawn"], more["library_versions"])
+    return made | more | {"identity_digest": what, **identity.keys()}

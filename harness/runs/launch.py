@@ -19,6 +19,8 @@ from harness.base import progress
 from harness.base.home import ROOT, key
 from harness.base.interpreter import NOT_ITS_OWN
 from harness.base.output import UTF_8
+from harness.config.resolve import Resolved
+from harness.config.settings import Limits
 from harness.machine.gpu import ORDER
 from harness.machine.monitor import Monitor
 from harness.machine.placement import Placement
@@ -123,14 +125,14 @@ class Outcome:
 def work(
     folder: Path,
     python: Path,
-    threads: int,
-    placed: Placement,
-    limits: dict[str, float | None],
+    resolved: Resolved,
+    limits: Limits,
     outcome: Outcome,
     monitor: Monitor,
     loggers: Loggers,
 ) -> None:
     """Run the job in `folder` with `python`: fine-tune where it is placed, then reload the model in a new process."""
+    placed, threads = resolved.placed, resolved.threads
     start, watch = time.monotonic(), Watch(placed.devices, placed.local_processes)
     outcome.machines = placed.machines
     with Display() as display, open(folder / "events.jsonl", "a+", encoding="utf-8") as events:
@@ -257,9 +259,9 @@ def follow(events: Any, *takers: Outcome | Display | Loggers) -> None:
                 taker.take(event)
 
 
-def exceeded(limits: dict[str, float | None], seconds: float, resident: int) -> tuple[str, str] | None:
+def exceeded(limits: Limits, seconds: float, resident: int) -> tuple[str, str] | None:
     """Return status and reason when the run is over one of its limits."""
-    minutes, memory = limits["minutes"], limits["memory_gb"]
+    minutes, memory = limits.minutes, limits.memory_gb
     if minutes and seconds > 60 * minutes:
         return "timed_out", f"longer than limits.minutes={minutes:g}"
     if memory and resident > memory * 1e9:

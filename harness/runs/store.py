@@ -5,27 +5,14 @@ stands at a run's directory is whole, and a repetition that fails leaves the fin
 """
 
 import contextlib
-import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from harness.base.home import held, locked
 from recipes.contract.files import whole
-
-
-def directory(outputs: Path, identity: Mapping[str, Any]) -> Path:
-    """Return the directory of the run that `identity` describes: a part one can read and a digest of all of it."""
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    model = identity["model"]["name"] if identity["model"] else None
-    precision = identity["precision"]
-    parts = [identity["recipe"]["name"], model, identity["protocol"]["name"], precision, f"seed{identity['seed']}"]
-    if placed := identity.get("placement"):  # not of one process on the processors
-        parts.append(f"{placed['processes']}{placed['device']}")
-    name = "-".join([str(part) for part in parts if part] + [digest[:8]])
-    return outputs.expanduser().absolute() / identity["data"]["name"] / name
 
 
 @contextlib.contextmanager

@@ -18,7 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 from harness import config
 from harness.base import home
 from harness.base.errors import UserError, explain
-from harness.machine import host, placement
+from harness.config.placing import placed
+from harness.config.settings import Placement, Settings, made
+from harness.machine.host import Machine
 from harness.runs import prepare, store
 
 
@@ -98,37 +100,35 @@ def described(
     """
     task = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     try:
-        values = config.plain(task)
-        if elsewhere:
-            place_as_here(values)
-        prepared = prepare.prepare(values)
+        settings = config.checked(task)
+        prepared = prepare.prepare(placed_as_here(settings) if elsewhere else settings)
     except (UserError, OSError) as error:
         return Run(list(words), like={}, **refused(error))
-    folder = store.directory(Path(values["outputs"]), prepared.identity)
     like = {
-        "recipe": values["recipe"]["name"],
-        "data": values["data"]["name"],
+        "recipe": settings.recipe.name,
+        "data": settings.data.name,
         "model": prepared.model.name if prepared.model else None,
-        "precision": prepared.identity["precision"],
-        "protocol": values["protocol"]["name"],
-        "environment": values["recipe"]["environment"] if values["env"] == "managed" else values["env"],
+        "precision": prepared.identity.precision,
+        "protocol": settings.protocol.name,
+        "environment": settings.recipe.environment if settings.env == "managed" else settings.env,
         "placement": prepared.placed.name,
-        "threads": values["threads"] or threads or host.processors(),
+        "threads": settings.threads or threads or prepared.resolved.threads,
         "train.rows": prepared.dataset.report["splits"]["train"]["rows"],
-        "train.epochs": values["train"]["epochs"] if prepared.model else None,
+        "train.epochs": settings.train.epochs if prepared.model else None,
     }
-    return Run(list(words), os.path.relpath(folder, outputs), like, values["rerun"])
+    return Run(list(words), os.path.relpath(prepared.directory, outputs), like, settings.rerun)
 
 
-def place_as_here(values: dict[str, Any]) -> None:
-    """Take the placement that this machine has, where it has not the one that is asked for."""
+def placed_as_here(settings: Settings) -> Settings:
+    """Return settings with the placement that this machine has, where it has not the one that is asked for."""
     try:
-        placement.of(values)
+        placed(settings, Machine.here())
     except UserError:
-        values["placement"] = {"name": "auto"}
+        return replace(settings, placement=made(Placement, {"name": "auto"}))
+    return settings
 
 
-def tell(values: dict[str, Any], words: list[str], sweep: Path) -> None:
+def tell(settings: Settings, words: list[str], sweep: Path) -> None:
     """Tell the sweep where a run is, if not where its record says, or why it cannot be done on this machine.
 
     The words are those that make it.
@@ -136,7 +136,7 @@ def tell(values: dict[str, Any], words: list[str], sweep: Path) -> None:
     if not (sweep / "sweep.json").exists():
         return
     try:
-        told: dict[str, Any] = {"folder": os.path.relpath(prepare.directory(values), sweep.parent.parent)}
+        told: dict[str, Any] = {"folder": os.path.relpath(prepare.prepare(settings).directory, sweep.parent.parent)}
     except (UserError, OSError) as error:
         told = refused(error)
     for one in Record.read(sweep).runs:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import hydra
 import numpy as np
@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from harness import config
 from harness.base.errors import UserError
 from harness.base.home import locked
+from harness.config.settings import Sampler, Search, Settings, plain
 from harness.figures.metrics import DIRECTIONS
 from harness.figures.summary import nearby
 from harness.runs import prepare
@@ -34,13 +35,13 @@ from harness.use import run
 
 FAILURES = 3  # in a row end the search
 PATIENCE = 60  # seconds to wait for another process that writes to the study
-SAMPLERS = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+SAMPLERS = {Sampler.tpe: optuna.samplers.TPESampler, Sampler.random: optuna.samplers.RandomSampler}
 STATES = {TrialState.RUNNING: "running", TrialState.FAIL: "failed", TrialState.PRUNED: "pruned"}
 VALID_ONLY = "evaluate=[valid]"
 Command = Callable[[list[str]], str]
 
 
-def search(base: dict[str, Any], words: list[str], ranges: dict[str, str], command: Command) -> int:
+def search(base: Settings, words: list[str], ranges: dict[str, str], command: Command) -> int:
     """Do the search that the configuration `base` asks for, or go on with it; return the exit code.
 
     `words` compose `base` but for the search, and `ranges` are those of the command line. `command` returns the command
@@ -69,7 +70,7 @@ def search(base: dict[str, Any], words: list[str], ranges: dict[str, str], comma
 
 def attempt(study: "Study", trial: FrozenTrial, command: Command) -> tuple[TrialState, float | None, str]:
     """Do the run of a trial; return what became of it, its figure, and that in words."""
-    judge = prune.Judge(study.curves()) if study.settings["prune"] else None
+    judge = prune.Judge(study.curves()) if study.settings.prune else None
     again = command([*words_of(trial), VALID_ONLY])
     try:
         row = run.run(study.configuration(trial), again, show=lambda row, folder: None, judge=judge)
@@ -85,10 +86,10 @@ def attempt(study: "Study", trial: FrozenTrial, command: Command) -> tuple[Trial
     return TrialState.COMPLETE, value, f"{study.metric} {value:.3f}"
 
 
-def composed(words: list[str]) -> dict[str, Any]:
+def composed(words: list[str]) -> Settings:
     """Return the configuration of one run, as if `words` were the command line."""
     try:
-        return config.plain(hydra.compose("config", words))
+        return config.checked(hydra.compose("config", words))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(config.explain(error, words), code=2) from None
 
@@ -106,37 +107,38 @@ class Study:
     words: list[str]  # that compose the configuration, but for a trial's own
     study: optuna.Study
     space: dict[str, BaseDistribution]
-    settings: dict[str, Any]
+    settings: Search
     losses: dict[int, dict[int, float]] = field(default_factory=dict)  # of the trials' runs, once they were read
 
     @classmethod
-    def open(cls, base: dict[str, Any], words: list[str], ranges: dict[str, str]) -> "Study":
+    def open(cls, base: Settings, words: list[str], ranges: dict[str, str]) -> "Study":
         """Check the search and open its study. Its name follows from what it is; more trials are the same search."""
-        settings = base["hparams_search"]
+        settings = base.hparams_search
+        assert settings, "a search is chosen"
         check(settings)
         given = {word.partition("=")[0] for word in words}
-        texts = {key: text for key, text in settings["space"].items() if key not in given} | ranges
+        texts = {key: text for key, text in (settings.space or {}).items() if key not in given} | ranges
         found = {key: space.distribution(key, text) for key, text in texts.items()}
         space.check(found, base)
         for point in space.ends(found):
             composed([*words, *(f"{key}={value}" for key, value in point.items())])
-        what = {key: settings[key] for key in ("sampler", "seed", "metric", "prune")}
+        what = {key: plain(getattr(settings, key)) for key in ("sampler", "seed", "metric", "prune")}
         what["space"] = {key: distribution_to_json(distribution) for key, distribution in found.items()}
-        what["start"] = prepare.prepare(composed([*words, VALID_ONLY])).identity
+        what["start"] = prepare.prepare(composed([*words, VALID_ONLY])).identity.values()
         digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
-        name = "-".join([base["data"]["name"], base["recipe"]["name"], settings["name"], digest])
-        folder = Path(base["outputs"]).expanduser().absolute() / ".searches" / name
+        name = "-".join([base.data.name, base.recipe.name, settings.name, digest])
+        folder = base.results / ".searches" / name
         with locked(folder / "lock", f"this search ({name})"):
             address = f"sqlite:///{(folder / 'study.db').as_uri()}?uri=true&timeout={PATIENCE}"
-            direction = DIRECTIONS[settings["metric"].partition(".")[2]]
+            direction = DIRECTIONS[settings.metric.partition(".")[2]]
             study = optuna.create_study(storage=address, study_name=name, direction=direction, load_if_exists=True)
-        print(f"search: {settings['trials']} trials, of which {len(study.trials)} are there, by {settings['metric']}")
+        print(f"search: {settings.trials} trials, of which {len(study.trials)} are there, by {settings.metric}")
         print("\n".join(f"  {key}: {text}" for key, text in texts.items()), flush=True)
         return cls(folder, words, study, found, settings)
 
     @property
     def metric(self) -> str:
-        return self.settings["metric"]
+        return self.settings.metric
 
     def trials(self) -> Iterator[FrozenTrial]:
         """Yield the trials that are to be done, until there are enough or others are at the last of them."""
@@ -149,7 +151,7 @@ class Study:
             with lock:
                 yield trial
 
-    def configuration(self, trial: FrozenTrial) -> dict[str, Any]:
+    def configuration(self, trial: FrozenTrial) -> Settings:
         """Return the configuration of a trial's run."""
         return composed([*self.words, *words_of(trial), VALID_ONLY])
 
@@ -157,7 +159,7 @@ class Study:
         """Return the training losses of the trials that have a figure, as their runs reported them."""
         for trial in self.ranked():
             if trial.number not in self.losses:
-                events = prepare.directory(self.configuration(trial)) / "events.jsonl"
+                events = prepare.prepare(self.configuration(trial)).directory / "events.jsonl"
                 lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
                 self.losses[trial.number] = prune.curve(map(json.loads, lines))
         return list(self.losses.values())
@@ -204,10 +206,10 @@ class Study:
         """
         before = self.study.trials
         number = len(before)
-        if number >= self.settings["trials"]:
+        if number >= self.settings.trials:
             return None
-        seed = int(np.random.SeedSequence([self.settings["seed"], number]).generate_state(1)[0])
-        sampler = SAMPLERS[self.settings["sampler"]](seed=seed)
+        seed = int(np.random.SeedSequence([self.settings.seed, number]).generate_state(1)[0])
+        sampler = SAMPLERS[self.settings.sampler](seed=seed)
         draft = optuna.create_study(direction=self.study.direction, sampler=sampler)
         draft.add_trials(before)
         drawn = draft.ask(self.space).params
@@ -232,12 +234,12 @@ class Study:
         return self.folder / f"trial-{number}.lock"
 
 
-def check(settings: dict[str, Any]) -> None:
+def check(settings: Search) -> None:
     """Refuse what is no search; the test split is no figure to choose by."""
-    split, _, figure = settings["metric"].partition(".")
+    split, _, figure = settings.metric.partition(".")
     if split not in ("valid", "valid_unseen") or figure not in DIRECTIONS:
         raise UserError(
-            f"hparams_search.metric={settings['metric']}: a search chooses by a figure of valid: "
+            f"hparams_search.metric={settings.metric}: a search chooses by a figure of valid: "
             f"{', '.join(f'valid.{name}' for name in DIRECTIONS)}, or the same of valid_unseen.",
             code=2,
         )

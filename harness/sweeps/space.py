@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from harness.base.errors import UserError
+from harness.config.settings import Settings
 
 SEARCHABLE = ("recipe.", "model.", "train.", "protocol.")  # and these:
 OTHERS = ("model", "precision", "data.max_length")
@@ -66,12 +67,12 @@ def _choice(override: Override) -> BaseDistribution:
     return CategoricalDistribution(choices)
 
 
-def check(space: dict[str, BaseDistribution], config: dict[str, Any]) -> None:
+def check(space: dict[str, BaseDistribution], settings: Settings) -> None:
     """Refuse a key that is no hyperparameter, or that the run takes no notice of."""
-    recipe, protocol = config["recipe"], config["protocol"]
+    recipe, protocol = settings.recipe, settings.protocol
     if not space:
         raise UserError(
-            f"recipe={recipe['name']}, protocol={protocol['name']}: there is nothing to search. "
+            f"recipe={recipe.name}, protocol={protocol.name}: there is nothing to search. "
             f"Give keys and their ranges: 'KEY=tag(log, interval(LOW, HIGH))'.",
             code=2,
         )
@@ -83,12 +84,10 @@ def check(space: dict[str, BaseDistribution], config: dict[str, Any]) -> None:
                 f"{', '.join(OTHERS)} are; other keys change what is measured.",
                 code=2,
             )
-        if group == "recipe" and name in protocol:
-            raise UserError(
-                f"{key}: protocol={protocol['name']} sets that; search protocol.{name}, or leave it.", code=2
-            )
-        if not recipe["pretrained"] and group not in ("recipe", "protocol"):
-            raise UserError(f"{key}: recipe={recipe['name']} has no encoder and takes no notice of it.", code=2)
+        if group == "recipe" and name in protocol.values:
+            raise UserError(f"{key}: protocol={protocol.name} sets that; search protocol.{name}, or leave it.", code=2)
+        if not recipe.pretrained and group not in ("recipe", "protocol"):
+            raise UserError(f"{key}: recipe={recipe.name} has no encoder and takes no notice of it.", code=2)
 
 
 def ends(space: dict[str, BaseDistribution]) -> list[dict[str, Any]]:

@@ -1,18 +1,22 @@
 """`python train.py --info`: what this machine has for a run, and what the automatic choices take here."""
 
 import contextlib
+from typing import Any
 
 import psutil
 
 from harness import config
 from harness.base import layout
+from harness.config.placing import auto
+from harness.config.settings import Recipe, made
 from harness.machine import host, placement
 from harness.machine.gpu import Gpu
 
 
 def show() -> int:
     """Print processors, memory, GPUs, precisions, ports, and what `placement=auto` and `precision=auto` take."""
-    memory, usable = psutil.virtual_memory(), host.gpu_ids()
+    memory, machine = psutil.virtual_memory(), host.Machine.here()
+    usable = machine.gpus
     on_gpu, native = bool(usable), host.computes_bf16(usable[:1])  # one is what auto takes
     kinds = f"fp32, {'tf32, ' if host.computes_tf32(usable[:1]) else ''}and bf16"
     lines = [
@@ -24,7 +28,7 @@ def show() -> int:
         ("auto", f"placement={'gpu' if on_gpu else 'cpu'}, precision={'bf16' if native else 'fp32'}"),
     ]
     if on_gpu:
-        others = [name for name in config.choices("recipe") if placement.auto(recipe(name), "managed") == "cpu"]
+        others = [name for name in config.choices("recipe") if auto(recipe(name), "managed", machine) == "cpu"]
         lines.append(("", f"placement=cpu for {', '.join(others)}"))
     told = (f"{name:<10}  {text}" for name, text in lines)
     print("\n".join(line for text in told for line in layout.wrapped(text, layout.columns())))
@@ -46,11 +50,12 @@ def gpus() -> list[str]:
     return [*told, f"for us (CUDA_VISIBLE_DEVICES): {', '.join(usable) or 'none'}"]
 
 
-def recipe(name: str) -> dict:
+def recipe(name: str) -> Recipe:
     """Return the file of a recipe, as it is resolved without other words."""
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_container(OmegaConf.create(config.source("recipe", name)), resolve=True)  # type: ignore
+    values: Any = OmegaConf.to_container(OmegaConf.create(config.source("recipe", name)), resolve=True)
+    return made(Recipe, values)
 
 
 def ports() -> list[int]:

@@ -17,20 +17,22 @@ from support import ROOT, VARIANTS, Runs, gone, hold, kill_at_checkpoint, killed
 
 from harness import config
 from harness.base import environments
+from harness.config import placing
 from harness.machine import placement
+from harness.machine.host import Machine
 from harness.runs import launch
 from harness.use.parity import ROWS, STEPS, Comparison, read, training_lines
 
 TWO = ["placement=multi_cpu", "placement.processes=2", f"train.batch_size={ROWS // 2}"]
 
 
-def composed(*words: str) -> dict:
+def composed(*words: str) -> config.Settings:
     with initialize_config_dir(str(config.CONF), version_base="1.3"):
-        return config.plain(compose("config", list(words)))
+        return config.checked(compose("config", list(words)))
 
 
 def takes(words: str) -> list[str]:
-    return placement.places(composed(*words.split())["recipe"])
+    return list(composed(*words.split()).recipe.places)
 
 
 SEVERAL = [words for words in VARIANTS if "multi_cpu" in takes(words)]
@@ -158,7 +160,7 @@ def test_a_machine_that_nobody_meets_says_where_it_waited(tmp_path, monkeypatch)
         for number, port in ((0, placement.free_port()), (1, placement.free_port()), (0, used)):
             words = ["placement=multi_node", "placement.use_cpu=true", "placement.main_process_ip=127.0.0.1"]
             words += [f"placement.main_process_port={port}", f"placement.machine_rank={number}"]
-            placed, folder = placement.of(composed("recipe=torch", *words)), tmp_path / str(port)
+            placed, folder = placing.placed(composed("recipe=torch", *words), Machine.here()), tmp_path / str(port)
             folder.mkdir()
             a_job(folder, placement=placed.of_job()).write()
             placed.write(folder)
@@ -201,7 +203,7 @@ def test_the_end_of_one_process_is_the_end_of_all_within_10_s_and_told(tmp_path,
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     (tmp_path / "recipes" / "sleepy").mkdir()
     (tmp_path / "recipes" / "sleepy" / "recipe.py").write_text(SLEEPY.format(end), encoding="utf-8")
-    placed = placement.of(composed("recipe=torch", *TWO))
+    placed = placing.placed(composed("recipe=torch", *TWO), Machine.here())
     a_job(tmp_path, recipe="sleepy", placement=placed.of_job()).write()
     placed.write(tmp_path)
     monkeypatch.setattr(launch, "ROOT", tmp_path)
@@ -235,7 +237,7 @@ PRETENDED = "import torch; torch.backends.mps.is_available = torch.backends.mps.
 )
 def test_placement_cpu_is_no_gpu_of_apple_s(environment, device):
     """Pretended: where PyTorch has such a GPU, what the libraries take by themselves."""
-    variables = {**os.environ, **placement.of(composed("recipe=torch", "placement=cpu")).variables()}
+    variables = {**os.environ, **placing.placed(composed("recipe=torch", "placement=cpu"), Machine.here()).variables()}
     command = [environments.ensure(environment).python, "-c", PRETENDED + device]
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["cpu"], done.stderr
@@ -252,7 +254,7 @@ os.write(1, (about + "\\n").encode())  # whole: the other process writes there t
 
 def test_accelerate_takes_the_files_as_they_are(tmp_path):
     python = environments.ensure("hf_trainer").python
-    files = sorted(placement.FILES.glob("*.yaml"))
+    files = sorted(placing.FILES.glob("*.yaml"))
     assert [file.stem for file in files] == sorted({*config.choices("placement")} - {"auto"})
     load = "import sys; from accelerate.commands.config.config_args import load_config_from_file as load\n"
     load += "for file in sys.argv[1:]: print(load(file).num_processes)"
@@ -260,6 +262,6 @@ def test_accelerate_takes_the_files_as_they_are(tmp_path):
     assert done.stdout.split() == ["1", "1", "2", "2", "2"]
     (tmp_path / "count.py").write_text(COUNT, encoding="utf-8")
     for name, said in (("cpu", ["0 of 1, NO, cpu"]), ("multi_cpu", [f"{n} of 2, MULTI_CPU, cpu" for n in range(2)])):
-        command = [python, "-m", "accelerate.commands.launch", "--config_file", placement.FILES / f"{name}.yaml"]
+        command = [python, "-m", "accelerate.commands.launch", "--config_file", placing.FILES / f"{name}.yaml"]
         done = subprocess.run([*command, tmp_path / "count.py"], capture_output=True, text=True, check=True)
         assert sorted(done.stdout.splitlines()) == said

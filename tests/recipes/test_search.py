@@ -108,7 +108,7 @@ def test_a_run_that_a_search_gives_up_ends_at_once_as_a_row_that_says_so(runs):
     """What the verdict rests on, tests/unit/test_search.py has; here is one after the first step that is reported."""
     words = ["recipe=torch", "train.epochs=50", f"outputs={runs.outputs}", *SMALL[:3], *SMALL[4:]]
     with initialize_config_dir(str(config.CONF), version_base="1.3"):
-        values = config.plain(compose("config", [*words, "evaluate=[valid]"]))
+        values = config.checked(compose("config", [*words, "evaluate=[valid]"]))
     row = run.run(values, "", judge=lambda event: "too high" if event["event"] == "step" else None)
     assert (row["status"], row["reason"]) == ("pruned", "too high")
     assert runs.row() == row

@@ -18,9 +18,9 @@ import pytest
 from support import ROOT, Runs, gone
 
 from harness.base import environments
-from harness.config import CONF, plain
+from harness.config import CONF, checked
 from harness.machine import host
-from harness.runs import prepare, store
+from harness.runs import prepare
 from harness.sweeps import look
 
 TFIDF = ["-m", "recipe=tfidf", "data=onet"]
@@ -101,13 +101,13 @@ def test_what_runs_need_is_prepared_and_checked_once(runs, monkeypatch):
     prepare.found.cache_clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         identities = [
-            prepare.prepare(plain(compose("config", ["data=onet", f"seed={seed}"]))).identity for seed in range(3)
+            prepare.prepare(checked(compose("config", ["data=onet", f"seed={seed}"]))).identity for seed in range(3)
         ]
     assert looked == ["prepare", "find", "tokenise"]
-    assert len({store.directory(runs.outputs, identity) for identity in identities}) == 3
+    assert len({identity.directory(runs.outputs) for identity in identities}) == 3
     start = time.monotonic()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        prepare.prepare(plain(compose("config", ["data=onet", "seed=3"])))
+        prepare.prepare(checked(compose("config", ["data=onet", "seed=3"])))
     assert time.monotonic() - start < 0.8, "a finished run is skipped in well under a second"
 
 

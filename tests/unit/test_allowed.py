@@ -10,10 +10,10 @@ from omegaconf import OmegaConf
 from support import RECIPES, ROOT
 
 from harness.base.errors import UserError
-from harness.config import CONF, allowed, choices, plain
-from harness.machine import placement
+from harness.config import CONF, allowed, checked, choices
+from harness.config.settings import CAPABILITIES
 
-ABOUT = {"name", "environment", "variants", "libraries", "traits", "search", "allowed", *placement.KEYS}  # the library
+ABOUT = {"name", "environment", "variants", "libraries", "traits", "search", "allowed", *CAPABILITIES}  # the library
 
 
 @pytest.fixture(autouse=True)
@@ -55,13 +55,13 @@ def test_all_that_can_be_chosen_of_a_recipe_is_declared_and_no_more(recipe):
     declared = {key.removeprefix("recipe.") for key in allowed.rules(config) if key.startswith("recipe.")}
     assert settings <= declared
     assert set(config.recipe.get("allowed", {})) <= settings
-    assert not {"allowed", "search", "traits"} & set(plain(config)["recipe"]), "they are no part of what a run is"
+    assert not {"allowed", "search", "traits"} & set(checked(config).recipe.values), "they are no part of what a run is"
 
 
 def test_the_example_of_the_guide_declares_its_own():
     guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     file = yaml.safe_load(re.search(r"^```yaml conf/recipe/\S+\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)[1])
-    assert set(file) - ABOUT <= {*allowed.SETTINGS, *file["allowed"]}
+    assert set(file) - ABOUT <= {*allowed.SETTINGS, *file["allowed"], "pretrained"}
     assert all(allowed.allows(rule, file[name]) for name, rule in file["allowed"].items())
 
 
@@ -141,7 +141,7 @@ WRONG = {
 @pytest.mark.parametrize(("choice", "word"), [(choice, word) for choice, words in WRONG.items() for word in words])
 def test_a_wrong_value_is_told_with_what_is_allowed(choice, word):
     with pytest.raises(UserError) as error:
-        plain(compose("config", [choice, word]))
+        checked(compose("config", [choice, word]))
     assert WRONG[choice][word] in str(error.value)
     assert error.value.code == 2
 
@@ -159,4 +159,4 @@ def test_a_wrong_value_is_told_with_what_is_allowed(choice, word):
     ],
 )
 def test_a_value_at_the_end_of_its_range_is_taken(words):
-    plain(compose("config", words))
+    checked(compose("config", words))

@@ -123,18 +123,18 @@ def test_code_that_cannot_be_read_is_told_before_any_work(recipes, cli, tmp_path
     assert not (tmp_path / "outputs").exists()
 
 
-def values(*words: str) -> dict:
+def values(*words: str) -> config.Settings:
     with initialize_config_dir(str(config.CONF), version_base="1.3"):
-        return config.plain(compose("config", ["recipe=tfidf", "data=onet", *words]))
+        return config.checked(compose("config", ["recipe=tfidf", "data=onet", *words]))
 
 
 def test_an_edited_recipe_is_another_run_and_another_s_edit_is_not(recipes, tmp_path):
     chosen = values(f"outputs={tmp_path / 'outputs'}")
-    before = prepare.directory(chosen)
+    before = prepare.prepare(chosen).directory
     edit(recipes / "torch" / "recipe.py")
-    assert prepare.directory(chosen) == before
+    assert prepare.prepare(chosen).directory == before
     edit(recipes / "tfidf" / "recipe.py")
-    assert prepare.directory(chosen) != before
+    assert prepare.prepare(chosen).directory != before
 
 
 def test_why_a_run_is_done_again_is_said_and_the_row_has_what_it_was(recipes, tmp_path, monkeypatch, capsys):
@@ -162,12 +162,12 @@ def test_runs_of_a_sweep_that_start_after_an_edit_are_found_where_they_are(recip
     """Those that are done are of the code before; the sweep started again later, of code as before, does them all."""
     outputs = tmp_path / "outputs"
     chosen = values(f"outputs={outputs}")
-    folder = prepare.directory(chosen)
+    folder = prepare.prepare(chosen).directory
     sweep = Record(["-m"], [Run(["recipe=tfidf"], str(folder.relative_to(outputs)), {})])
     place, text = sweep.write(outputs), (recipes / "tfidf" / "recipe.py").read_text(encoding="utf-8")
     edit(recipes / "tfidf" / "recipe.py")
     tell(chosen, ["recipe=tfidf"], place)
-    done = prepare.directory(chosen)
+    done = prepare.prepare(chosen).directory
     done.mkdir(parents=True)
     (done / "result.json").write_text('{"status": "finished"}', encoding="utf-8")
     assert [one.status for one in look.look(place)] == ["finished"]

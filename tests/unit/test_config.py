@@ -44,8 +44,8 @@ def test_other_words_stay(word):
 )
 def test_weights_from_scratch_are_drawn_by_the_run_s_seed_or_by_one_that_is_given(words, drawn_by):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        values = config.plain(compose("config", [*words, "seed=3"]))
-    assert values["model"]["from_scratch"] == drawn_by
+        values = config.checked(compose("config", [*words, "seed=3"]))
+    assert values.model.from_scratch == drawn_by
 
 
 @pytest.mark.parametrize(("capabilities", "native"), [([(9, 0)], True), ([(7, 5)], False), ([(9, 0), (7, 0)], False)])

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from results_support import known, row, several, write
 
 from harness.results import contestants, reading
 from harness.runs import identity, store
+from harness.runs.identity import Identity
 
 LATER = "2026-02-01T00:00:00+00:00"
 OTHERS = {  # what makes another contestant of one, and what is said of it
@@ -20,6 +22,22 @@ OTHERS = {  # what makes another contestant of one, and what is said of it
     "a new setting": ({"recipe__momentum": 0.9}, r"recipe\.momentum=0\.9, not none"),
     "the protocol": ({"protocol__warmup": 0.1}, r"protocol\.warmup=0\.1, not none"),
 }
+
+
+IDENTITY = Identity(
+    schema=2, recipe={"name": "torch", "betas": (0.9, 0.999)}, data={"name": "onet", "digest": "a"}, model=None,
+    protocol={"name": "native"}, precision=None, seed=0, threads=None, env="e", code="c",
+)  # fmt: skip
+
+
+def test_the_directory_follows_from_what_a_run_is_alone(tmp_path):
+    first = IDENTITY.directory(tmp_path)
+    reordered = replace(IDENTITY, recipe=dict(reversed(IDENTITY.recipe.items())))
+    assert reordered.directory(tmp_path) == first
+    assert first.parent == tmp_path / "onet"
+    assert first.name.startswith("torch-native-seed0-")
+    for change in ({"seed": 1}, {"recipe": {"name": "torch", "C": 2.0}}, {"data": {"name": "onet", "digest": "b"}}):
+        assert replace(IDENTITY, **change).directory(tmp_path) != first
 
 
 def result(made: dict) -> reading.Result:
@@ -158,13 +176,12 @@ def test_interrupted_runs_are_neither_results_nor_failures(compare, tmp_path):
 
 
 def test_what_was_run_before_an_edit_is_named(tmp_path):
-    nested = {"recipe": {"name": "torch", "betas": (0.9, 0.999)}, "code": "c", "seed": 0}
     for name, changed in (("a", {}), ("b", {"seed": 1}), ("c", {"evaluate": ["valid"]}), ("d", None)):
         folder = tmp_path / f"torch-seed0-{name}"
         folder.mkdir()
-        what = {} if changed is None else identity.flat(nested | {"code": "before"} | changed)
+        what = {} if changed is None else replace(IDENTITY, code="before", **changed).keys()
         store.write_json(folder / "result.json", {"status": "finished", **what})
     folder = tmp_path / "torch-seed0-now"
-    assert identity.edited_since(folder, nested) == "torch-seed0-a (finished)"
-    assert identity.edited_since(folder, nested | {"code": "before"}) is None
-    assert identity.edited_since(folder, nested | {"seed": 2}) is None
+    assert IDENTITY.edited_since(folder) == "torch-seed0-a (finished)"
+    assert replace(IDENTITY, code="before").edited_since(folder) is None
+    assert replace(IDENTITY, seed=2).edited_since(folder) is None

@@ -9,10 +9,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from harness.base.errors import UserError
+from harness.config.settings import Model, made
 from harness.inputs import models
 
 CONFIG = {"name": "path", "hub": None, "revision": None, "package": None, "package_folder": None, "sha256": None}
-CONFIG |= {"from_scratch": None, "shape": None}
+CONFIG |= {"path": None, "from_scratch": None, "shape": None, "pooling": "mean", "dropout": None}
 
 
 @pytest.fixture
@@ -26,8 +27,12 @@ def folder(tmp_path):
     return folder
 
 
+def chosen(**values):
+    return made(Model, CONFIG | values)
+
+
 def find(folder, **values):
-    return models.find(CONFIG | {"path": str(folder)} | values)
+    return models.find(chosen(path=str(folder), **values))
 
 
 def test_a_local_folder_is_taken_and_its_weights_are_digested(folder):
@@ -158,7 +163,7 @@ def test_a_file_in_the_hub_s_cache_is_checked_against_its_name(folder, tmp_path,
     for name in ("config.json", "tokenizer.json"):
         shutil.copy(folder / name, snapshot / name)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
-    hub = CONFIG | {"path": None, "hub": "some/model", "revision": "main"}
+    hub = chosen(hub="some/model", revision="main")
     assert models.find(hub).folder == snapshot
     blob.write_bytes(blob.read_bytes()[:-1] + b"\x7f")
     with pytest.raises(UserError, match="wrong checksum"):

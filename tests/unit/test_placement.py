@@ -2,7 +2,6 @@
 
 import json
 import socket
-from pathlib import Path
 
 import pytest
 from gpu_support import cards
@@ -12,6 +11,7 @@ from support import RECIPES, devices
 
 from harness import config
 from harness.base.errors import UserError
+from harness.config import placing
 from harness.machine import gpu, host, placement
 from harness.runs import launch, prepare
 from harness.runs.launch import Outcome
@@ -22,11 +22,11 @@ from recipes.contract.job import Every, Placement, Rows, Train
 
 def configured(*words):
     with initialize_config_dir(str(config.CONF), version_base="1.3"):
-        return config.plain(compose("config", list(words)))
+        return config.checked(compose("config", list(words)))
 
 
 def placed(*words):
-    return placement.of(configured(*words))
+    return placing.placed(configured(*words), host.Machine.here())
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_without_a_gpu_auto_is_one_process_on_the_processors_and_the_same_run_as
     devices(monkeypatch)
     chosen = placed(f"recipe={recipe}")
     assert (chosen.name, chosen.processes, chosen.launched) == ("cpu", 1, False)
-    assert chosen.identity() == {}
+    assert chosen.identity() is None
     assert chosen.variables()["CUDA_VISIBLE_DEVICES"] == ""
 
 
@@ -48,7 +48,7 @@ def test_with_gpus_auto_takes_one_where_the_recipe_can(four_gpus):
     chosen = placed("recipe=torch")
     assert (chosen.name, chosen.processes) == ("gpu", 1)
     assert chosen.variables()["CUDA_VISIBLE_DEVICES"] == "0"
-    assert chosen.identity() == {"placement": {"device": "gpu", "processes": 1}}
+    assert chosen.identity() == {"device": "gpu", "processes": 1}
     assert placed("recipe=tfidf").name == "cpu"
     assert placed("recipe=keras").name == "cpu"  # its own environment has the CPU build
     assert placed("recipe=keras", "recipe.backend=torch").name == "gpu"
@@ -92,7 +92,7 @@ def test_cuda_visible_devices_is_read_as_cuda_reads_it(monkeypatch, said, unders
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
     assert host.gpu_ids() == understood
     if understood:
-        assert placed("placement=gpu").devices == understood[:1]
+        assert placed("placement=gpu").devices == tuple(understood[:1])
         assert placed("placement=gpu").variables()["CUDA_VISIBLE_DEVICES"] == understood[0]
 
 
@@ -124,7 +124,7 @@ def test_a_lost_card_keeps_its_number_and_is_none_for_us_and_one_without_memory_
 ):
     cards(monkeypatch, {"name": "A"}, {"lost": True}, {"name": "C", "unified": True})
     assert host.gpu_ids() == ["0", "2"]
-    assert placed("placement=multi_gpu").devices == ["0", "2"]
+    assert placed("placement=multi_gpu").devices == ("0", "2")
     info.show()
     shown = " ".join(capsys.readouterr().out.split())
     assert "0: A, 80 GiB, compute capability 9.0" in shown
@@ -159,16 +159,15 @@ def test_precision_is_that_of_the_run_s_own_devices(monkeypatch):
 def run_of(*words):
     """Return the precision of the run that the words describe, a part of what it is."""
     prepared = prepare.prepare(configured(*words, "data=onet", "data.train_size=100"))
-    folder = prepare.store.directory(Path("outputs"), prepared.identity)
-    precision = prepared.identity["precision"]
+    folder, precision = prepared.directory, prepared.identity.precision
     assert precision is None or f"-native-{precision}-seed0" in folder.name
     assert prepared.placed.accelerate["mixed_precision"] == ("bf16" if precision == "bf16" else "no")
     return precision
 
 
 def test_processes_make_another_run_and_one_of_them_does_not():
-    assert placed("placement=multi_cpu", "placement.processes=3").identity()["placement"]["processes"] == 3
-    assert placed("placement=multi_cpu", "placement.processes=1").identity() == {}
+    assert placed("placement=multi_cpu", "placement.processes=3").identity()["processes"] == 3
+    assert placed("placement=multi_cpu", "placement.processes=1").identity() is None
 
 
 def test_machines_are_handed_on_to_accelerate():

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from support import RECIPES, ROOT
 
-from harness.config import CONF, plain, variants
+from harness.config import CONF, checked, variants
 
 LIBRARIES = {
     "torch", "tensorflow", "keras", "keras_hub", "jax", "flax", "transformers", "accelerate", "fastai", "flair",
@@ -109,9 +109,9 @@ def test_a_recipe_is_one_file_that_one_can_read(recipe):
 @pytest.mark.parametrize("words", variants(), ids=" ".join)
 def test_a_recipe_has_a_pinned_environment(words):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        recipe = plain(compose("config", words))["recipe"]
+        recipe = checked(compose("config", words)).recipe
     for ending in ("in", "txt"):
-        assert (ROOT / "configs" / "environments" / f"{recipe['environment']}.{ending}").exists()
+        assert (ROOT / "configs" / "environments" / f"{recipe.environment}.{ending}").exists()
 
 
 def test_lists_name_no_address():

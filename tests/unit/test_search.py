@@ -1,7 +1,7 @@
 """A search with a stand-in for the run: its space, its study, how it goes on. tests/recipes has the real thing."""
 
-import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -16,6 +16,7 @@ from support import RECIPES
 from harness import config
 from harness.base import bootstrap
 from harness.base.errors import UserError
+from harness.config.settings import Recipe, made
 from harness.figures import metrics
 from harness.sweeps import prune, search, space
 
@@ -99,7 +100,7 @@ def test_each_recipe_has_a_space_of_its_own(recipe, tmp_path):
     study = begin(tmp_path, f"recipe={recipe}", "data=onet")
     assert study.space
     assert all(key.startswith("recipe.") for key in study.space)
-    assert "search" not in config.plain(compose("config", [f"recipe={recipe}"]))["recipe"]
+    assert "search" not in config.checked(compose("config", [f"recipe={recipe}"])).recipe.values
 
 
 def test_the_command_line_stands_above_the_recipe_s_space(tmp_path):
@@ -132,7 +133,7 @@ def begin(outputs, *words):
     ranges = config.ranges(words, sweep=False)
     words = [word for word in words if word.partition("=")[0] not in ranges]
     words = list({word.partition("=")[0]: word for word in words}.values())
-    base = config.plain(compose("config", words))
+    base = config.checked(compose("config", words))
     return search.Study.open(base, [word for word in words if not word.startswith("hparams_search")], ranges)
 
 
@@ -142,18 +143,17 @@ class Searches:
     def __init__(self, outputs, monkeypatch, killed=(), failed=(), pruned=()):
         self.outputs, self.killed, self.failed, self.pruned, self.ran = outputs, killed, failed, pruned, []
         words = ["recipe=torch", "data=onet", "hparams_search=tpe", "hparams_search.trials=12", f"outputs={outputs}"]
-        self.base = config.plain(compose("config", words))
+        self.base = config.checked(compose("config", words))
         monkeypatch.setattr(search, "composed", self.composed)
         monkeypatch.setattr(search.run, "run", self.stand_in)
 
     def composed(self, words):
         """Do what Hydra does with the words of a trial, in no time."""
-        values = copy.deepcopy(self.base)
         rates = [word.removeprefix("recipe.").split("=") for word in words if word.startswith("recipe.")]
-        values["recipe"] |= {key: float(value) for key, value in rates}
-        return values
+        recipe = {**self.base.recipe.values, **{key: float(value) for key, value in rates}}
+        return replace(self.base, recipe=made(Recipe, recipe))
 
-    def stand_in(self, values, command, show, judge):
+    def stand_in(self, settings, command, show, judge):
         assert command.endswith(" evaluate=[valid]")
         self.ran.append(command)
         if (turn := len(self.ran)) in self.killed:
@@ -162,12 +162,14 @@ class Searches:
             return {"status": "failed", "reason": "bad luck", "log": "log.txt"}
         if turn in self.pruned:
             return {"status": "pruned", "reason": "too high"}
-        rates = [math.log10(values["recipe"][key]) for key in ("learning_rate", "head_learning_rate")]
+        rates = [math.log10(settings.recipe.values[key]) for key in ("learning_rate", "head_learning_rate")]
         return {"status": "finished", "valid.macro_f1": 1 / (1 + (rates[0] + 3.5) ** 2 + (rates[1] + 2) ** 2)}
 
     def search(self, trials=12):
-        self.base["hparams_search"]["trials"] = trials
-        return search.search(self.base, [], {}, lambda more: " ".join(["train.py", *more]))
+        chosen = replace(self.base.hparams_search, trials=trials)
+        return search.search(
+            replace(self.base, hparams_search=chosen), [], {}, lambda more: " ".join(["train.py", *more])
+        )
 
     def study(self):
         (path,) = self.outputs.glob(".searches/*/study.db")
@@ -248,9 +250,9 @@ def test_only_what_a_run_is_measured_on_beside_the_default_is_part_of_its_name()
     words = ["recipe=tfidf", "data=onet"]
     names = [search.run.prepare(search.composed([*words, *more])).identity for more in
              ([], ["evaluate=[test,valid]"], ["evaluate=[valid]"])]  # fmt: skip
-    assert "evaluate" not in names[0]
+    assert names[0].evaluate is None
     assert names[0] == names[1]
-    assert names[2] == names[0] | {"evaluate": ["valid"]}
+    assert names[2].values() == names[0].values() | {"evaluate": ["valid"]}
 
 
 def steps(losses, number=100):

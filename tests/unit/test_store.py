@@ -6,28 +6,9 @@ import pytest
 
 from harness.runs import store
 
-IDENTITY = {
-    "recipe": {"name": "tfidf", "C": 1.0},
-    "model": None,
-    "protocol": {"name": "native"},
-    "precision": None,
-    "seed": 0,
-    "data": {"name": "onet", "digest": "a"},
-}
-
 
 def row(status, **values):
     return {"status": status, **values}
-
-
-def test_the_directory_follows_from_the_identity_alone(tmp_path):
-    first = store.directory(tmp_path, IDENTITY)
-    reordered = dict(reversed(IDENTITY.items()))
-    assert store.directory(tmp_path, reordered) == first
-    assert first.parent == tmp_path / "onet"
-    assert first.name.startswith("tfidf-native-seed0-")
-    for change in ({"seed": 1}, {"recipe": {"name": "tfidf", "C": 2.0}}, {"data": {"name": "onet", "digest": "b"}}):
-        assert store.directory(tmp_path, IDENTITY | change) != first
 
 
 def attempt(folder, status, mark):

@@ -75,7 +75,7 @@ def test_a_run_refused_on_the_machine_it_was_sent_to_says_why_and_may_be_done_an
     sent = record("onet/a", "onet/b")
     folder = sent.write(tmp_path)
     with initialize_config_dir(str(config.CONF), version_base="1.3"):
-        values = config.plain(compose("config", [*TFIDF, "placement=gpu"]))
+        values = config.checked(compose("config", [*TFIDF, "placement=gpu"]))
     tell(values, sent.runs[0].words, folder)
     seen = look.look(folder)
     assert [one.status for one in seen] == ["refused", "not started"]

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from support import RECIPES, ROOT, VARIANTS
 
-from harness.config import CONF, plain
+from harness.config import CONF, checked
 from harness.config.traits import OWN, WATCH, docstring, libraries
 
 LIBRARIES = {library.name: library for library in libraries()}
@@ -47,7 +47,7 @@ def test_traits_are_what_they_may_be(library):
 @pytest.mark.parametrize("words", [["recipe=tfidf"], *(words.split() for words in VARIANTS)], ids=" ".join)
 def test_a_trait_is_no_part_of_what_a_run_is_and_the_places_are_those_of_hydra(words):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        recipe = plain(compose("config", words))["recipe"]
-    assert "traits" not in recipe
+        recipe = checked(compose("config", words)).recipe
+    assert "traits" not in recipe.values
     (library,) = [library for library in LIBRARIES.values() if list(library.words) == words]
-    assert library.places == recipe["places"]
+    assert tuple(library.places) == recipe.places

@@ -1,0 +1,54 @@
+"""What `auto`, `null` and `managed` mean on a machine."""
+
+from dataclasses import dataclass, replace
+
+from harness.base import environments
+from harness.base.errors import UserError
+from harness.config.placing import placed
+from harness.config.settings import Precision, Settings
+from harness.machine.host import Machine
+from harness.machine.placement import Placement
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What settings mean on one machine."""
+
+    placed: Placement
+    precision: str  # fp32, bf16 or tf32
+    threads: int  # of all the worker's processes together
+    environment: str  # what tells it from another one: see environments.identity
+
+
+def resolve(settings: Settings, machine: Machine) -> Resolved:
+    """Return what settings mean on a machine; UserError for what it, or the recipe, cannot."""
+    where = placed(settings, machine)
+    chosen = precision(settings, where, machine)
+    accelerate = {**where.accelerate, "mixed_precision": "bf16" if chosen == "bf16" else "no"}
+    return Resolved(
+        replace(where, accelerate=accelerate),
+        chosen,
+        settings.threads or machine.processors,
+        environments.identity(settings.recipe.environment, settings.env),
+    )
+
+
+def precision(settings: Settings, where: Placement, machine: Machine) -> str:
+    """Return the precision of a run; `auto` is bf16 where the device computes it natively."""
+    recipe, asked = settings.recipe, settings.precision
+    if settings.protocol.name == "controlled":
+        if not recipe.pretrained:
+            raise UserError(f"protocol=controlled: recipe={recipe.name} has no encoder; take protocol=native.", code=2)
+        if asked not in (Precision.auto, Precision.fp32):
+            raise UserError("protocol=controlled is in fp32; leave precision= out, or take protocol=native.", code=2)
+        return "fp32"
+    if asked == Precision.auto:
+        return "bf16" if machine.computes_bf16(where.devices) else "fp32"
+    if asked == Precision.tf32 and recipe.pretrained and not machine.computes_tf32(where.devices):
+        which = "these GPUs are older" if where.gpu else f"placement={where.name} is on processors"
+        raise UserError(  # it would be a run in fp32 by another name
+            f"precision=tf32 is for NVIDIA's GPUs of compute capability 8.0 or newer, and {which}.\n"
+            "Take precision=fp32, or bf16.",
+            code=2,
+        )
+    return asked.value
