@@ -4,7 +4,6 @@ It lies here because Hydra takes plugins from this package alone.
 """
 
 from pathlib import Path
-from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -25,8 +24,8 @@ class GridSweeper(BasicSweeper):
         composed = [loader.load_sweep_config(self.config, words) for words in combinations]
         sweeps.codes.append(sweeps.sweep(combinations, composed, self.config, self.launch))
 
-    def launch(self, runs: list[list[str]], folder: Path) -> list[dict[str, Any]]:
-        """Have the launcher do the runs, in batches if `max_batch_size` says so; return what each returned."""
+    def launch(self, runs: list[list[str]], folder: Path) -> list[int]:
+        """Have the launcher do the runs, in batches if `max_batch_size` says so; return the exit code of each."""
         from harness import config
 
         assert self.launcher and self.config

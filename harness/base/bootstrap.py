@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.base import environments
@@ -50,7 +50,7 @@ def experiment(word: str) -> str:
     return path.read_text(encoding="utf-8") if key == "experiment" and path.is_file() else ""
 
 
-def searches(words: list[str]) -> bool:
+def searches(words: Sequence[str]) -> bool:
     """Tell whether the words ask for a search."""
     return any(re.fullmatch(r"hparams_search=(?!null$).+", word) for word in words)
 

@@ -8,7 +8,6 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -22,7 +21,7 @@ STARTS = 2  # how often a run is started whose process the engine loses
 POLL = 0.5  # seconds between two looks at the runs of other processes
 codes: list[int] = []  # the exit codes of what this process has done
 
-Launch = Callable[[list[list[str]], Path], list[dict[str, Any]]]
+Launch = Callable[[list[list[str]], Path], list[int]]
 
 
 def sweep(words: Sequence[list[str]], composed: Sequence[DictConfig], master: DictConfig, launch: Launch) -> int:
@@ -71,7 +70,7 @@ def carry_out(folder: Path, launcher: DictConfig, fail_fast: bool, launch: Launc
             build(todo)
         for _ in range(STARTS if todo else 0):
             try:
-                codes += [done["code"] for done in launch([run.words for run in todo], folder)]
+                codes += launch([run.words for run in todo], folder)
                 break
             except Exception as error:  # whatever an engine raises for a process that died
                 progress.say(f"the engine failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}")

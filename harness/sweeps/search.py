@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -41,7 +41,7 @@ VALID_ONLY = "evaluate=[valid]"
 Command = Callable[[list[str]], str]
 
 
-def search(base: Settings, words: list[str], ranges: dict[str, str], command: Command) -> int:
+def search(base: Settings, words: list[str], ranges: Mapping[str, str], command: Command) -> int:
     """Do the search that the configuration `base` asks for, or go on with it; return the exit code.
 
     `words` compose `base` but for the search, and `ranges` are those of the command line. `command` returns the command
@@ -111,13 +111,13 @@ class Study:
     losses: dict[int, dict[int, float]] = field(default_factory=dict)  # of the trials' runs, once they were read
 
     @classmethod
-    def open(cls, base: Settings, words: list[str], ranges: dict[str, str]) -> "Study":
+    def open(cls, base: Settings, words: list[str], ranges: Mapping[str, str]) -> "Study":
         """Check the search and open its study. Its name follows from what it is; more trials are the same search."""
         settings = base.hparams_search
         assert settings, "a search is chosen"
         check(settings)
         given = {word.partition("=")[0] for word in words}
-        texts = {key: text for key, text in (settings.space or {}).items() if key not in given} | ranges
+        texts = {key: text for key, text in (settings.space or {}).items() if key not in given} | {**ranges}
         found = {key: space.distribution(key, text) for key, text in texts.items()}
         space.check(found, base)
         for point in space.ends(found):
