@@ -22,7 +22,7 @@ MOMENTS = {  # the phases of the contract -> the moment a reader knows
     "train": "The loop",
     "save": "Save and load",
 }
-REGISTERED = {"register_task": "build_data", "register_model": "load_weights", "register_optimizer": "train"}
+REGISTERED = {"register_task": "build_data", "register_model": "load_weights", "register_lr_scheduler": "train"}
 
 
 def main() -> int:

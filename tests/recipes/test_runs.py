@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from support import DEEP, ROOT, VARIANTS, killed_at_checkpoint, killed_in, others, plant, plant_checkpoint
 
+from harness.base import environments
 from harness.machine import host
 from harness.results import reading
 from recipes.contract.split import Split
@@ -247,6 +248,19 @@ def test_the_running_interpreter_s_environment_is_used_and_what_it_lacks_is_told
     said = runs.run("recipe=tfidf", "env=current", code=1)
     assert "No module named 'skops'" in said
     assert "configs/environments/tfidf.txt" in said
+
+
+def test_environments_that_somebody_else_built_are_used_and_the_row_says_what_is_in_them(runs, tmp_path):
+    for name in ("core", "tfidf"):
+        (tmp_path / name).symlink_to(environments.ensure(name).python.parent.parent)
+    said = runs.run("recipe=tfidf", FINETUNE_RECIPES_ENVIRONMENTS=str(tmp_path))
+    row, managed = runs.row(), environments.ensure("tfidf")
+    assert "building" not in said
+    assert (row["environment"], row["environment.size_mb"]) == ("tfidf", None)
+    assert row["environment.packages"] == len(managed.packages)
+    assert row["identity.env"].startswith(f"{tmp_path}/tfidf/bin/python (")
+    said = runs.run("recipe=hf_trainer", code=1, FINETUNE_RECIPES_ENVIRONMENTS=str(tmp_path))
+    assert f"there is no {tmp_path}/hf_trainer/bin/python" in " ".join(said.split())
 
 
 def test_a_training_that_diverges_is_told(runs):

@@ -12,7 +12,6 @@ from fairseq.data import (
     NumelDataset,
     RawLabelDataset,
     RightPadDataset,
-    iterators,
 )
 from fairseq.logging import metrics
 from fairseq.tasks import register_task
@@ -55,17 +54,6 @@ class TextClassificationTask(SentencePredictionTask):
             "ntokens": NumelDataset(tokens, reduce=True),
         }
         self.datasets[split] = OfLikeLength(parts, sizes=[rows.lengths])
-
-    def get_batch_iterator(self, dataset, *args, epoch=1, **kwargs):
-        if not self.job.controlled:
-            return super().get_batch_iterator(dataset, *args, epoch=epoch, **kwargs)
-        batches, shard = (
-            self.job.batches(self.job.order(epoch - 1)),
-            {name: kwargs[name] for name in ("num_shards", "shard_id")},
-        )
-        return iterators.EpochBatchIterator(
-            dataset, dataset.collater, batches, epoch=epoch, disable_shuffling=True, **shard
-        )
 
     def optimizer_step(self, optimizer, model, update_num):
         self.rate = optimizer.get_lr()  # of this step: the schedule has moved on when the metrics are reduced
