@@ -48,6 +48,12 @@ def test_calibration_error_is_the_mean_gap_over_bins(some):
     assert metrics.calibration_error(labels, probabilities) == pytest.approx(expected)
 
 
+def test_the_two_highest_bins_of_confidence_are_two():
+    """0.9 of confidence and wrong, 0.96 and right: (0.9 + 0.04) / 2; together they would be 0.5 right at 0.93."""
+    probabilities = np.array([[0.1, 0.9], [0.96, 0.04]])
+    assert metrics.calibration_error(np.array([0, 0]), probabilities) == pytest.approx(0.47)
+
+
 def test_a_confident_wrong_model_is_badly_calibrated():
     labels = np.zeros(10, int)
     wrong = np.tile(np.array([[0, 50]], np.float32), (10, 1))
