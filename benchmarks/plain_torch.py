@@ -52,7 +52,7 @@ def padded(rows):
 
 def batches(epoch):
     if job.controlled:
-        return job.batches(epoch)
+        return job.batches(job.order(epoch))
     order = order_of_like_length(split.lengths, size, np.random.default_rng([job.seed, epoch]))
     return [order[start : start + size] for start in range(0, len(order), size)]
 
