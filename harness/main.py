@@ -120,7 +120,7 @@ def asked(composed: DictConfig, line: Line) -> int:
         return sweeps.plan(Record(list(line.words), [run_of_it]), settings.results)
     if line.sweep:
         tell(settings, read, Path(HydraConfig.get().sweep.dir).absolute())
-    return 0 if run.run(settings, command(words))["status"] == "finished" else 1
+    return 0 if run.run(settings, command(words)).finished else 1
 
 
 def searched(settings: config.Settings, words: list[str], read: list[str], line: Line) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.runs.launch import Outcome
+from harness.runs.outcome import Outcome
 
 PERCENTILES = (50, 90, 95, 99)
 WARM_UP_STEPS = 10

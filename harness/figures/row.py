@@ -1,7 +1,7 @@
 """The row of a run: one flat JSON object, `result.json`. outputs/README.md says what each key means."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ from harness.figures.measured import inference, steps
 from harness.figures.moved import moved
 from harness.machine import host
 from harness.machine.quiet import timing
-from harness.runs.launch import Outcome
+from harness.runs.outcome import Outcome
 from harness.runs.prepare import SCHEMA
+from harness.runs.row import Row
 from harness.runs.store import write_json
 from recipes.contract.ragged import read_array
 from recipes.contract.split import Split
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 RELOAD_TOLERANCE = 1e-4  # of a logit; the same code on the same machine should give 0
 
 
-def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> dict[str, Any]:
+def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> Row:
     """Return the row of an attempt at the run of `folder`; metrics.json, with the figures by class, is written too."""
     settings, resolved = prepared.settings, prepared.resolved
     outcome, environment, working = done.outcome, done.environment, done.working
@@ -39,7 +40,8 @@ def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> di
     model, after = prepared.model, working / "model"
     libraries = versions(environment, settings.recipe.libraries)
     drawn = model.drawn if model else None
-    return {
+    own = outcome.resources.get("finetune")
+    values = {
         "schema": SCHEMA,
         "status": outcome.status,
         "reason": outcome.reason,
@@ -50,7 +52,7 @@ def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> di
         "model": model.name if model else None,
         "protocol": settings.protocol.name,
         "precision": prepared.identity.precision,
-        "matmul_precision": outcome.resources.get("finetune", {}).get("matmul_precision"),
+        "matmul_precision": own["matmul_precision"] if own else None,
         "seed": settings.seed,
         "placement": prepared.placed.name,
         "processes": prepared.placed.processes,
@@ -74,7 +76,7 @@ def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> di
         "threads": resolved.threads,
         "machine": host.describe(),
         **outcome.quiet,
-        "timing": timing(outcome.quiet["machine.quiet"], settings.measure.noisy) if outcome.quiet else None,
+        "timing": timing(bool(outcome.quiet["machine.quiet"]), settings.measure.noisy) if outcome.quiet else None,
         "data_digest": prepared.dataset.digest,
         "weights_digest": model.digest if model else None,
         "weights_drawn": drawn,
@@ -85,6 +87,7 @@ def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> di
         **prepared.identity.keys(),
         "command": command,
     }
+    return Row(values)
 
 
 def quality(prepared: "Prepared", working: Path, splits: Sequence[str]) -> dict[str, float]:
@@ -158,7 +161,9 @@ def own_memory(outcome: Outcome) -> dict[str, float | None]:
     return {key: None if value is None else round(value / 1e6, 1) for key, value in figures.items()}
 
 
-def to_target(target: float | None, working: Path, outcome: Outcome, known: dict[str, Any]) -> dict[str, float | None]:
+def to_target(
+    target: float | None, working: Path, outcome: Outcome, known: Mapping[str, Any]
+) -> dict[str, float | None]:
     """Return the declared macro-F1 on valid and the seconds of training until an epoch ended with it, if one did.
 
     As in MLPerf's time to train, what it took to evaluate is among them. A recipe without epochs ends once; a training

@@ -2,10 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Any
+
+from harness.runs.row import Row
 
 
-def show(row: dict[str, Any], folder: Path) -> None:
+def show(row: Row, folder: Path) -> None:
     """Print the figures of a row, where the results are, and the command that repeats the run."""
     title = [row["recipe"], row["data"], row["model"], row["protocol"], row["precision"], f"seed {row['seed']}"]
     if row.get("placement", "cpu") != "cpu":  # rows of older results have none
@@ -21,7 +22,7 @@ def show(row: dict[str, Any], folder: Path) -> None:
     print("\n" + "\n".join(lines))
 
 
-def figures(row: dict[str, Any]) -> list[str]:
+def figures(row: Row) -> list[str]:
     lines = []
     for split, name in (("test", "test"), ("test_unseen", "unseen"), ("valid", "valid")):
         if f"{split}.accuracy" in row:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 
@@ -73,13 +73,14 @@ class Watch:
         if frequency := megahertz():
             self.frequencies.append(frequency)
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, float | bool | None]:
         """Return the figures of result.json."""
         seen, whole = self.frequencies, of_others(self.start, Counted.now(), len(host.cores()))
         frequency = round(sum(seen) / len(seen), 1) if seen else None
         figures = judged(whole, self.windows) | {"machine.gpu_others": None}
         if self.strangers:
-            figures |= with_gpus(figures["machine.quiet"], self.strangers.there)
+            quiet = figures["machine.quiet"]
+            figures |= with_gpus(None if quiet is None else bool(quiet), self.strangers.there)
         return {**figures, "machine.frequency_mhz": frequency, "energy.kwh": self.energy.kwh()}
 
 
@@ -135,7 +136,7 @@ def of_others(start: Counted, end: Counted, processors: int) -> Shares | None:
     return Shares(round(load, 3), round((end.stolen - start.stolen) / time_of_all, 3))
 
 
-def judged(whole: Shares | None, windows: Sequence[Shares | None]) -> dict[str, Any]:
+def judged(whole: Shares | None, windows: Sequence[Shares | None]) -> dict[str, float | bool | None]:
     """Return the figures of a run, and whether that is quiet: on the whole, and at each moment."""
     if whole is None:
         return dict.fromkeys(("machine.load", "machine.steal", "machine.busiest", "machine.quiet"))

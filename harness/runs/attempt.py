@@ -12,9 +12,10 @@ from harness.config import plain
 from harness.inputs import controlled
 from harness.machine.monitor import Monitor
 from harness.runs import code, store
-from harness.runs.launch import Judge, Outcome, work
+from harness.runs.launch import work
 from harness.runs.lines import recipe_lines
 from harness.runs.loggers import Loggers
+from harness.runs.outcome import Judge, Outcome
 from harness.runs.prepare import Prepared
 from recipes.contract.job import Dropout, Job, Measure, Rows, Train
 
@@ -47,7 +48,7 @@ def attempt(prepared: Prepared, working: Path, number: int, judge: Judge | None 
         done.loggers = loggers(prepared, working)
         python, env = done.environment.python, settings.env
         work(working, python, resolved, settings.limits, done.outcome, done.monitor, done.loggers)
-        if not environments.is_ours(env) and (done.outcome.error or {}).get("type") == "ModuleNotFoundError":
+        if not environments.is_ours(env) and done.outcome.error_type == "ModuleNotFoundError":
             pins = f"configs/environments/{recipe.environment}.txt"
             where, instead = (env, ", or take env=managed") if env != "managed" else (python, "")
             done.outcome.reason = f"{done.outcome.reason} in {where}: install {pins} there{instead}"

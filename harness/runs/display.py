@@ -2,12 +2,12 @@
 
 import sys
 import time
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from harness.base import progress
+from harness.runs.events import Event
 
 PHASES = {
     "import": "importing the library",
@@ -47,7 +47,7 @@ class Display:
         if self.live:
             self.live.stop()
 
-    def take(self, event: dict[str, Any]) -> None:
+    def take(self, event: Event) -> None:
         if event["event"] == "phase_start" and event["name"] != "measure":  # each of its batch sizes is told
             self._phase(PHASES.get(event["name"], event["name"]))
         elif event["event"] == "step":
@@ -69,7 +69,7 @@ class Display:
             progress.say(f"{text} …")
             self.printed = time.monotonic()
 
-    def _step(self, event: dict[str, Any]) -> None:
+    def _step(self, event: Event) -> None:
         step, steps, loss, now = event["step"], event["steps"], event.get("loss"), time.monotonic()
         first, start = self.first = self.first or (step, now)
         shown = f"step {step}/{steps}" + (f"  loss {loss:.3f}" if loss is not None else "")

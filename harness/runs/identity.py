@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.runs import store
 from harness.runs.code import DIGITS
+from harness.runs.row import Row
 
 PREFIX = "identity."
 NOT_COMPARED = {"seed", "evaluate"}  # which splits are measured changes no weight
@@ -75,10 +76,10 @@ class Identity:
         code = wanted.pop(f"{PREFIX}code")
         readable = folder.name.rpartition("-")[0]
         for other in sorted(folder.parent.glob(f"{readable}-*")):
-            row, _ = store.latest(other) or ({}, 0.0)
+            row, _ = store.latest(other) or (Row({}), 0.0)
             its = {key: value for key, value in row.items() if key.startswith(PREFIX)}
             if its.pop(f"{PREFIX}code", code) != code and its == wanted:
-                return f"{other.name} ({row['status']})"
+                return f"{other.name} ({row.status})"
         return None
 
 

@@ -1,17 +1,15 @@
 """Start the worker, watch it, and see to it that nothing of it is left, however it ends."""
 
-import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import psutil
 
@@ -26,7 +24,9 @@ from harness.machine.monitor import Monitor
 from harness.machine.placement import Placement
 from harness.machine.quiet import Watch
 from harness.runs.display import Display
+from harness.runs.events import Event, new
 from harness.runs.loggers import Loggers
+from harness.runs.outcome import Outcome
 from recipes.contract import seals
 from recipes.contract.job import log_name
 
@@ -34,92 +34,6 @@ INTERVAL = 0.2  # seconds between two looks at the worker
 GRACE = 5.0  # seconds between asking it to end and ending it
 OF_A_LAUNCHER = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}  # not of ours
 LOST = ("reset by peer", "closed by peer", "broken pipe", "network error", "timed out waiting")  # of gloo and NCCL
-Judge = Callable[[dict[str, Any]], str | None]  # an event of the worker -> why the run is to end, if it is
-
-
-@dataclass
-class Outcome:
-    """How the worker ended and what it reported."""
-
-    status: str = "finished"
-    reason: str | None = None
-    log: Path | None = None  # of a tool that failed before the worker started
-    phases: dict[str, dict[str, float]] = field(default_factory=dict)  # name -> seconds, cpu_seconds
-    steps: int | None = None
-    train_start: float = 0.0  # seconds since the epoch
-    reported: list[tuple[int, float]] = field(default_factory=list)  # steps of the phase train, and when each was told
-    worker_seconds: float | None = None
-    parameters: int | None = None
-    resources: dict[str, dict[str, Any]] = field(default_factory=dict)  # by action: what its process used, in bytes
-    epochs: list[tuple[float, str]] = field(default_factory=list)  # of measure.target: when one ended, its predictions
-    evaluating: float = 0.0  # seconds that these predictions took
-    reload_max_difference: float | None = None
-    started: float = 0.0  # when the last process was, in seconds since the epoch
-    peak_gflops: float | None = None  # of a matrix product, on one device
-    cold_start: float | None = None  # seconds from there to the first prediction of the saved model
-    quiet: dict[str, Any] = field(default_factory=dict)  # how quiet the machine was, of a run that finished
-    phase: str | None = None
-    errors: dict[int, dict[str, Any]] = field(default_factory=dict)  # by rank, as they came
-    ended: dict[int, int] = field(default_factory=dict)  # by rank: exit codes of several processes, if one ended badly
-    log_name: str = "log.txt"
-    resumed: tuple[int, float] | None = None  # the step it went on from, and the seconds of training before
-    machines: int = 1
-    transient: bool = False  # it may well end otherwise when tried again
-    judge: Judge | None = None
-    verdict: tuple[str, str] | None = None  # status and reason, where the judge ends the run
-
-    @property
-    def error(self) -> dict[str, Any] | None:
-        """The first error: of several processes, the others fail for want of that one."""
-        return next(iter(self.errors.values()), None)
-
-    def take(self, event: dict[str, Any]) -> None:
-        """Take in one event of the worker."""
-        if self.judge and (reason := self.judge(event)):
-            self.verdict = ("pruned", reason)
-        kind = event["event"]
-        if kind == "phase_start":
-            self.phase = event["name"]
-            if self.phase == "train":
-                self.train_start = event["time"]
-        elif kind == "phase_end":
-            self.phases[event["name"]] = {name: round(event[name], 3) for name in ("seconds", "cpu_seconds")}
-            self.phase = None
-        elif kind == "step":
-            self.steps = event["step"]
-            if self.phase == "train":
-                self.reported.append((event["step"], event["time"]))
-        elif kind == "epoch":
-            self.epochs.append((event["time"], event["file"]))
-            self.evaluating += event["seconds"]
-        elif kind == "model":
-            self.parameters = event["parameters"]
-        elif kind == "first_prediction":
-            self.cold_start = round(event["time"] - self.started, 3)
-        elif kind == "peak":
-            self.peak_gflops = event["gflops"]
-        elif kind == "resources":
-            self.resources[event["action"]] = event
-        elif kind == "reloaded":
-            self.reload_max_difference = event["max_difference"]
-        elif kind == "checkpoint_refused":
-            progress.say(f"the checkpoint of step {event['step']} is left out: {event['reason']}")
-        elif kind == "resumed":
-            self.resumed = event["step"], event["seconds"]
-            progress.say(f"going on from the checkpoint of step {event['step']}")
-        elif kind == "anew":
-            progress.say(f"training starts from the beginning: {event['reason']}")
-        elif kind == "waiting":
-            progress.say(f"waiting for {event['what']} for {event['seconds']:.0f} s now")
-        elif kind == "error":
-            self.errors.setdefault(event.get("rank", 0), event)
-        elif kind == "ended":
-            self.ended[event["rank"]] = event["exit_code"]
-
-    def end(self, status: str, reason: str) -> None:
-        """Record that the run did not end well; the first reason stands."""
-        if self.status == "finished":
-            self.status, self.reason = status, reason
 
 
 def work(
@@ -245,18 +159,11 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def follow(events: Any, *takers: Outcome | Display | Loggers) -> None:
+def follow(events: IO[str], *takers: Outcome | Display | Loggers) -> None:
     """Take in the events that are whole and new."""
-    while True:
-        position = events.tell()
-        line = events.readline()
-        if not line.endswith("\n"):
-            events.seek(position)
-            return
-        with suppress(json.JSONDecodeError):  # a line that a full disk cut short
-            event = json.loads(line)
-            for taker in takers:
-                taker.take(event)
+    for event in new(events):
+        for taker in takers:
+            taker.take(event)
 
 
 def exceeded(limits: Limits, seconds: float, resident: int) -> tuple[str, str] | None:
@@ -300,13 +207,13 @@ def diagnose(code: int, outcome: Outcome, folder: Path) -> tuple[str, str]:
     return "failed", f"{who} ended {where} with exit code {code}"
 
 
-def last_words(log: Path) -> dict[str, Any] | None:
+def last_words(log: Path) -> Event | None:
     """Return the error of a Python that ended before it could report: without numpy it cannot even begin."""
     if not log.exists():  # of several, one that ended before it opened its own
         return None
     lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
     if lines and (match := re.fullmatch(r"(?:\w+\.)*(\w+Error|\w+Exception)(?:: (.*))?", lines[-1])):
-        return {"event": "error", "type": match[1], "message": match[2] or ""}
+        return {"event": "error", "time": log.stat().st_mtime, "type": match[1], "message": match[2] or ""}
     return None
 
 

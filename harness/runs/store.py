@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.home import held, locked
+from harness.runs.row import Row
 from recipes.contract.files import whole
 
 
@@ -33,21 +34,21 @@ def in_progress(folder: Path) -> Path:
     return _beside(folder, "working")
 
 
-def latest(folder: Path) -> tuple[dict[str, Any], float] | None:
+def latest(folder: Path) -> tuple[Row, float] | None:
     """Return the row of the last attempt that ended, and when it did (seconds since the epoch)."""
     for path in (in_progress(folder) / "result.json", folder / "result.json"):  # the first: a repetition that failed
         with contextlib.suppress(FileNotFoundError, ValueError):
-            return json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime
+            return Row.read(path), path.stat().st_mtime
     return None
 
 
-def finished(folder: Path) -> dict[str, Any] | None:
+def finished(folder: Path) -> Row | None:
     """Return the result of a run that ended well, or None where there is none."""
     try:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        row = Row.read(folder / "result.json")
     except (FileNotFoundError, ValueError):
         return None
-    return result if isinstance(result, dict) and result.get("status") == "finished" else None
+    return row if row.finished else None
 
 
 KEPT = ("checkpoints", "events.jsonl", "log.txt", "log.csv", "tensorboard")  # of an attempt that is gone on with
@@ -84,23 +85,23 @@ def name_of(work: Path) -> str:
     return work.name.removeprefix(".").removesuffix(".working")
 
 
-def settle(folder: Path, result: dict[str, Any]) -> Path:
+def settle(folder: Path, row: Row) -> Path:
     """Write `result.json` and move the working folder into place; return where it is now.
 
     A finished result is replaced by another finished one only, and needs its checkpoints no more. A run that did not
     finish leaves no model and no half checkpoint: they mislead, and may be what fills the disk that the row needs.
     """
     work = _beside(folder, "working")
-    if result["status"] == "finished":
+    if row.finished:
         shutil.rmtree(work / "checkpoints", ignore_errors=True)
     else:
         shutil.rmtree(work / "model", ignore_errors=True)
         whole = [seal.parent for seal in _checkpoints(work)]
         for folder_of_one in set(work.glob("checkpoints/*")) - set(whole):
             shutil.rmtree(folder_of_one)
-    write_json(work / "result.json", result)
+    write_json(work / "result.json", {**row})
     if folder.exists():
-        if finished(folder) and result["status"] != "finished":
+        if finished(folder) and not row.finished:
             return work
         folder.rename(_beside(folder, "replaced"))
     work.rename(folder)

@@ -1,14 +1,12 @@
 """What has become of each run of a sweep, seen from its files and locks alone: from any process, on any machine."""
 
-import json
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from harness.runs import store
+from harness.runs import events, store
+from harness.runs.row import Row
 from harness.sweeps.record import Record, Run, as_told, is_at_work
 
 
@@ -21,7 +19,7 @@ class Seen:
 
     run: Run
     status: str
-    row: dict[str, Any] | None = None
+    row: Row | None = None
     earlier: bool = False  # it had ended before the sweep was started, this time
     phase: str = ""
     step: int = 0
@@ -40,7 +38,7 @@ class Seen:
 
     @property
     def reason(self) -> str:
-        text = self.row["reason"] if self.row else self.run.reason
+        text = self.row.reason if self.row else self.run.reason
         return (text or "").splitlines()[0] if text else ""
 
 
@@ -59,7 +57,7 @@ def look_at(run: Run, outputs: Path, since: float, waiting: bool) -> Seen:
         return running(run, store.in_progress(folder))
     ended = store.latest(folder)
     if ended and ended[1] >= since:
-        return Seen(run, ended[0]["status"], ended[0])
+        return Seen(run, ended[0].status, ended[0])
     if (row := store.finished(folder)) and not (run.again and waiting):
         return Seen(run, "finished", row, earlier=True)
     work = store.in_progress(folder)
@@ -73,7 +71,7 @@ def look_at(run: Run, outputs: Path, since: float, waiting: bool) -> Seen:
 def running(run: Run, work: Path) -> Seen:
     """Say how far a run is, from the events of its worker."""
     seen, now, start, before = Seen(run, "running"), time.time(), None, 0
-    for event in events(work / "events.jsonl"):
+    for event in events.read(work / "events.jsonl"):
         start = start or event["time"]
         if event["event"] == "phase_start":
             seen.phase, began = event["name"], event["time"]
@@ -84,16 +82,3 @@ def running(run: Run, work: Path) -> Seen:
             seen.pace = (event["time"] - began) / max(1, seen.step - before)
     seen.seconds = now - start if start else 0.0
     return seen
-
-
-def events(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events that are whole."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:  # it has not begun, or has just ended
-        return
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue

@@ -9,22 +9,22 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
 
 import optuna
 from optuna.trial import TrialState, create_trial
+
+from harness.runs.events import Event
 
 STARTUP = 5  # trials that are not ended, for the others to be compared with
 WARMUP = 3  # tenths in which none is ended
 
 
-def curve(events: Iterable[dict[str, Any]]) -> dict[int, float]:
+def curve(events: Iterable[Event]) -> dict[int, float]:
     """Return the mean training loss that was reported in each tenth of the steps, of the tenths that are over."""
     tenths = defaultdict(list)
     for event in events:
-        if event["event"] == "step" and event.get("loss") is not None:
-            loss = event["loss"] if math.isfinite(event["loss"]) else math.inf
-            tenths[10 * (event["step"] - 1) // event["steps"]].append(loss)
+        if event["event"] == "step" and (loss := event.get("loss")) is not None:
+            tenths[10 * (event["step"] - 1) // event["steps"]].append(loss if math.isfinite(loss) else math.inf)
     return {tenth: fmean(losses) for tenth, losses in tenths.items() if tenth < max(tenths)}
 
 
@@ -33,10 +33,10 @@ class Judge:
     """Follows a run; called with each event, it says why the run is to end, if it is."""
 
     before: list[dict[int, float]]  # the curves of the trials that were not ended
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     judged: int = 0
 
-    def __call__(self, event: dict[str, Any]) -> str | None:
+    def __call__(self, event: Event) -> str | None:
         self.events.append(event)
         losses = curve(self.events)
         if len(losses) == self.judged:

@@ -29,7 +29,7 @@ from harness.base.home import locked
 from harness.config.settings import Sampler, Search, Settings, plain
 from harness.figures.metrics import DIRECTIONS
 from harness.figures.summary import nearby
-from harness.runs import prepare
+from harness.runs import events, prepare
 from harness.sweeps import prune, space
 from harness.use import run
 
@@ -76,10 +76,10 @@ def attempt(study: "Study", trial: FrozenTrial, command: Command) -> tuple[Trial
         row = run.run(study.configuration(trial), again, show=lambda row, folder: None, judge=judge)
     except UserError as error:
         return TrialState.FAIL, None, str(error)
-    if row["status"] == "pruned":
-        return TrialState.PRUNED, None, f"pruned: {row['reason']}"
-    if row["status"] != "finished":
-        return TrialState.FAIL, None, f"{row['status']}: {row['reason']} (log: {nearby(Path(row['log']))})"
+    if row.status == "pruned":
+        return TrialState.PRUNED, None, f"pruned: {row.reason}"
+    if not row.finished:
+        return TrialState.FAIL, None, f"{row.status}: {row.reason} (log: {nearby(Path(row.log or ''))})"
     value = row.get(study.metric)
     if value is None or not math.isfinite(value):
         return TrialState.FAIL, None, f"{study.metric} is {value}"
@@ -159,9 +159,8 @@ class Study:
         """Return the training losses of the trials that have a figure, as their runs reported them."""
         for trial in self.ranked():
             if trial.number not in self.losses:
-                events = prepare.prepare(self.configuration(trial)).directory / "events.jsonl"
-                lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
-                self.losses[trial.number] = prune.curve(map(json.loads, lines))
+                folder = prepare.prepare(self.configuration(trial)).directory
+                self.losses[trial.number] = prune.curve(events.read(folder / "events.jsonl"))
         return list(self.losses.values())
 
     def tell(self, trial: FrozenTrial, state: TrialState, value: float | None = None) -> None:

@@ -13,13 +13,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from harness.base import environments, output
 from harness.base.errors import UserError
 from harness.base.home import ROOT, build_beside, sha256
+from harness.runs.events import Event
+from harness.runs.events import read as read_events
 from harness.runs.launch import worker
 from harness.use import saved
 
@@ -138,8 +140,8 @@ def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def events(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+def events(folder: Path) -> list[Event]:
+    return list(read_events(folder / "events.jsonl"))
 
 
 def predictions(run: Path) -> np.ndarray:
@@ -163,9 +165,9 @@ def training_lines(run: Path, reference: Path) -> list[Line]:
     )
     if own.keys() != other.keys():
         raise UserError(f"steps reported: {sorted(own)}; those of the reference: {sorted(other)}")
-    losses = [relative(own[step]["loss"], other[step]["loss"]) for step in sorted(own)]
-    norms = [relative(own[step]["grad_norm"], other[step]["grad_norm"]) for step in NORM_STEPS]
-    rates = [abs(own[step]["learning_rate"] - other[step]["learning_rate"]) for step in sorted(own)]
+    losses = [relative(told(own[step], "loss"), told(other[step], "loss")) for step in sorted(own)]
+    norms = [relative(told(own[step], "grad_norm"), told(other[step], "grad_norm")) for step in NORM_STEPS]
+    rates = [abs(told(own[step], "learning_rate") - told(other[step], "learning_rate")) for step in sorted(own)]
     return [
         Line("first loss, relative", losses[0], 1e-6),
         Line(f"losses of {len(losses)} steps, relative", max(losses), 1e-5, f"step {int(np.argmax(losses)) + 1}"),
@@ -175,6 +177,13 @@ def training_lines(run: Path, reference: Path) -> list[Line]:
         ),
         Line("learning rates", max(rates), 1e-9),
     ]
+
+
+def told(step: Event, key: Literal["loss", "learning_rate", "grad_norm"]) -> float:
+    """Return what a step of the controlled protocol reports; a library that tells nothing of it cannot be compared."""
+    if (value := step.get(key)) is None:
+        raise UserError(f"step {step['step']} has no {key}.")
+    return value
 
 
 def relative(one: float, other: float) -> float:

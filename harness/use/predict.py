@@ -20,7 +20,8 @@ from harness.base.errors import UserError
 from harness.inputs.data import tokens
 from harness.inputs.data.cells import empty
 from harness.runs import store
-from harness.runs.launch import Outcome, diagnose, follow, worker
+from harness.runs.launch import diagnose, follow, worker
+from harness.runs.outcome import Outcome
 from harness.use.saved import Saved
 
 CHUNK = 512  # rows predicted at a time, eight whole batches of the worker: what a kill loses, and what memory holds

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.base import progress
 from harness.config.settings import OnOom, Settings
@@ -14,13 +14,14 @@ from harness.figures import row as rows
 from harness.figures import summary
 from harness.runs import store
 from harness.runs.attempt import attempt
-from harness.runs.launch import Judge, Outcome
+from harness.runs.outcome import Judge, Outcome
 from harness.runs.prepare import Prepared, prepare
+from harness.runs.row import Row
 
-Show = Callable[[dict[str, Any], Path], None]
+Show = Callable[[Row, Path], None]
 
 
-def run(settings: Settings, command: str, show: Show = summary.show, judge: Judge | None = None) -> dict[str, Any]:
+def run(settings: Settings, command: str, show: Show = summary.show, judge: Judge | None = None) -> Row:
     """Do the run that is asked for, unless it is finished already; show its row and folder, return the row."""
     prepared = prepare(settings)
     folder = prepared.directory
@@ -35,12 +36,12 @@ def run(settings: Settings, command: str, show: Show = summary.show, judge: Judg
                 progress.say(f"the code of recipe={settings.recipe.name} was edited since {before}: another run")
             row, folder = worked(prepared, folder, command, judge)
     show(row, folder)
-    if row["status"] == "interrupted":
+    if row.status == "interrupted":
         raise KeyboardInterrupt  # a sweep ends with it
     return row
 
 
-def worked(prepared: Prepared, folder: Path, command: str, judge: Judge | None) -> tuple[dict[str, Any], Path]:
+def worked(prepared: Prepared, folder: Path, command: str, judge: Judge | None) -> tuple[Row, Path]:
     """Do the run, again where that may help; return its row and where that is."""
     number, anew, retries = 1, prepared.settings.rerun, prepared.settings.retries
     while True:
@@ -50,7 +51,7 @@ def worked(prepared: Prepared, folder: Path, command: str, judge: Judge | None) 
         progress.say(f"{attempted.outcome.reason}; trying again{again.how}")
         prepared, number, anew = replace(prepared, settings=again.settings), number + 1, False
         if attempted.loggers:
-            attempted.loggers.close({"status": attempted.outcome.status})
+            attempted.loggers.close(Row({"status": attempted.outcome.status}))
     with uninterrupted():
         row = rows.row(prepared, attempted, folder, command)
         if attempted.loggers:

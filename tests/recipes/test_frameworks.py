@@ -12,7 +12,7 @@ from support import ROOT
 
 from harness.base import environments
 from harness.runs import launch
-from harness.runs.launch import Outcome
+from harness.runs.outcome import Outcome
 
 # In each, `slow` is work that the framework does on its own for a while, and `ended` tells whether it has; `dropped`
 # has it done without the framework knowing anybody who waits for what comes of it. `huge` is too much for the memory.

@@ -20,8 +20,7 @@ from support import ROOT, Runs, gone
 from harness.base import environments
 from harness.config import CONF, checked
 from harness.machine import host
-from harness.runs import prepare
-from harness.sweeps import look
+from harness.runs import events, prepare
 
 TFIDF = ["-m", "recipe=tfidf", "data=onet"]
 BAD = "recipe.word_ngrams=[999,999]"  # no text has as many words: a real failure
@@ -57,7 +56,7 @@ def spans(runs: Runs) -> list[tuple[float, float]]:
     """Return when each run's first and last event were."""
     found = []
     for folder in runs.folders():
-        times = [event["time"] for event in look.events(folder / "events.jsonl")]
+        times = [event["time"] for event in events.read(folder / "events.jsonl")]
         found.append((times[0], times[-1]))
     return sorted(found)
 

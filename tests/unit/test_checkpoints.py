@@ -16,8 +16,10 @@ from job_support import a_job
 from harness.base.errors import UserError
 from harness.config import every
 from harness.runs import store
+from harness.runs.row import Row
 from recipes.contract import checkpoints, job, seals
 from recipes.contract.checkpoints import Checkpoints
+from recipes.contract.job import Every
 
 
 class Events(list):
@@ -244,8 +246,8 @@ def test_what_it_takes_to_see_whether_a_target_is_reached_is_no_training(tmp_pat
 
 @pytest.mark.parametrize(
     ("value", "meant"),
-    [("100", {"steps": 100}), (5, {"steps": 5}), ("30s", {"seconds": 30}), ("10min", {"seconds": 600}),
-     ("1.5 h", {"seconds": 5400}), (None, {})],
+    [("100", Every(steps=100)), (5, Every(steps=5)), ("30s", Every(seconds=30)), ("10min", Every(seconds=600)),
+     ("1.5 h", Every(seconds=5400)), (None, Every())],
 )  # fmt: skip
 def test_checkpoint_every(value, meant):
     assert every(value) == meant
@@ -266,7 +268,7 @@ def attempted(folder, status):
             (work / "checkpoints" / name / file).write_text("{}", encoding="utf-8")
     for file in ("events.jsonl", "log.txt", "job.json"):
         (work / file).write_text("", encoding="utf-8")
-    return store.settle(folder, {"status": status}) if status else work
+    return store.settle(folder, Row({"status": status})) if status else work
 
 
 @pytest.mark.parametrize("status", [None, "interrupted", "failed"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.runs import launch
-from harness.runs.launch import Outcome
+from harness.runs.outcome import Outcome
 from harness.use import run
 from recipes.contract import frameworks
 from recipes.contract.job import Job, Placement

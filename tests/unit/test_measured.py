@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.figures import measured, row
-from harness.runs.launch import Outcome
+from harness.runs.outcome import Outcome
 from recipes.worker import inference
 
 

@@ -15,7 +15,7 @@ from harness.base.errors import UserError
 from harness.config import placing
 from harness.machine import gpu, host, placement
 from harness.runs import launch, prepare
-from harness.runs.launch import Outcome
+from harness.runs.outcome import Outcome
 from harness.use import info
 from recipes.contract import together
 from recipes.contract.job import Every, Placement, Rows, Train

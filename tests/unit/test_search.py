@@ -18,6 +18,7 @@ from harness.base import bootstrap
 from harness.base.errors import UserError
 from harness.config.settings import Recipe, made
 from harness.figures import metrics
+from harness.runs.row import Row
 from harness.sweeps import prune, search, space
 
 
@@ -159,11 +160,11 @@ class Searches:
         if (turn := len(self.ran)) in self.killed:
             raise KeyboardInterrupt
         if turn in self.failed:
-            return {"status": "failed", "reason": "bad luck", "log": "log.txt"}
+            return Row({"status": "failed", "reason": "bad luck", "log": "log.txt"})
         if turn in self.pruned:
-            return {"status": "pruned", "reason": "too high"}
+            return Row({"status": "pruned", "reason": "too high"})
         rates = [math.log10(settings.recipe.values[key]) for key in ("learning_rate", "head_learning_rate")]
-        return {"status": "finished", "valid.macro_f1": 1 / (1 + (rates[0] + 3.5) ** 2 + (rates[1] + 2) ** 2)}
+        return Row({"status": "finished", "valid.macro_f1": 1 / (1 + (rates[0] + 3.5) ** 2 + (rates[1] + 2) ** 2)})
 
     def search(self, trials=12):
         chosen = replace(self.base.hparams_search, trials=trials)

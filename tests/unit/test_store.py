@@ -5,10 +5,11 @@ import json
 import pytest
 
 from harness.runs import store
+from harness.runs.row import Row
 
 
 def row(status, **values):
-    return {"status": status, **values}
+    return Row({"status": status, **values})
 
 
 def attempt(folder, status, mark):

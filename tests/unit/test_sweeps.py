@@ -24,6 +24,7 @@ from harness.base import bootstrap
 from harness.base.errors import UserError
 from harness.machine import host
 from harness.runs import store
+from harness.runs.row import Row
 from harness.sweeps import engine, estimates, look, tables
 from harness.sweeps.record import Record, Run, at_work, tell
 
@@ -107,10 +108,10 @@ def test_a_run_counts_as_running_only_while_its_lock_is_held(tmp_path):
         events += [{"event": "step", "step": 5, "steps": 20, "time": time.time()}, {"event": "st"}]
         text = "\n".join(map(json.dumps, events))[:-3]
         (store.working(folder) / "events.jsonl").write_text(text, encoding="utf-8")
-    store.settle(done, {"status": "finished", "test.macro_f1": 0.5})
+    store.settle(done, Row({"status": "finished", "test.macro_f1": 0.5}))
     folder = sweep.write(tmp_path)
     time.sleep(0.02)
-    store.settle(failed, {"status": "failed", "reason": "it broke\nfor a reason"})
+    store.settle(failed, Row({"status": "failed", "reason": "it broke\nfor a reason"}))
     with store.claimed(going):
         with at_work(folder):
             seen = look.look(folder)
@@ -288,7 +289,7 @@ def test_an_interrupted_run_is_told_as_such_and_is_still_to_be_done(tmp_path):
     row = {"reason": "stopped; the same command goes on with it", "worker.seconds": 3.0, "test.macro_f1": None}
     for name, status in (("a", "interrupted"), ("b", "failed")):
         store.working(tmp_path / "onet" / name)
-        store.settle(tmp_path / "onet" / name, {"status": status, **row})
+        store.settle(tmp_path / "onet" / name, Row({"status": status, **row}))
     place = sweep.write(tmp_path)
     os.utime(place / "sweep.json", (0, 0))
     seen = look.look(place)
@@ -306,7 +307,7 @@ def test_the_table_says_which_run_s_times_are_no_timing():
     row = {"test.macro_f1": 0.5, "worker.seconds": 3.0, "status": "finished", "reason": None}
     sweep = record("a", "b")
     seen = [
-        look.Seen(run, "finished", {**row, "timing": word})
+        look.Seen(run, "finished", Row({**row, "timing": word}))
         for run, word in zip(sweep.runs, ("noisy", "ok"), strict=True)
     ]
     seen[0].earlier = True

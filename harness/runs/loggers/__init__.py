@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from typing import Any
 from harness.base import environments, progress
 from harness.base.home import ROOT
 from harness.base.output import UTF_8
+from harness.runs.events import Event
+from harness.runs.row import Row
 
 PATIENCE = 30.0  # seconds that a logger has to write what is left
 
@@ -31,13 +33,15 @@ class Loggers:
     `rows` is how many rows all steps together train on; `about` says what the run is.
     """
 
-    def __init__(self, chosen: Sequence[str], folder: Path, outputs: Path, name: str, rows: int, about: dict[str, Any]):
+    def __init__(
+        self, chosen: Sequence[str], folder: Path, outputs: Path, name: str, rows: int, about: Mapping[str, Any]
+    ):
         self.rows, self.last = rows, (0, time.time())  # step and time of the last report
         self.resident: int | None = None
         self.loggers = [Logger(logger, folder, outputs) for logger in chosen]
         self._send({"name": name, "about": about})
 
-    def take(self, event: dict[str, Any]) -> None:
+    def take(self, event: Event) -> None:
         """Pass on what a step of the worker reported."""
         if event["event"] == "phase_start" and event["name"] == "train":
             self.last = (0, event["time"])
@@ -55,7 +59,7 @@ class Loggers:
             values["train/samples_per_second"] = (step - before) / event["steps"] * self.rows / (now - then)
         self._values(step, now, values)
 
-    def close(self, row: dict[str, Any]) -> None:
+    def close(self, row: Row) -> None:
         """Pass on the valid figures and the status of the run's row, and wait until all is written."""
         figures = {key: value for key, value in row.items() if key.startswith("valid.") and isinstance(value, float)}
         self._values(self.last[0], time.time(), {key.replace(".", "/", 1): value for key, value in figures.items()})
@@ -68,7 +72,7 @@ class Loggers:
         if known:
             self._send({"step": step, "time": when, "values": known})
 
-    def _send(self, record: dict[str, Any]) -> None:
+    def _send(self, record: Mapping[str, Any]) -> None:
         for logger in self.loggers:
             logger.records.put((json.dumps(record, default=str) + "\n").encode())
 
