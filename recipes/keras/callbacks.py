@@ -6,7 +6,7 @@ from keras import ops
 
 from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Job
-from recipes.keras.encoder import BACKEND
+from recipes.keras.devices import BACKEND
 
 WEIGHTS, RANDOM = "model.weights.h5", "random.npz"  # of a checkpoint
 if BACKEND == "torch":
@@ -19,14 +19,18 @@ class Report(keras.callbacks.Callback):
     Keras' BackupAndRestore does not know where in an epoch it was, nor what its dropout was to draw next.
     """
 
-    def __init__(self, job: Job, steps: int, size: int):
+    def __init__(self, job: Job):
         super().__init__()
-        self.job, self.steps, self.size = job, steps, size  # steps of the training, batches of an epoch
-        self.accumulate, self.batch = job.train.accumulate, 0
+        self.job, self.accumulate = job, job.train.accumulate
+        self.epoch = self.batch = 0  # where the training is: batches are counted over all epochs
         self.random_state = None
 
-    def restore(self, model: keras.Model) -> int:
-        """Load the newest checkpoint, if there is one; return how many batches the training has seen."""
+    def restore(self, model: keras.Model, size: int, steps: int) -> tuple[int, int]:
+        """Load the newest checkpoint, if there is one; return how many epochs, and batches of the next, it has seen.
+
+        `size`: the batches of an epoch; `steps`: those of the training.
+        """
+        self.size, self.steps = size, steps
         if folder := self.job.checkpoints.newest():
             model.load_weights(folder / WEIGHTS)  # the optimizer's too
             with np.load(folder / RANDOM) as states:
@@ -34,9 +38,10 @@ class Report(keras.callbacks.Callback):
                 for number, variable in enumerate(seeds_of(model)):
                     variable.assign(states[str(number)])
             self.batch = step_of(folder) * self.accumulate
-        return self.batch
+        return divmod(self.batch, size)
 
     def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
         if BACKEND == "torch" and self.batch % self.size == 0:
             torch.manual_seed(self.job.seed + epoch)  # what was drawn before is not the same in a run that goes on
             self.random_state = None
@@ -49,17 +54,18 @@ class Report(keras.callbacks.Callback):
         self.batch += 1
         if part == 0:
             self.due = self.job.reports(step + 1, self.steps)
-        if part == 0 and self.due:
-            self.rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        if self.due and part == 0:
             self.model.reset_metrics()  # the loss in the logs is a mean since then: now of this step alone
+        if self.due and part == self.accumulate - 1:
+            self.rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_train_batch_end(self, batch, logs=None):
         step, part = divmod(self.batch, self.accumulate)
         if part:
             return
         if self.due:
-            norm = float(ops.convert_to_numpy(self.model.optimizer.norm))
-            self.job.step(step, self.steps, loss=float(logs["loss"]), learning_rate=self.rate, grad_norm=norm)
+            known = {"loss": float(logs["loss"]), "learning_rate": self.rate, "grad_norm": self.gradient_norm()}
+            self.job.step(step, self.steps, **known)
         if self.job.checkpoints.due(step):
             with self.job.checkpoints.writing(step) as folder:
                 self.model.save_weights(folder / WEIGHTS)
@@ -68,6 +74,10 @@ class Report(keras.callbacks.Callback):
                 if BACKEND == "torch":  # its dropout draws from PyTorch's own generator
                     states["torch"] = torch.get_rng_state().numpy()
                 np.savez(folder / RANDOM, **states)
+
+    def gradient_norm(self) -> float | None:
+        """Return the norm of the gradient of the step that has just been done, before clipping: Keras gives none."""
+        return None
 
 
 def seeds_of(model: keras.Model) -> list:

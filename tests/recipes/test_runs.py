@@ -15,11 +15,12 @@ import pytest
 from support import DEEP, ROOT, VARIANTS, killed_at_checkpoint, killed_in, others, plant, plant_checkpoint
 
 from harness.base import environments
+from harness.config.traits import libraries
 from harness.machine import host
 from harness.results import reading
 from recipes.contract.split import Split
 
-WATCHED = {f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm", "samples_per_second")}
+WATCHED = {f"train/{name}" for name in ("loss", "learning_rate", "samples_per_second")}
 WATCHED |= {"memory/rss_mb", "valid/macro_f1"}
 EACH = [*VARIANTS, "recipe=tfidf"]
 DEFAULT = [words for words in EACH if words != "recipe=keras recipe.backend=torch"]  # parity holds that one too
@@ -72,7 +73,9 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
         assert len(told) >= min(20, row["train.steps"]), "a bar that moves"
         assert 0 < told[1]["learning_rate"] < max(step.get("learning_rate", 0) for step in told.values())
         assert row["train.weights_moved"]
-        assert watched(runs.folders()[0] / "log.csv") >= WATCHED
+        figures = watched(runs.folders()[0] / "log.csv")
+        assert figures >= WATCHED
+        assert ("train/gradient_norm" in figures) == shows_gradients(row["recipe"])
         assert not (runs.folders()[0] / "checkpoints").exists()
     assert f"recipe={row['recipe']}" == words[0]
     assert 0.15 < row["test.accuracy"] <= 1  # 25 classes; the largest is 0.31 of the rows
@@ -131,6 +134,12 @@ def check_target(folder: Path, row: dict, last: np.ndarray, epochs: int) -> None
     np.testing.assert_array_equal(np.load(made[-1]), last)
     assert 0 < row["train.first_step_seconds"] < row["train.target_seconds"] < row["phase.train.seconds"] + 1
     assert row["train.seconds"] < row["phase.train.seconds"], "what the evaluations took is not training"
+
+
+def shows_gradients(recipe: str) -> bool:
+    """Tell whether a library is declared to let one see gradients, or the norm of theirs, as it goes."""
+    declared = {library.recipe: library.traits["watch"].value for library in libraries()}
+    return bool({"gradients", "gradient_norm"} & {*declared[recipe]})
 
 
 def reported_steps(folder: Path) -> dict[int, dict]:

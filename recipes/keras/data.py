@@ -1,0 +1,95 @@
+"""The rows of the job as `fit` takes them: tf.data's buckets on TensorFlow, a PyDataset on JAX and PyTorch.
+
+Either is gone through once an epoch; which epoch that is, the callback tells that counts them.
+"""
+
+from functools import lru_cache
+
+import keras
+import numpy as np
+
+from recipes.contract.job import Job
+from recipes.contract.split import padded
+from recipes.keras.callbacks import Report
+from recipes.keras.devices import BACKEND
+
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+
+
+def batches(job: Job, padding: int, report: Report):
+    """Return the data of an epoch, in batches of texts of like length."""
+    if BACKEND == "tensorflow" and job.processes == job.train.accumulate == 1:
+        return buckets(job, padding, report)
+    return given(job, padding, report)  # buckets give no epoch of whole steps of several batches
+
+
+def buckets(job: Job, padding: int, report: Report):
+    """Return tf.data's buckets: what is shuffled is gathered by length, in token ids, into batches."""
+    split, size, boundaries = job.split("train"), job.train.batch_size, job.settings["bucket_boundaries"]
+    token_ids = tf.RaggedTensor.from_row_splits(np.array(split.token_ids.values), np.array(split.token_ids.offsets))
+    labels = tf.constant(np.array(split.labels))
+
+    def shuffled():  # by the epoch: tf.data's own shuffle goes by how often it has been gone through
+        yield np.random.default_rng([job.seed, report.epoch]).permutation(len(split))
+
+    data = tf.data.Dataset.from_generator(shuffled, output_signature=tf.TensorSpec((None,), tf.int64)).unbatch()
+    data = data.map(lambda row: (token_ids[row], labels[row]))
+    data = data.map(lambda ids, label: ({"token_ids": ids, "padding_mask": tf.ones_like(ids)}, label))
+    data = data.bucket_by_sequence_length(
+        lambda inputs, label: tf.size(inputs["token_ids"]),
+        boundaries,
+        [size] * (len(boundaries) + 1),
+        padding_values=({"token_ids": padding, "padding_mask": 0}, 0),
+    )
+    counts = np.bincount(np.digitize(split.lengths, boundaries))
+    return data.apply(tf.data.experimental.assert_cardinality(int(np.ceil(counts / size).sum())))
+
+
+def given(job: Job, padding: int, report: Report):
+    """Return the batches of the job: a PyDataset, or the same for TensorFlow.
+
+    Of a PyDataset TensorFlow would take the lengths of two batches for those of all.
+    """
+    data = Batches(job, padding, report)
+    if BACKEND != "tensorflow":
+        return data
+    inputs, _, *share = data[0]
+    tokens = {name: tf.TensorSpec((None, None), tf.int32) for name in inputs}
+    spec = tokens, tf.TensorSpec((None,), tf.int32), *(tf.TensorSpec((None,), tf.float32) for _ in share)
+    fed = tf.data.Dataset.from_generator(lambda: (data[i] for i in range(len(data))), output_signature=spec)
+    return fed.apply(tf.data.experimental.assert_cardinality(len(data)))
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches of the job, each for all devices: what does not divide is filled up with rows of no weight."""
+
+    def __init__(self, job: Job, padding: int, report: Report, first: int = 0):
+        super().__init__()
+        self.job, self.split, self.padding = job, job.split("train"), padding
+        self.report, self.first = report, first
+        self.rows_of = lru_cache(maxsize=1)(lambda epoch: job.batches(job.order(epoch)))
+
+    def skip(self, count: int) -> "Batches":
+        """Leave out the first batches, as tf.data's does."""
+        return Batches(self.job, self.padding, self.report, count)
+
+    def __len__(self):
+        return len(self.rows_of(self.report.epoch)) - self.first
+
+    def __getitem__(self, index):
+        index, accumulate, devices = self.first + index, self.job.train.accumulate, self.job.processes
+        rows = self.rows_of(self.report.epoch)[index]
+        filled = np.append(rows, rows[:1].repeat(-len(rows) % devices))
+        inputs = pad([self.split.token_ids[row] for row in filled], self.padding)
+        if accumulate == devices == 1:
+            return inputs, self.split.labels[rows]
+        step = self.job.rows_in_step(index // accumulate, len(self.split))
+        share = (np.arange(len(filled)) < len(rows)) * np.float32(accumulate * len(filled) / max(step, accumulate))
+        return inputs, self.split.labels[filled], share  # for the optimizer, which takes the plain mean over batches
+
+
+def pad(rows: list[np.ndarray], value: int) -> dict[str, np.ndarray]:
+    """Pad token ids to the longest row: token_ids and padding_mask (rows, tokens), int32."""
+    ids, mask = padded(rows, value, 8 if BACKEND == "jax" else 1)  # JAX compiles for each shape
+    return {"token_ids": ids, "padding_mask": mask}
