@@ -6,7 +6,9 @@ import types
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 
+from harness import config
 from harness.runs import launch
 from harness.runs.outcome import Outcome
 from harness.use import run
@@ -202,11 +204,15 @@ def test_every_library_s_word_for_no_memory_ends_in_a_row_out_of_memory_and_half
     with open(tmp_path / "events.jsonl", encoding="utf-8") as events:
         launch.follow(events, outcome)
     outcome.end(*launch.diagnose(1, outcome, tmp_path))
-    config = {"train": {"batch_size": 64, "accumulate": 1}, "recipe": {"pretrained": True}, "on_oom": "halve_batch"}
-    config["retries"] = 1
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        settings = config.checked(compose("config", ["recipe=torch", "on_oom=halve_batch"]))
     assert outcome.status == ("out_of_memory" if expected else "failed")
     assert outcome.reason.startswith((type(error).__name__, "no space left"))
-    assert run.changed(config, outcome) == (" with half the batch" if expected else None)
+    again = run.another(settings, outcome)
+    assert (again and again.how) == (" with half the batch" if expected else None)
+    if again:
+        assert (again.settings.train.batch_size, again.settings.train.accumulate) == (32, 2)
+    assert (settings.train.batch_size, settings.train.accumulate) == (64, 1)
 
 
 def test_an_error_that_is_its_own_cause_ends():
