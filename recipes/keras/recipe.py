@@ -53,8 +53,8 @@ def build(job: Job, encoder: keras.Model) -> keras.Model:
         pooled = hidden[:, 0]
     else:
         pooled = keras.layers.GlobalAveragePooling1D(dtype="float32")(hidden, mask=inputs["padding_mask"])
-    dropped = keras.layers.Dropout(job.dropout.hidden, dtype="float32")(pooled)
-    return keras.Model(inputs, keras.layers.Dense(job.outputs, dtype="float32", name="head")(dropped))
+    head = keras.layers.Dense(job.outputs, dtype="float32", name="head")
+    return keras.Model(inputs, head(keras.layers.Dropout(job.dropout.hidden, dtype="float32")(pooled)))
 
 
 def finetune(
