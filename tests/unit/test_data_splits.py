@@ -14,7 +14,7 @@ from data_support import from_file, jobs, rows_of, settings, write_csv, write_js
 from support import ROOT
 
 from harness.base.errors import UserError
-from harness.inputs.data.split import apportion, cut, nested
+from harness.inputs.data.split import apportion, cut, nested, rows_wanted
 
 CASES = range(30)
 
@@ -82,6 +82,49 @@ def test_apportion(seed):
     assert (share <= capacity).all()
     free = apportion(total, weights, weights)
     assert np.abs(free - total * weights / weights.sum()).max() < 1
+
+
+def test_the_largest_remainders_take_what_is_left_and_of_equal_ones_the_first():
+    weights = np.array([50, 30, 20])
+    assert apportion(11, weights, weights).tolist() == [6, 3, 2], "5.5, 3.3 and 2.2"
+    assert apportion(11, weights, np.array([4, 9, 9])).tolist() == [4, 4, 3], "what is full passes on to the others"
+    alike = np.full(40, 3)
+    assert apportion(53, alike, alike).tolist() == [2] * 13 + [1] * 27
+
+
+@pytest.mark.parametrize(("size", "rows"), [(7, 7), (0.25, 25), (0.004, 1), (0.006, 1), (0.016, 2)])
+def test_a_share_is_of_all_rows_and_at_least_one(size, rows):
+    assert rows_wanted(size, 100) == rows
+
+
+def counted(labels, wanted, hashes=None):
+    """Return how many rows of each label each split has: train, then those wanted."""
+    labels = np.array(labels)
+    hashes = np.arange(len(labels)) if hashes is None else np.array(hashes)
+    split = cut(hashes.astype(np.uint64), labels, wanted)
+    assert split.dtype == np.int8
+    return [np.bincount(labels[split == one], minlength=labels.max() + 1).tolist() for one in (0, *wanted)]
+
+
+def test_each_class_keeps_one_row_in_train_whatever_is_asked_for():
+    assert counted([0] + [1] * 9, {2: 10}) == [[1, 1], [0, 8]]
+    assert counted([0] * 10, {2: 6, 1: 6}) == [[1], [6], [3]], "what test took, valid cannot have"
+
+
+def test_rows_count_and_not_texts():
+    """Of 20 rows each, where ten of one class are one text: a half of each."""
+    assert counted([0] * 20 + [1] * 20, {2: 20}, [0] * 10 + list(range(1, 31))) == [[10, 10], [10, 10]]
+
+
+def test_a_class_takes_its_next_row_where_it_is_furthest_behind():
+    """Sainte-Laguë: row i (from 0) of a class of n at (i + 1/2) / n, behind one row of each; here of 6 and 3 rows.
+
+    a: 1.5/6, 2.5/6, 3.5/6, 4.5/6, 5.5/6; b: 1.5/3, 2.5/3.
+    """
+    labels, hashes = np.array([0] * 6 + [1] * 3), np.arange(9, dtype=np.uint64)
+    masks = [nested(hashes, labels, wanted) for wanted in range(10)]
+    taken = [labels[now & ~before].tolist() for before, now in zip(masks, masks[1:], strict=False)]
+    assert sum(taken, []) == [0, 1, 0, 0, 1, 0, 0, 1, 0]
 
 
 def test_one_file_is_split_in_three_whatever_its_order(tmp_path):

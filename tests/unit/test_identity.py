@@ -1,5 +1,6 @@
 """Results are pooled over seeds where all else that they are is the same; others of their name are left apart, told."""
 
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -38,6 +39,49 @@ def test_the_directory_follows_from_what_a_run_is_alone(tmp_path):
     assert first.name.startswith("torch-native-seed0-")
     for change in ({"seed": 1}, {"recipe": {"name": "torch", "C": 2.0}}, {"data": {"name": "onet", "digest": "b"}}):
         assert replace(IDENTITY, **change).directory(tmp_path) != first
+
+
+MODEL = {"name": "minilm", "digest": "w", "pooling": "mean"}
+
+
+def test_the_directory_names_what_one_would_read_and_eight_digits():
+    encoder = replace(
+        IDENTITY, model=MODEL, precision="fp32", placement={"processes": 2, "device": "cpu"}, evaluate=("valid",)
+    )
+    assert re.fullmatch(r"torch-minilm-native-fp32-seed0-2cpu-[0-9a-f]{8}", encoder.directory(Path("/a")).name)
+    assert encoder.directory(Path("~/a")) == encoder.directory(Path.home() / "a")
+    assert encoder.directory(Path("a")) == encoder.directory(Path.cwd() / "a")
+
+
+def test_an_identity_is_what_json_has_and_without_what_only_some_runs_have():
+    shared = {
+        "schema": 2, "recipe": {"name": "torch", "betas": (0.9, 0.999)}, "data": {"name": "onet", "digest": "a"},
+        "model": None, "protocol": {"name": "native"}, "precision": None, "seed": 0, "threads": None, "env": "e",
+        "code": "c",
+    }  # fmt: skip
+    assert IDENTITY.values() == shared
+    assert IDENTITY.keys() == identity.flat(shared)
+    more = {"placement": {"processes": 2}, "tokens": "t", "train": {"epochs": 4}}
+    assert replace(IDENTITY, evaluate=("valid",), **more).values() == {**shared, "evaluate": ["valid"], **more}
+
+
+def test_results_of_years_stay_comparable_a_digest_is_of_these_words():
+    """The digest of text that stands here: whoever changes it parts all results from those that come after."""
+    words = (
+        '{"code": "c", "data": {"digest": "a", "name": "onet"}, "env": "e", "model": MODEL, "precision": null, '
+        '"protocol": {"name": "native"}, "recipe": {"betas": [0.9, 0.999], "name": "torch"}, "schema": 2, '
+        '"threads": 4, "versions": "torch==2"}'
+    )
+
+    def digest(model: str) -> str:
+        return hashlib.sha256(words.replace("MODEL", model).encode()).hexdigest()[:12]
+
+    mine = replace(IDENTITY, seed=7, threads=None, evaluate=("valid",))
+    assert mine.digest(4, None, "torch==2") == digest("null")
+    assert mine.digest(4, "z", "torch==2") == digest("null"), "no model, nothing drawn"
+    drawn = '{"digest": "z", "name": "minilm", "pooling": "mean"}'
+    assert replace(mine, model=MODEL).digest(4, "z", "torch==2") == digest(drawn)
+    assert replace(mine, model=MODEL).digest(4, None, "torch==2") == digest(drawn.replace("z", "w"))
 
 
 def result(made: dict) -> reading.Result:
@@ -181,6 +225,9 @@ def test_what_was_run_before_an_edit_is_named(tmp_path):
         folder.mkdir()
         what = {} if changed is None else replace(IDENTITY, code="before", **changed).keys()
         store.write_json(folder / "result.json", {"status": "finished", **what})
+    (tmp_path / "torch-seed0-0").mkdir()  # of code that it does not say, and the first by name
+    said = {key: value for key, value in IDENTITY.keys().items() if key != "identity.code"}
+    store.write_json(tmp_path / "torch-seed0-0" / "result.json", {"status": "finished", **said})
     folder = tmp_path / "torch-seed0-now"
     assert IDENTITY.edited_since(folder) == "torch-seed0-a (finished)"
     assert replace(IDENTITY, code="before").edited_since(folder) is None

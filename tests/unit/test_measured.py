@@ -27,6 +27,31 @@ def test_figures_of_calls_are_numpy_s_percentiles_in_milliseconds():
     assert figures["texts_per_second"] == pytest.approx(800 / 5.05, abs=0.01)
 
 
+def test_figures_of_calls_have_tenths_of_microseconds_and_hundredths_of_texts():
+    figures = measured.of_calls(np.full(3, 0.00123456789), 1)
+    assert figures["p50_ms"] == figures["p99_ms"] == 1.2346
+    assert figures["texts_per_second"] == 810.0
+    assert measured.of_calls(np.array([0.007]), 1)["texts_per_second"] == 142.86
+
+
+def test_calls_have_figures_by_their_size_where_the_run_finished(tmp_path):
+    nothing_measured = {"inference.cold_start_seconds": 2.5}
+    assert measured.inference(tmp_path, Outcome(cold_start=2.5)) == nothing_measured
+    seconds = {"seconds_1": np.full(4, 0.01), "seconds_32": np.full(2, 0.1)}
+    np.savez(tmp_path / "inference.npz", tokens_1=np.full(4, 9), **seconds)
+    percentiles = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
+    assert measured.inference(tmp_path, Outcome(cold_start=2.5)) == {
+        **nothing_measured,
+        "inference.batch1.calls": 4,
+        **{f"inference.batch1.{key}": 10.0 for key in percentiles},
+        "inference.batch1.texts_per_second": 100.0,
+        "inference.batch32.calls": 2,
+        **{f"inference.batch32.{key}": 100.0 for key in percentiles},
+        "inference.batch32.texts_per_second": 320.0,
+    }
+    assert measured.inference(tmp_path, Outcome(status="failed", cold_start=2.5)) == nothing_measured
+
+
 @pytest.mark.parametrize("size", [1, 32])
 def test_every_shape_of_the_measured_calls_was_met_in_a_warm_up_on_other_batches(size):
     warm, measured_ones = [], []
@@ -81,6 +106,15 @@ def test_a_steady_step_is_the_mean_between_two_that_were_told_and_the_first_ten_
     assert found["train.step_seconds_median"] == 1.0
     assert found["train.step_seconds_p90"] == pytest.approx(np.percentile(each, 90))
     assert found["train.step_seconds_p10"] == 1.0
+
+
+def test_the_steps_percentiles_lie_between_and_have_five_digits():
+    """Steps of 0, 1, 2 and 3 hundredths of a second: the tenth part lies at 0.3 of the way from 0 to 3, and so on."""
+    found = measured.steps(0.0, [(10, 1.0), (11, 1.0), (12, 1.01), (13, 1.03), (14, 1.06)])
+    expected = {"first_step_seconds": None, "step_seconds_median": 0.015}
+    expected |= {"step_seconds_p10": 0.003, "step_seconds_p90": 0.027}
+    assert found == {f"train.{key}": value for key, value in expected.items()}
+    assert measured.steps(0.0, [(10, 1.0), (13, 2.0)])["train.step_seconds_median"] == 0.33333
 
 
 @pytest.mark.parametrize("told", [[], [(8, 3.0)], [(40, 9.0)]])

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from safetensors import serialize_file
 from safetensors.numpy import save_file
 
-from harness.figures.moved import moved
+from harness.figures.moved import moved, rounded
 
 START = {"layer.0.weight": [[0.1, -0.2], [0.3, 3.1]], "layer.0.bias": [0.0, 1e-9]}
 
@@ -51,3 +52,37 @@ def test_without_weights_that_can_be_compared_nothing_is_said(tmp_path):
     start = written(tmp_path / "start", START)
     assert moved(start, tmp_path / "none", "fp32") is None
     assert moved(start, written(tmp_path / "other", {"gru.weight": [1.0]}), "fp32") is None
+
+
+def test_a_checkpoint_in_half_precision_that_is_trained_in_bf16_is_rounded_as_what_it_is_loaded_as(tmp_path):
+    start = written(tmp_path / "start", {"weight": [1.00390625, 1.01171875]}, np.float16)
+    assert moved(start, written(tmp_path / "same", {"weight": [1.0, 1.015625]}), "bf16") is False
+    assert moved(start, written(tmp_path / "moved", {"weight": [1.0, 1.0078125]}), "bf16") is True
+
+
+def test_what_cannot_be_compared_hides_nothing_that_moved(tmp_path):
+    """A tensor stored in bf16, and one of another shape, both smaller and so met before the one that differs."""
+
+    def mixed(folder, last):
+        folder.mkdir()
+        parts = {
+            "a.bf16": {"dtype": "bfloat16", "shape": [1], "data": b"\x80\x3f"},
+            "b.grown": {"dtype": "float32", "shape": [last], "data": np.zeros(last, np.float32).tobytes()},
+            "c.weight": {"dtype": "float32", "shape": [9], "data": np.full(9, last, np.float32).tobytes()},
+        }
+        serialize_file(parts, folder / "model.safetensors")
+        return folder
+
+    assert moved(mixed(tmp_path / "start", 2), mixed(tmp_path / "end", 3), "fp32") is True
+
+
+@pytest.mark.parametrize(
+    ("value", "nearest"),
+    [
+        (1 + 1 / 256, 1.0), (1 + 3 / 256, 1 + 2 / 128), (1 + 5 / 256, 1 + 2 / 128),  # halves, to even
+        (1 + 1 / 256 + 2**-23, 1 + 1 / 128), (1 + 3 / 256 - 2**-23, 1 + 1 / 128), (-1 - 3 / 256, -1 - 2 / 128),
+        (1 + 1 / 128, 1 + 1 / 128), (0.0, 0.0),
+    ],
+)  # fmt: skip
+def test_bf16_has_seven_bits_behind_the_leading_one_and_is_rounded_to_the_nearest(value, nearest):
+    assert rounded(np.array([value], np.float32)).tolist() == [nearest]
