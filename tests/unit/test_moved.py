@@ -1,8 +1,9 @@
 """Whether a training moved its encoder: told by the files, whatever names and precisions they are stored in."""
 
+import json
+
 import numpy as np
 import pytest
-from safetensors import serialize_file
 from safetensors.numpy import save_file
 
 from harness.figures.moved import moved, rounded
@@ -65,12 +66,15 @@ def test_what_cannot_be_compared_hides_nothing_that_moved(tmp_path):
 
     def mixed(folder, last):
         folder.mkdir()
-        parts = {
-            "a.bf16": {"dtype": "bfloat16", "shape": [1], "data": b"\x80\x3f"},
-            "b.grown": {"dtype": "float32", "shape": [last], "data": np.zeros(last, np.float32).tobytes()},
-            "c.weight": {"dtype": "float32", "shape": [9], "data": np.full(9, last, np.float32).tobytes()},
-        }
-        serialize_file(parts, folder / "model.safetensors")
+        parts = [("a.bf16", "BF16", b"\x80\x3f"), ("b.grown", "F32", np.zeros(last, np.float32).tobytes())]
+        parts += [("c.weight", "F32", np.full(9, last, np.float32).tobytes())]
+        header, ends = {}, np.cumsum([0, *(len(data) for _, _, data in parts)]).tolist()
+        for (name, dtype, data), start, end in zip(parts, ends, ends[1:], strict=False):
+            shape = [len(data) // (2 if dtype == "BF16" else 4)]
+            header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+        head = json.dumps(header).encode()  # numpy has no bf16, so the format is written by hand
+        body = b"".join(data for _, _, data in parts)
+        (folder / "model.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + body)
         return folder
 
     assert moved(mixed(tmp_path / "start", 2), mixed(tmp_path / "end", 3), "fp32") is True
