@@ -16,8 +16,7 @@ from harness.base.errors import guarded
 
 def main() -> int:
     from harness.base import layout
-    from harness.config import traits
-    from harness.results import choose
+    from harness.results import choose, traits
 
     libraries = traits.libraries()
     arguments = choose.parser(__doc__, libraries).parse_args()

@@ -49,7 +49,7 @@ def with_table(readme: str, rows: list[str]) -> str:
 def table(readme: str, measure: bool) -> list[str]:
     """Return the rows of the README's table; sizes are those of the environments built here, or stay as they are."""
     from harness.config import choices
-    from harness.config.traits import docstring
+    from harness.results.traits import docstring
 
     rows = [
         "| `recipe=` | what | who owns the loop | lines | environment (CPU) | pick it |",
@@ -87,7 +87,7 @@ def source(name: str) -> str:
 def moments() -> str:
     """Return the page that sets the same four moments of every library side by side."""
     from harness.config import choices, variants
-    from harness.config.traits import docstring
+    from harness.results.traits import docstring
 
     names = [name for name in choices("recipe") if [f"recipe={name}"] in variants()]
     parts = [

@@ -15,9 +15,9 @@ import pytest
 from support import DEEP, ROOT, VARIANTS, killed_at_checkpoint, killed_in, others, plant, plant_checkpoint
 
 from harness.base import environments
-from harness.config.traits import libraries
 from harness.machine import host
 from harness.results import reading
+from harness.results.traits import libraries
 from recipes.contract.split import Split
 
 WATCHED = {f"train/{name}" for name in ("loss", "learning_rate", "samples_per_second")}

@@ -21,8 +21,7 @@ from results_support import write as write_run
 from support import ROOT
 
 from harness.base.errors import UserError
-from harness.config import traits
-from harness.results import choose, reading
+from harness.results import choose, reading, traits
 from harness.results.choose.evidence import MEASURES
 from harness.results.choose.question import LIMITS, interview
 from harness.results.compare.analysis import analyse

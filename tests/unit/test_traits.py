@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from support import RECIPES, ROOT, VARIANTS
 
 from harness.config import CONF, checked
-from harness.config.traits import OWN, WATCH, docstring, libraries
+from harness.results.traits import OWN, WATCH, docstring, libraries
 
 LIBRARIES = {library.name: library for library in libraries()}
 EXPECTED = {"licence", "releases", "own", "watch", "tasks", "languages", "from_scratch", "papers", "serving"}

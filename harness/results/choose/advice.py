@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.config.traits import Library, models
 from harness.results.choose.criteria import Check, shown_of
 from harness.results.choose.entry import Entry, equals, rivals
 from harness.results.choose.evidence import MEASURES, Evidence
 from harness.results.choose.question import Question, words
 from harness.results.compare.rules import RUNS
+from harness.results.traits import Library, models
 
 SHARED = ("data.", "train.", "model", "precision", "threads", "measure.")  # words of a run that its rivals must share
 

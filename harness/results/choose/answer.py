@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.config.traits import Library, docstring
 from harness.results import reading
 from harness.results.choose.advice import command, recommended, relaxed
 from harness.results.choose.criteria import Check, shown_of
 from harness.results.choose.entry import FRONT, Entry, equals, ordered, rivals
 from harness.results.choose.evidence import MEASURES, Evidence, shorter
 from harness.results.choose.question import Question
+from harness.results.traits import Library, docstring
 
 RULE = [
     "First those that break no constraint; then those of which something wanted is not known; then those ruled out.",

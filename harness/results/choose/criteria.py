@@ -4,9 +4,9 @@ import datetime
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.config.traits import OWN, Library, docstring, models
 from harness.results.choose.evidence import MEASURES, Figure, shorter
 from harness.results.choose.question import Question
+from harness.results.traits import OWN, Library, docstring, models
 
 ENOUGH = ("call", "callbacks")  # --aim first_project
 MONTH = 365.25 / 12  # days

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.config.traits import Library
 from harness.results import reading
 from harness.results.choose.criteria import Check, checks
 from harness.results.choose.evidence import MEASURES, Evidence, Figure
 from harness.results.choose.question import Question
+from harness.results.traits import Library
 
 FRONT = ("quality", "train_minutes", "p95_ms", "memory_mb", "environment_mb")
 STATUSES = ("fits", "not known", "ruled out")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.errors import UserError, nearest
-from harness.config.traits import OWN, WATCH, Library
+from harness.results.traits import OWN, WATCH, Library
 
 WHERE = {"cpu": "on processors alone", "gpu": "on a GPU", "both": "on either"}
 AIMS = {

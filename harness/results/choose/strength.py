@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from harness.base.home import ROOT
-from harness.config.traits import LOADER
 from harness.results.compare.rules import RUNS
 from harness.results.reading import Result
+from harness.results.traits import LOADER
 
 SIZES = {
     "train.rows": "texts to train on",
