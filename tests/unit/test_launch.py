@@ -14,6 +14,7 @@ from harness.runs.outcome import Outcome
     [
         (None, 2.0, 1e9, 2_000_000_000, None),
         (None, 2.0, 0.0, 2_010_000_000, ("out_of_memory", "2.01 GB resident is more than limits.memory_gb=2")),
+        (None, 2.0, 0.0, 2_000_000_001, ("out_of_memory", "2.00 GB resident is more than limits.memory_gb=2")),
         (1.5, None, 90.0, 10**15, None),
         (1.5, None, 90.1, 0, ("timed_out", "longer than limits.minutes=1.5")),
         (1.5, 2.0, 90.0, 2_000_000_000, None),
@@ -197,4 +198,5 @@ def test_the_judge_ends_a_run_and_the_first_reason_stands():
     assert (outcome.status, outcome.reason) == ("timed_out", "first")
     assert outcome.error_type is None
     outcome.take(error("x", "KeyError"))
+    assert list(outcome.errors) == [0], "one process is the rank 0"
     assert outcome.error_type == "KeyError"
