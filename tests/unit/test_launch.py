@@ -122,6 +122,13 @@ def test_the_last_line_of_a_python_that_could_not_begin_is_its_error(tmp_path, t
     assert launch.diagnose(1, outcome, tmp_path) == ("failed", "RuntimeError: it told itself")
 
 
+def test_of_several_processes_the_last_words_are_those_of_the_one_to_blame(tmp_path):
+    (tmp_path / "log.txt").write_text("KeyError: of the first\n")
+    (tmp_path / "log.rank1.txt").write_text("ImportError: of the second\n")
+    outcome = Outcome(ended={0: -15, 1: 1})
+    assert launch.diagnose(1, outcome, tmp_path) == ("failed", "rank 1: ImportError: of the second")
+
+
 @pytest.mark.parametrize("text", ["", "\n", "ValueError: x\nstep 3\n", "an Error: x\n", "RuntimeErrors: x\n"])
 def test_a_log_that_ends_with_no_error_tells_none(tmp_path, text):
     (tmp_path / "log.txt").write_text(text)
