@@ -201,7 +201,7 @@ def test_of_a_training_that_took_no_time_there_is_no_rate(encoder, phases):
 
 @pytest.mark.parametrize(
     ("evaluating", "resumed", "seconds"),
-    [(0.0, None, 12.0), (2.00049, None, 10.0), (0.0, (8, 5.00012), 17.0), (2.0, (8, 5.0), 15.0)],
+    [(0.0, None, 12.0), (2.1234, None, 9.877), (0.0, (8, 5.1234), 17.123), (2.0, (8, 5.0), 15.0)],
 )
 def test_the_time_of_training_is_without_evaluations_and_with_what_was_done_before(
     prepared, evaluating, resumed, seconds
@@ -267,6 +267,7 @@ def test_a_model_that_gives_other_logits_when_it_is_loaded_again_is_a_failure(di
     outcome = Outcome(reload_max_difference=difference)
     row.check_reload(outcome)
     assert outcome.status == status
+    assert (outcome.reason or "").endswith(f"(largest difference {difference})" if status == "failed" else "")
 
 
 def test_logits_that_are_no_numbers_are_a_training_that_diverged():
