@@ -1,87 +1,26 @@
-"""The choice of a library: properties of the order, over results made up at random; and the command line."""
+"""The choice of a library: properties of the order, over results made up at random."""
 
 import datetime
 import json
-import os
-import pty
 import random
-import resource
 import shlex
 import statistics
-import subprocess
-import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from choose_support import LIBRARIES, NAMES, answered, asked, left, value, world, write
 from results_support import known, row
 from results_support import write as write_run
 from support import ROOT
 
-from harness.base.errors import UserError
-from harness.results import choose, reading, traits
+from harness.results import choose, reading
 from harness.results.choose.evidence import MEASURES
-from harness.results.choose.question import LIMITS, interview
+from harness.results.choose.question import LIMITS
 from harness.results.compare.analysis import analyse
 from harness.results.compare.statistics import mean_interval
-
-LIBRARIES = traits.libraries()
-NAMES = [library.name for library in LIBRARIES]
-MEASURED = {
-    "valid.macro_f1": (0.5, 0.56),
-    "test.macro_f1": (0.5, 0.56),
-    "train.seconds": (30, 90),
-    "inference.batch1.p95_ms": (2, 40),
-    "inference.batch32.texts_per_second": (100, 900),
-    "memory.peak_rss_mb": (400, 1500),
-    "model.size_mb": (20, 100),
-    "environment.size_mb": (280, 1800),
-}
-
-
-def write(folder, rows):
-    for number, one in enumerate(rows):
-        place = folder / one["data"] / f"run{number}-{one['recipe']}-seed{one['seed']}"
-        place.mkdir(parents=True)
-        (place / "result.json").write_text(json.dumps(one), encoding="utf-8")
-    return folder
-
-
-def world(number, seeds=3, libraries=LIBRARIES):
-    """Return the rows of every library, whose figures are drawn at random; the more, the more two of them are equal."""
-    draw = random.Random(number)
-    rows = []
-    for library in libraries:
-        middle = {key: draw.choice([low, (low + high) / 2, high]) for key, (low, high) in MEASURED.items()}
-        rows += [
-            row(
-                library.recipe,
-                seed,
-                words=library.words[1:],
-                **{k: v * draw.uniform(0.97, 1.03) for k, v in middle.items()},
-            )
-            for seed in range(seeds)
-        ]
-    return rows
-
-
-def asked(folder, question=None):
-    question = replace(question or choose.Question(), results=[folder])
-    return choose.answer(question, LIBRARIES, choose.gather(question, NAMES))
-
-
-def answered(question):
-    return choose.answer(question, LIBRARIES, choose.gather(question, NAMES))
-
-
-def left(answer):
-    return {one["name"] for one in answer["libraries"] if one["status"] != "ruled out"}
-
-
-def value(one, name):
-    return next(check["value"] for check in one["criteria"] if check["name"] == name)
 
 
 @pytest.mark.parametrize("number", range(5))
@@ -393,126 +332,6 @@ def test_one_that_was_not_measured_is_taken_where_all_that_is_wanted_of_it_is_kn
     assert answer["recommendation"]["take"] == "torch"
     assert "how fast it is was not measured" in choose.told(answer)
     assert not answer["advice"]
-
-
-def test_the_questions_of_a_terminal_are_the_options():
-    answers = iter(["gpus", "gpu", "first_project", "", "loss, gradient_norm", "", "18", "8,5", "8.5", "", ""])
-    question = choose.Question()
-    interview(question, ask=lambda _: next(answers))
-    arguments = choose.parser(None, LIBRARIES).parse_args(
-        ["--where", "gpu", "--aim", "first_project", "--watch", "loss,gradient_norm", "--age", "18", "--p95-ms", "8.5"]
-    )
-    assert question == choose.asked(arguments)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--where", "gpus"], "Did you mean 'gpu'?"),
-        (["--own", "call,calbacks"], "Did you mean 'callbacks'?"),
-        (["--task", "taging"], "Did you mean 'tagging'?"),
-        (["--language", "french"], "two letters"),
-        (["--memory-mb", "-3"], "a number above 0"),
-    ],
-)
-def test_a_word_that_is_not_known_is_refused_with_the_nearest(words, said):
-    with pytest.raises(UserError, match="there are|needed") as refused:
-        choose.parser(None, LIBRARIES).parse_args(words)
-    assert said in str(refused.value)
-
-
-def test_a_data_set_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(UserError, match="Did you mean 'job_titles'"):
-        asked(tmp_path, choose.Question(data="job_title"))
-
-
-def run(*words, code=0):
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts/choose.py", *map(str, words)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stderr
-    return done.stdout
-
-
-def test_the_command_line_says_the_same_as_json_and_in_words_within_a_second(tmp_path):
-    words = ["--results", write(tmp_path, world(4)), "--memory-mb", 1200, "--where", "cpu"]
-    texts, used = [], []
-    for _ in range(3):  # what others do to the processor's caches only adds
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        texts.append(run(*words, "--explain"))
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(used) < 1
-    (text,) = set(texts)
-    answer = json.loads(run(*words, "--json"))
-    table = text.partition("\nrank ")[2].partition("\n\n")[0].splitlines()[1:-1]
-    for one, line in zip(answer["libraries"], table, strict=True):
-        assert line.split()[0].rstrip("=") == str(one["rank"] or "out")
-        assert one["name"] in line
-        assert text.count(one["command"]) >= (one["rank"] is not None)
-        for check in [*one["criteria"]]:
-            assert check["shown"] in text
-        assert not one["best_in"] or f"the best in {', '.join(one['best_in'])}\n" in text
-    on = [one["name"] for one in answer["libraries"] if one["status"] == "fits" and one["on_front"]]
-    assert f"the Pareto front of {', '.join(answer['front'])}: {', '.join(on)}\n" in text
-    assert all(line in text for line in answer["rule"])
-    assert text.splitlines()[-1].strip() == answer["recommendation"]["steps"][-1]["command"]
-
-
-README = shlex.split("--where cpu --p95-ms 10 --memory-mb 1500 --own callbacks,loop --age 12")
-
-
-def test_the_readme_s_example_can_be_acted_on():
-    text, answer = run(*README, code=1), json.loads(run(*README, "--json", code=1))
-    lines = text.splitlines()
-    assert lines[0] == "No library that was measured holds all that is wanted:"
-    assert "--p95-ms rules out most" in lines[1]
-    assert [one["measured"] for one in answer["libraries"]] == [True] * 6 + [False] * 3
-    assert "None to take yet:" in lines
-    measure, relax = [step["command"] for step in answer["recommendation"]["steps"]]
-    assert "recipe=keras,hf_trainer,fastai,torch" in measure
-    assert lines[-1].strip() == relax
-    after = run(*shlex.split(relax)[2:]).splitlines()
-    assert after[-1].strip().startswith("python train.py recipe=")
-    assert any(line.startswith("Take ") for line in after)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [["--where", "gpu"], ["--own", "loop"], ["--data", "onet"], ["--where", "gpu", "--own", "loop"]],
-    ids=" ".join,
-)
-def test_the_recommendation_is_the_last_thing_on_the_screen_and_in_json(words):
-    text, answer = run(*words), json.loads(run(*words, "--json"))
-    advised = answer["recommendation"]
-    last = text[text.rindex("\n\n") :].strip().splitlines()
-    assert last[0] == (f"Take {advised['take']}:" if advised["take"] else "None to take yet:")
-    assert [line.strip() for line in last[1:]] == [
-        *advised["why"],
-        *(text for step in advised["steps"] for text in (step["do"], step["command"])),
-    ]
-    assert last[-1].strip().startswith("python train.py ")
-
-
-def test_without_options_a_terminal_is_asked(tmp_path):
-    here, there = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "scripts/choose.py", "--results", write(tmp_path, world(4))],
-        stdin=there,
-        stdout=there,
-        stderr=there,
-    )
-    os.close(there)
-    os.write(here, b"both\n" + b"\n" * 8)
-    said = b""
-    while True:
-        try:
-            said += os.read(here, 4096)
-        except OSError:  # the other end was closed
-            break
-    assert process.wait() == 0
-    assert b"Where must it run" in said
-    assert b"wanted: runs on cpu and gpu" in said
 
 
 def test_runs_of_other_code_are_no_seeds_of_a_library_and_are_told(tmp_path):

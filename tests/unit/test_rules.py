@@ -103,7 +103,7 @@ def test_what_a_bare_python_takes_of_the_recipes_needs_the_standard_library_only
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_is_one_file_that_one_can_read(recipe):
     lines = (ROOT / "recipes" / recipe / "recipe.py").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 180
+    assert len(lines) <= 120
 
 
 @pytest.mark.parametrize("words", variants(), ids=" ".join)

@@ -1,0 +1,137 @@
+"""The choice of a library as people ask for it: options, questions on a terminal, and what is said."""
+
+import json
+import os
+import pty
+import resource
+import shlex
+import subprocess
+import sys
+
+import pytest
+from choose_support import LIBRARIES, asked, world, write
+from support import ROOT
+
+from harness.base.errors import UserError
+from harness.results import choose
+from harness.results.choose.question import interview
+
+
+def test_the_questions_of_a_terminal_are_the_options():
+    answers = iter(["gpus", "gpu", "first_project", "", "loss, gradient_norm", "", "18", "8,5", "8.5", "", ""])
+    question = choose.Question()
+    interview(question, ask=lambda _: next(answers))
+    arguments = choose.parser(None, LIBRARIES).parse_args(
+        ["--where", "gpu", "--aim", "first_project", "--watch", "loss,gradient_norm", "--age", "18", "--p95-ms", "8.5"]
+    )
+    assert question == choose.asked(arguments)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--where", "gpus"], "Did you mean 'gpu'?"),
+        (["--own", "call,calbacks"], "Did you mean 'callbacks'?"),
+        (["--task", "taging"], "Did you mean 'tagging'?"),
+        (["--language", "french"], "two letters"),
+        (["--memory-mb", "-3"], "a number above 0"),
+    ],
+)
+def test_a_word_that_is_not_known_is_refused_with_the_nearest(words, said):
+    with pytest.raises(UserError, match="there are|needed") as refused:
+        choose.parser(None, LIBRARIES).parse_args(words)
+    assert said in str(refused.value)
+
+
+def test_a_data_set_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(UserError, match="Did you mean 'job_titles'"):
+        asked(tmp_path, choose.Question(data="job_title"))
+
+
+def run(*words, code=0):
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/choose.py", *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def test_the_command_line_says_the_same_as_json_and_in_words_within_a_second(tmp_path):
+    words = ["--results", write(tmp_path, world(4)), "--memory-mb", 1200, "--where", "cpu"]
+    texts, used = [], []
+    for _ in range(3):  # what others do to the processor's caches only adds
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        texts.append(run(*words, "--explain"))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(used) < 1
+    (text,) = set(texts)
+    answer = json.loads(run(*words, "--json"))
+    table = text.partition("\nrank ")[2].partition("\n\n")[0].splitlines()[1:-1]
+    for one, line in zip(answer["libraries"], table, strict=True):
+        assert line.split()[0].rstrip("=") == str(one["rank"] or "out")
+        assert one["name"] in line
+        assert text.count(one["command"]) >= (one["rank"] is not None)
+        for check in [*one["criteria"]]:
+            assert check["shown"] in text
+        assert not one["best_in"] or f"the best in {', '.join(one['best_in'])}\n" in text
+    on = [one["name"] for one in answer["libraries"] if one["status"] == "fits" and one["on_front"]]
+    assert f"the Pareto front of {', '.join(answer['front'])}: {', '.join(on)}\n" in text
+    assert all(line in text for line in answer["rule"])
+    assert text.splitlines()[-1].strip() == answer["recommendation"]["steps"][-1]["command"]
+
+
+README = shlex.split("--where cpu --p95-ms 10 --memory-mb 1500 --own callbacks,loop --age 12")
+
+
+def test_the_readme_s_example_can_be_acted_on():
+    text, answer = run(*README, code=1), json.loads(run(*README, "--json", code=1))
+    lines = text.splitlines()
+    assert lines[0] == "No library that was measured holds all that is wanted:"
+    assert "--p95-ms rules out most" in lines[1]
+    assert [one["measured"] for one in answer["libraries"]] == [True] * 6 + [False] * 3
+    assert "None to take yet:" in lines
+    measure, relax = [step["command"] for step in answer["recommendation"]["steps"]]
+    assert "recipe=keras,hf_trainer,fastai,torch" in measure
+    assert lines[-1].strip() == relax
+    after = run(*shlex.split(relax)[2:]).splitlines()
+    assert after[-1].strip().startswith("python train.py recipe=")
+    assert any(line.startswith("Take ") for line in after)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--where", "gpu"], ["--own", "loop"], ["--data", "onet"], ["--where", "gpu", "--own", "loop"]],
+    ids=" ".join,
+)
+def test_the_recommendation_is_the_last_thing_on_the_screen_and_in_json(words):
+    text, answer = run(*words), json.loads(run(*words, "--json"))
+    advised = answer["recommendation"]
+    last = text[text.rindex("\n\n") :].strip().splitlines()
+    assert last[0] == (f"Take {advised['take']}:" if advised["take"] else "None to take yet:")
+    assert [line.strip() for line in last[1:]] == [
+        *advised["why"],
+        *(text for step in advised["steps"] for text in (step["do"], step["command"])),
+    ]
+    assert last[-1].strip().startswith("python train.py ")
+
+
+def test_without_options_a_terminal_is_asked(tmp_path):
+    here, there = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "scripts/choose.py", "--results", write(tmp_path, world(4))],
+        stdin=there,
+        stdout=there,
+        stderr=there,
+    )
+    os.close(there)
+    os.write(here, b"both\n" + b"\n" * 8)
+    said = b""
+    while True:
+        try:
+            said += os.read(here, 4096)
+        except OSError:  # the other end was closed
+            break
+    assert process.wait() == 0
+    assert b"Where must it run" in said
+    assert b"wanted: runs on cpu and gpu" in said
