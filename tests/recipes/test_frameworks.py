@@ -15,7 +15,8 @@ from harness.runs import launch
 from harness.runs.outcome import Outcome
 
 # In each, `slow` is work that the framework does on its own for a while, and `ended` tells whether it has; `dropped`
-# has it done without the framework knowing anybody who waits for what comes of it. `huge` is too much for the memory.
+# has it done without the framework knowing anybody who waits for what comes of it. `finish` waits for it where a
+# framework may say a moment late that it has been done. `huge` is too much for the memory.
 SLOW = {
     "keras_jax": """
 import os
@@ -24,7 +25,7 @@ import jax, jax.numpy as jnp, keras
 frameworks.wait()  # nothing is begun by it: how many devices there are can be said yet
 jax.config.update("jax_num_cpu_devices", 2)
 slow = jax.jit(lambda: jax.lax.fori_loop(0, 20, lambda _, x: x @ x * 1e-3, jnp.ones((1000, 1000))))
-ended = lambda result: result.is_ready()
+ended, finish = lambda result: result.is_ready(), jax.block_until_ready
 def dropped():
     jax.live_arrays = lambda: []
 huge = lambda: jnp.zeros((1 << 44,))
@@ -41,19 +42,19 @@ done = []
 def slow():
     done.clear()
     tf.py_function(lambda: time.sleep(1) or done.append(True) or 0.0, [], tf.float32)
-ended = lambda result: bool(done)
+ended, finish = lambda result: bool(done), lambda result: None
 dropped = lambda: None
 huge = lambda: tf.zeros((1 << 44,)).numpy()
 """,
     "hf_trainer": """
 import torch
 slow = dropped = lambda: None  # on processors it does not return before
-ended = lambda result: True
+ended, finish = lambda result: True, lambda result: None
 huge = lambda: torch.empty(1 << 46)
 """,
 }
 ASKED = """
-import json, sys
+import json, sys, time
 from pathlib import Path
 from recipes.contract import frameworks
 from recipes.contract.job import Job
@@ -64,10 +65,14 @@ job, launched = Job.read(Path(sys.argv[1])), []
 exec(sys.argv[2])
 for prepare in (lambda: None, dropped):
     prepare()
+    began = time.perf_counter()
     with job.phase("train"):
         result = slow()
         launched.append(ended(result))
-    assert ended(result), f"the phase ended while the device worked: {prepare}"
+    then = time.perf_counter()
+    finish(result)
+    left = time.perf_counter() - then
+    assert ended(result) and left < 0.1 * (then - began), f"the phase ended while the device worked: {prepare}, {left}"
 found = {"used": [framework.name for framework in frameworks.used()], "launched": launched}
 found["allocated"] = frameworks.main().allocated_peak()
 for allowed in (True, False):
