@@ -7,7 +7,7 @@ import ast
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import yaml
 
@@ -37,12 +37,33 @@ class Trait:
     date: str
 
 
+class Declared(TypedDict):
+    """A trait as it stands in a file."""
+
+    value: Any
+    source: str
+    date: object  # YAML makes a date of it
+
+
+class RecipeFile(TypedDict, total=False):
+    """What is read here of conf/recipe/NAME.yaml."""
+
+    name: str
+    backend: str
+    variants: list[str]
+    pretrained: bool
+    places: list[str]
+    places_of: dict[str, list[str]]  # by backend
+    cpu_builds: list[str]
+    traits: dict[str, Declared]
+
+
 @dataclass(frozen=True)
 class Library:
     """A recipe, or one of its `variants`, as scripts/choose.py weighs it."""
 
     words: tuple[str, ...]  # that choose it: recipe=keras recipe.backend=jax
-    settings: dict[str, Any]  # of its file, with those words over them
+    settings: RecipeFile  # its file, with those words over it
 
     @property
     def recipe(self) -> str:
@@ -77,9 +98,9 @@ def libraries() -> list[Library]:
     """Return every recipe with each of its variants, by name."""
     found = []
     for path in sorted((ROOT / "conf" / "recipe").glob("*.yaml")):
-        settings = yaml.load(path.read_text(encoding="utf-8"), LOADER)
+        settings: RecipeFile = yaml.load(path.read_text(encoding="utf-8"), LOADER)
         for words in ([], *([word] for word in settings.get("variants", []))):
-            own = dict(word.removeprefix("recipe.").split("=", 1) for word in words)
+            own = cast(RecipeFile, dict(word.removeprefix("recipe.").split("=", 1) for word in words))
             found.append(Library((f"recipe={path.stem}", *words), {**settings, **own}))
     return found
 

@@ -6,7 +6,7 @@ import random
 import shlex
 import statistics
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,10 @@ from results_support import write as write_run
 from support import ROOT
 
 from harness.results import choose, reading
+from harness.results.choose.criteria import Check
 from harness.results.choose.evidence import MEASURES
 from harness.results.choose.question import LIMITS
+from harness.results.choose.schema import Criterion
 from harness.results.compare.analysis import analyse
 from harness.results.compare.statistics import mean_interval
 
@@ -343,3 +345,7 @@ def test_runs_of_other_code_are_no_seeds_of_a_library_and_are_told(tmp_path):
     assert min(evidence.figures[LIBRARIES[0].name]["quality"].values) > 0.4
     (told,) = [note for note in evidence.notes if note.startswith("left apart")]
     assert f"{LIBRARIES[0].name}, 3 runs: code aaaaaaaaaaaa" in told
+
+
+def test_a_criterion_of_the_answer_has_all_that_a_check_has():
+    assert list(Criterion.__annotations__) == [one.name for one in fields(Check)]

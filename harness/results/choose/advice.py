@@ -5,12 +5,12 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from harness.results.choose.criteria import Check, shown_of
 from harness.results.choose.entry import Entry, equals, rivals
 from harness.results.choose.evidence import MEASURES, Evidence
 from harness.results.choose.question import Question, words
+from harness.results.choose.schema import Recommendation, Step
 from harness.results.compare.rules import RUNS
 from harness.results.traits import Library, models
 
@@ -80,14 +80,14 @@ def against(one: Entry) -> str:
 
 def recommended(
     question: Question, entries: Sequence[Entry], front: Sequence[str], evidence: Evidence
-) -> dict[str, Any]:
+) -> Recommendation:
     """Return which library to take (None: none), why, and what to do, each step with its command, the best one last."""
     first, left = entries[0], [one.name for one in entries if one.left]
     if not left:
-        return {"take": None, **nearest(question, entries, evidence)}
+        return nearest(question, entries, evidence)
     if not evidence.group:
         alone = f"nothing is measured; by what is declared {len(left)} of {len(entries)} are left: {', '.join(left)}"
-        step = {"do": MEASURE, "command": measuring(question, entries, evidence)}
+        step: Step = {"do": MEASURE, "command": measuring(question, entries, evidence)}
         return {"take": None if left[1:] else left[0], "why": [alone], "steps": [step]}
     why = ["nothing wanted speaks against it; how good and how fast it is was not measured"]
     if first.figures:
@@ -122,7 +122,7 @@ def reasons(first: Entry, entries: Sequence[Entry], front: Sequence[str], eviden
             yield f"of these, for less {MEASURES[name].title}: {one.name}, {shown[0]} for {shown[1]}"
 
 
-def nearest(question: Question, entries: Sequence[Entry], evidence: Evidence) -> dict[str, Any]:
+def nearest(question: Question, entries: Sequence[Entry], evidence: Evidence) -> Recommendation:
     """Say what to do where nothing is left: measure what there is hope of, or relax what the nearest library breaks."""
     one = min(
         ruled_out(entries),
@@ -131,11 +131,11 @@ def nearest(question: Question, entries: Sequence[Entry], evidence: Evidence) ->
     hoped = [each.name for each in entries if not each.broken]
     why = [f"not measured, so they may hold all that is wanted: {', '.join(hoped)}"] if hoped else []
     why.append(f"nearest is {one.name}: {against(one)}")
-    steps = []
+    steps: list[Step] = []
     if evidence.group and (hoped or (not evidence.own and any(check.runs for check in one.broken))):
         steps = [{"do": MEASURE, "command": measuring(question, entries, evidence)}]
     again = shlex.join(["python", "scripts/choose.py", *words(relaxing(question, one))])
-    return {"why": why, "steps": [*steps, {"do": f"to relax what {one.name} breaks:", "command": again}]}
+    return {"take": None, "why": why, "steps": [*steps, {"do": f"to relax what {one.name} breaks:", "command": again}]}
 
 
 def excess(question: Question, check: Check) -> float:

@@ -1,11 +1,11 @@
 """The answer: who breaks a constraint, who stands on the Pareto front, who cannot be told apart; in one plain value.
 
-What is printed and what `--json` gives are both this value.
+What is printed and what `--json` gives are both this value; schema.py has its form.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import cast
 
 from harness.results import reading
 from harness.results.choose.advice import command, recommended, relaxed
@@ -13,6 +13,7 @@ from harness.results.choose.criteria import Check, shown_of
 from harness.results.choose.entry import FRONT, Entry, equals, ordered, rivals
 from harness.results.choose.evidence import MEASURES, Evidence, shorter
 from harness.results.choose.question import Question
+from harness.results.choose.schema import Answer, Beside, Criterion, Described, Ranked, Results
 from harness.results.traits import Library, docstring
 
 RULE = [
@@ -27,13 +28,13 @@ RULE = [
 ]
 
 
-def answer(question: Question, libraries: Sequence[Library], evidence: Evidence) -> dict[str, Any]:
+def answer(question: Question, libraries: Sequence[Library], evidence: Evidence) -> Answer:
     """Return the ranked list, each library with its reasons, and what the order follows from."""
     front = [name for name in FRONT if evidence.figures and all(name in own for own in evidence.figures.values())]
     entries = ordered(question, libraries, evidence, front)
     ranked = [entry for entry in entries if entry.left and entry.measured or not evidence.group and not entry.broken]
     ranks: list[tuple[int, float]] = sorted({entry.place() for entry in ranked})
-    listed = [
+    listed: list[Ranked] = [
         {
             **described(entry, rivals(entry, entries), front, evidence),
             "rank": ranks.index(entry.place()) + 1 if entry in ranked else None,
@@ -56,32 +57,38 @@ def answer(question: Question, libraries: Sequence[Library], evidence: Evidence)
     }
 
 
-def measured(evidence: Evidence) -> dict[str, Any]:
+def measured(evidence: Evidence) -> Results:
     """Say which results the figures are from, and what they lack; of none, there are notes alone."""
-    known: dict[str, Any] = {"notes": evidence.notes}
-    if group := evidence.group:
-        known["from"] = "your own results" if evidence.own else "the reference results"
-        known["places"] = [shorter(place) for place in evidence.places]
-        known |= {"group": group.title, "machine": group.machine, "data": group.data}
-        known["seeds"] = {name: len(one.runs) for name, one in sorted(evidence.contestants.items())}
-        known["lacking"] = {name: lacks for name, lacks in sorted(evidence.lacking.items()) if lacks}
-    return known
+    if not (group := evidence.group):
+        return {"notes": evidence.notes}
+    return {
+        "notes": evidence.notes,
+        "from": "your own results" if evidence.own else "the reference results",
+        "places": [shorter(place) for place in evidence.places],
+        "group": group.title,
+        "machine": group.machine,
+        "data": group.data,
+        "seeds": {name: len(one.runs) for name, one in sorted(evidence.contestants.items())},
+        "lacking": {name: lacks for name, lacks in sorted(evidence.lacking.items()) if lacks},
+    }
 
 
-def beside(evidence: Evidence) -> dict[str, Any]:
+def beside(evidence: Evidence) -> Beside:
     """Return the results that nothing is ordered by, each library with its figures and what they lack."""
-    libraries = [
-        {
-            "name": name,
-            "lacking": evidence.lacking[name],
-            "figures": {key: shown_of(key, figure) for key, figure in own.items()},
-        }
-        for name, own in evidence.figures.items()
-    ]
-    return {**measured(evidence), "libraries": libraries}
+    return {
+        **measured(evidence),
+        "libraries": [
+            {
+                "name": name,
+                "lacking": evidence.lacking[name],
+                "figures": {key: shown_of(key, figure) for key, figure in own.items()},
+            }
+            for name, own in evidence.figures.items()
+        ],
+    }
 
 
-def described(entry: Entry, others: Sequence[Entry], front: Sequence[str], evidence: Evidence) -> dict[str, Any]:
+def described(entry: Entry, others: Sequence[Entry], front: Sequence[str], evidence: Evidence) -> Described:
     """Return what is said of a library, beside those that it is compared with."""
     equal = {other.name: titles for other in others if (titles := equals(entry, other, front, evidence))}
     what, _, pick = docstring(entry.library.recipe)
@@ -98,11 +105,15 @@ def described(entry: Entry, others: Sequence[Entry], front: Sequence[str], evide
         ],
         "equal": equal,
         "not_told_apart": [name for name, titles in equal.items() if len(titles) == len(front)],
-        "reasons": [asdict(check) for check in entry.checks if check.holds or (not check.wanted and said(check))],
-        "broken": [asdict(check) for check in entry.broken],
-        "not_known": [asdict(check) for check in entry.checks if check.unknown],
-        "criteria": [asdict(check) for check in entry.checks],
+        "reasons": [plain(check) for check in entry.checks if check.holds or (not check.wanted and said(check))],
+        "broken": [plain(check) for check in entry.broken],
+        "not_known": [plain(check) for check in entry.checks if check.unknown],
+        "criteria": [plain(check) for check in entry.checks],
     }
+
+
+def plain(check: Check) -> Criterion:
+    return cast(Criterion, asdict(check))
 
 
 def said(check: Check) -> bool:

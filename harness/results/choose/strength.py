@@ -4,7 +4,7 @@ Five seeds, each timed on a quiet machine, and the data set's own sizes: rows an
 same data have them. Of data that these do not have, all its rows, and the epochs of conf/config.yaml.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -58,6 +58,7 @@ def smaller(size: Any, default: Any) -> bool:
 
 
 @cache
-def settings(name: str) -> dict[str, Any]:
+def settings(name: str) -> Mapping[str, Any]:
+    """Return what a file of conf/ says, such as `data/onet`; nothing where there is none."""
     path = ROOT / "conf" / f"{name}.yaml"
     return yaml.load(path.read_text(encoding="utf-8"), LOADER) if path.is_file() else {}

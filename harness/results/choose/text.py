@@ -1,15 +1,15 @@
 """The answer in words, for a terminal or a file."""
 
 import shlex
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 from harness.base import layout
+from harness.results.choose.schema import Answer, Criterion, Ranked
 
 COLUMNS = ("quality", "test", "train_minutes", "p95_ms", "memory_mb", "environment_mb")
 
 
-def told(answer: dict[str, Any], width: int | None = None) -> str:
+def told(answer: Answer, width: int | None = None) -> str:
     """Return the whole answer: from what, in which order, why, and, last, which to take and how to begin.
 
     It is for a terminal of that width.
@@ -25,7 +25,7 @@ def fitted(lines: Iterable[str], width: int | None) -> list[str]:
     return [part for line in lines for part in layout.wrapped(line, width)]
 
 
-def heading(answer: dict[str, Any]) -> Iterator[str]:
+def heading(answer: Answer) -> Iterator[str]:
     titles = {check["name"]: check["title"] for check in answer["libraries"][0]["criteria"]}
     known = answer["measured"]
     if answer["advice"]:
@@ -46,14 +46,14 @@ def heading(answer: dict[str, Any]) -> Iterator[str]:
         yield "note: the recipes here, and all figures, are of classification"
 
 
-def each(values: dict[str, Any]) -> str:
+def each(values: Mapping[str, object]) -> str:
     """Return what each library has, or what all have."""
     if len(set(values.values())) == 1 and len(values) > 1:
         return f"{next(iter(values.values()))} of each of {', '.join(values)}"
     return "; ".join(f"{name} {value}" for name, value in values.items())
 
 
-def table(answer: dict[str, Any], width: int | None = None) -> Iterator[str]:
+def table(answer: Answer, width: int | None = None) -> Iterator[str]:
     """Return one line a library: rank, front, figures. An = marks a rank that several share."""
     titles = {check["name"]: check["title"] for check in answer["libraries"][0]["criteria"]}
     rows = [["rank", "library", "front", *(titles[name] for name in COLUMNS)]]
@@ -67,7 +67,7 @@ def table(answer: dict[str, Any], width: int | None = None) -> Iterator[str]:
     yield from layout.table(rows[0], rows[1:], range(len(rows[0])), width, names=2)
 
 
-def front(answer: dict[str, Any]) -> Iterator[str]:
+def front(answer: Answer) -> Iterator[str]:
     """Say who is on the front, if there is one."""
     if answer["front"]:
         on = [one["name"] for one in answer["libraries"] if one["on_front"] and one["status"] == "fits"]
@@ -79,7 +79,7 @@ def short(shown: str) -> str:
     return "?" if shown == "not measured" else shown.partition(" (")[0]
 
 
-def beside(answer: dict[str, Any], width: int | None = None) -> Iterator[str]:
+def beside(answer: Answer, width: int | None = None) -> Iterator[str]:
     """Return a table of own results that nothing is ordered by, and what they lack."""
     if not (known := answer["beside"]):
         return
@@ -95,7 +95,7 @@ def beside(answer: dict[str, Any], width: int | None = None) -> Iterator[str]:
     yield from layout.wrapped(f"to go by them all the same: --results {shlex.join(known['places'])}", width)
 
 
-def library(one: dict[str, Any]) -> Iterator[str]:
+def library(one: Ranked) -> Iterator[str]:
     """Return what is said of one library."""
     state = "ruled out" if one["status"] == "ruled out" else f"rank {one['rank']}" if one["rank"] else "not measured"
     yield f"{one['name']}: {state}{', if what is not known holds' if one['status'] == 'not known' else ''}"
@@ -120,13 +120,13 @@ def library(one: dict[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def line(check: dict[str, Any]) -> str:
+def line(check: Criterion) -> str:
     """Return a criterion with what is wanted, what there is, and how one knows."""
     wanted = f" {check['wanted']}:" if check["wanted"] else ":"
     return f"{check['title']}{wanted} {check['shown']} {known_from(check)}".rstrip()
 
 
-def known_from(check: dict[str, Any]) -> str:
+def known_from(check: Criterion) -> str:
     if runs := check["runs"]:
         more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
         return f"[{runs[0]}{more}]"
@@ -135,12 +135,12 @@ def known_from(check: dict[str, Any]) -> str:
     return ""
 
 
-def ending(answer: dict[str, Any]) -> Iterator[str]:
+def ending(answer: Answer) -> Iterator[str]:
     yield "The order:"
     yield from (f"  {text}" for text in answer["rule"])
 
 
-def recommendation(answer: dict[str, Any]) -> Iterator[str]:
+def recommendation(answer: Answer) -> Iterator[str]:
     """Return which library to take, why, and what to do, each step with its command."""
     advised = answer["recommendation"]
     yield f"Take {advised['take']}:" if advised["take"] else "None to take yet:"
@@ -149,7 +149,7 @@ def recommendation(answer: dict[str, Any]) -> Iterator[str]:
         yield from (f"  {step['do']}", f"    {step['command']}")
 
 
-def explained(answer: dict[str, Any], width: int | None = None) -> str:
+def explained(answer: Answer, width: int | None = None) -> str:
     """Return the whole table: each criterion of each library, its value, whether it holds, and its source."""
     libraries = answer["libraries"]
     lines: list[str] = []
