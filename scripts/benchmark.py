@@ -140,7 +140,7 @@ def plain(script: Path, environment: str | None, outputs: str) -> Measured:
     """Run the plain script with the job of our run, on as many threads, and its memory sampled as ours is."""
     import numpy as np
 
-    from harness.figures import metrics
+    from harness.figures.metrics import classification
     from harness.machine.gpu import ORDER
     from harness.machine.monitor import Monitor
     from harness.runs.launch import of_threads
@@ -161,7 +161,7 @@ def plain(script: Path, environment: str | None, outputs: str) -> Measured:
     if process.returncode:
         raise UserError(f"{script.relative_to(ROOT)} failed:\n{said[-2000:]}")
     labels = np.load(result.with_name("predictions_test.npz"))["labels"]
-    quality = metrics.scores(labels, np.load(logits)["logits"])
+    quality = classification.scores(labels, np.load(logits)["logits"])
     speed = row["train.epochs"] * row["train.rows"] / float(said.splitlines()[-1])
     return Measured(speed, quality["macro_f1"], monitor.figures()["memory.peak_rss_mb"] or 0.0)
 

@@ -20,8 +20,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog="A file (csv, tsv, JSON lines, parquet, a workbook; packed or not) is written again, with columns label "
-        "and probability, as UTF-8, in the format that the ending of --out names (a workbook: csv). Cut off, the same "
-        "command goes on where it was.",
+        "and probability (where a text has several: labels, a list in JSON, else parted as in the run's data), as "
+        "UTF-8, in the format that the ending of --out names (a workbook: csv). Cut off, the same command goes on "
+        "where it was.",
     )
     parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in the folder of results")
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="texts to predict")
@@ -56,23 +57,20 @@ def main() -> int:
 
 
 def show(run: "Saved", texts: list[str], every: bool) -> None:
-    """Print each text with its likeliest class, or with all of them."""
+    """Print each text with its likeliest class or its labels, or with all of them."""
     import numpy as np
 
-    from harness.figures.metrics import softmax
     from harness.inputs.data import cells
+    from harness.use.answers import answers_of
     from harness.use.predict import CHUNK, predictor
 
     if nothing := [number for number, text in enumerate(texts, 1) if cells.empty(text)]:
         raise UserError(f"text {nothing[0]} is empty.", code=2)
-    labels = run.job["labels"]
     chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
     with tempfile.TemporaryDirectory() as scratch, predictor(run, Path(scratch)) as model:
-        probabilities = softmax(np.concatenate(list(model.logits(chunks))))
-    for text, row in zip(texts, probabilities, strict=True):
-        print(text)
-        for best in row.argsort()[::-1][: None if every else 1]:
-            print(f"  {row[best]:.3f}  {labels[best]}")
+        logits = np.concatenate(list(model.logits(chunks)))
+    for text, lines in zip(texts, answers_of(run, every).lines(logits), strict=True):
+        print(text, *lines, sep="\n  ")
 
 
 if __name__ == "__main__":

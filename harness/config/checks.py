@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from harness.base.errors import UserError, address
-from harness.config import allowed
+from harness.config import allowed, tasks
 from harness.config.choices import loggers
 from harness.config.settings import EVALUATED, Search, Settings, made
 from harness.config.types import composed
@@ -15,7 +15,7 @@ from recipes.contract.job import Every
 
 TEXTS = {
     "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision", "sheet",
-    "main_process_ip",
+    "label_separator", "main_process_ip",
 }  # fmt: skip
 
 
@@ -32,6 +32,7 @@ def checked(config: DictConfig) -> Settings:
     if url := address(values["outputs"]):
         raise UserError(f"outputs={url}: results go to a folder of this machine.", code=2)
     check_names(values)
+    tasks.settle(values)
     check_evaluated(values)
     check_measure(values["measure"])
     place_search(values)

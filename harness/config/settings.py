@@ -181,7 +181,7 @@ class Search:
     sampler: Sampler
     seed: int = field(metadata=rule(SEED))
     trials: int = field(metadata=rule(COUNT))
-    metric: str
+    metric: str | None  # None: the primary figure of the task, on valid
     space: dict[str, str] | None = field(default=None, hash=False)
     prune: bool = field(metadata=rule(TRUTH), default=False)
 
@@ -195,6 +195,9 @@ class Settings:
     model: Model = field(metadata=rule(composed=Any))
     protocol: Protocol = field(metadata=rule(composed=Any))
     placement: Placement = field(metadata=rule(composed=Any))
+    task: str = field(  # `null` has become what the data says
+        metadata=rule("one of classification, multilabel, tagging, regression, or null", str | None)
+    )
     seed: int = field(metadata=rule(SEED))
     precision: Precision
     train: Train

@@ -11,11 +11,11 @@ NAMES = {  # of DistilBERT
 }  # fmt: skip
 
 
-def training_gflop(config: Mapping[str, Any], lengths: np.ndarray, epochs: int, labels: int) -> float | None:
+def training_gflop(config: Mapping[str, Any], lengths: np.ndarray, epochs: int, outputs: int) -> float | None:
     """Return the useful operations of a training, in 10^9: a multiplication and an addition are two.
 
     For a text of n tokens, L layers of width d and inner width f: forward 2 x L x (4 d² + 2 d f) x n for the matrices,
-    4 x L x d x n² for attention (queries with keys, weights with values), 2 x d x labels for the head; backward twice
+    4 x L x d x n² for attention (queries with keys, weights with values), 2 x d x outputs for the head; backward twice
     that. So in Kaplan et al., Scaling Laws for Neural Language Models (2020), section 2.1, and, with attention
     written out, in Chowdhery et al., PaLM (2022), appendix B. Embeddings are looked up and cost nothing beside,
     frozen or not.
@@ -25,7 +25,7 @@ def training_gflop(config: Mapping[str, Any], lengths: np.ndarray, epochs: int, 
     layers, width, inner = (int(config.get(name) or config[other]) for name, other in NAMES.items())
     tokens, squares = int(lengths.sum()), int((lengths.astype(np.int64) ** 2).sum())
     forward = 2 * layers * (4 * width**2 + 2 * width * inner) * tokens
-    forward += 4 * layers * width * squares + 2 * width * labels * len(lengths)
+    forward += 4 * layers * width * squares + 2 * width * outputs * len(lengths)
     return 3 * forward * epochs / 1e9
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from harness.base.environments import Environment
 from harness.figures import compute
 from harness.figures.measured import inference, steps
+from harness.figures.metrics import METRICS, Metrics
 from harness.figures.moved import moved
 from harness.machine import host
 from harness.machine.quiet import timing
@@ -20,6 +21,7 @@ from harness.runs.row import Row
 from harness.runs.store import write_json
 from recipes.contract.ragged import read_array
 from recipes.contract.split import Split
+from recipes.contract.tasks import TASKS
 
 if TYPE_CHECKING:
     from harness.runs.attempt import Attempt
@@ -49,6 +51,7 @@ def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> Ro
         "log": str(outcome.log or folder / outcome.log_name) if outcome.status != "finished" else None,
         "recipe": settings.recipe.name,
         "data": settings.data.name,
+        "task": prepared.dataset.task,
         "model": model.name if model else None,
         "protocol": settings.protocol.name,
         "precision": prepared.identity.precision,
@@ -59,7 +62,7 @@ def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> Ro
         **figures,
         **(trained := training(prepared, outcome)),
         "train.weights_moved": moved(model.folder, after, resolved.precision) if scored and model else None,
-        **to_target(settings.measure.target, working, outcome, figures | trained),
+        **to_target(settings.measure.target, METRICS[prepared.dataset.task], working, outcome, figures | trained),
         "worker.seconds": outcome.worker_seconds,
         **{f"phase.{name}.{key}": value for name, phase in outcome.phases.items() for key, value in phase.items()},
         **done.monitor.figures(),
@@ -92,15 +95,14 @@ def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> Ro
 
 def quality(prepared: "Prepared", working: Path, splits: Sequence[str]) -> dict[str, float]:
     """Score the predictions of `splits`; those whose text does not stand in train apart, where some do."""
-    from harness.figures import metrics  # scikit-learn takes most of a second to import: not before it is needed
-
+    metrics, names = METRICS[prepared.dataset.task], prepared.dataset.labels
     figures: dict[str, float] = {}
     by_class = {}
     for name in splits:
         saved = np.load(working / f"predictions_{name}.npz")
         labels, logits = saved["labels"], saved["logits"]
         figures |= {f"{name}.{key}": value for key, value in metrics.scores(labels, logits).items()}
-        by_class[name] = metrics.details(labels, logits, prepared.dataset.labels)
+        by_class[name] = metrics.details(labels, logits, names)
         unseen = read_array(prepared.dataset.folder / name / "seen.bin", "uint8") == 0
         figures[f"{name}.seen_in_train"] = int(len(unseen) - unseen.sum())
         if 0 < unseen.sum() < len(unseen):
@@ -133,7 +135,8 @@ def training(prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
     epochs = train.epochs if prepared.model else 1
     useful = None
     if prepared.model:
-        useful = compute.training_gflop(prepared.model.config, split.lengths, epochs, len(prepared.dataset.labels))
+        outputs = TASKS[prepared.dataset.task].outputs(prepared.dataset.labels)
+        useful = compute.training_gflop(prepared.model.config, split.lengths, epochs, outputs)
     devices = prepared.placed.processes if prepared.placed.gpu else 1  # processors are shared out, GPUs are added
     return {
         "train.rows": len(split),
@@ -162,25 +165,23 @@ def own_memory(outcome: Outcome) -> dict[str, float | None]:
 
 
 def to_target(
-    target: float | None, working: Path, outcome: Outcome, known: Mapping[str, Any]
+    target: float | None, metrics: Metrics, working: Path, outcome: Outcome, known: Mapping[str, Any]
 ) -> dict[str, float | None]:
-    """Return the declared macro-F1 on valid and the seconds of training until an epoch ended with it, if one did.
+    """Return the declared score on valid (the task's primary) and the seconds of training until an epoch reached it.
 
     As in MLPerf's time to train, what it took to evaluate is among them. A recipe without epochs ends once; a training
     that was resumed has no such time.
     """
-    if target is None or "valid.macro_f1" not in known:
+    if target is None or (final := known.get(f"valid.{metrics.primary}")) is None:
         return {}
-    from harness.figures import metrics
-
     labels = np.load(working / "predictions_valid.npz")["labels"]
     reached = (
         time - outcome.train_start
         for time, name in outcome.epochs
-        if metrics.scores(labels, np.load(working / "epochs" / name))["macro_f1"] >= target
+        if metrics.scores(labels, np.load(working / "epochs" / name))[metrics.primary] >= target
     )
     seconds = next(reached, None)
-    if not outcome.epochs and known["valid.macro_f1"] >= target:
+    if not outcome.epochs and final >= target:
         seconds = known["train.seconds"]
     if seconds is None or outcome.resumed:
         return {"train.target": target, "train.target_seconds": None}

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from harness.figures.metrics import of_row
 from harness.runs.row import Row
 
 
@@ -24,10 +25,11 @@ def show(row: Row, folder: Path) -> None:
 
 def figures(row: Row) -> list[str]:
     lines = []
+    metrics = of_row(row)
     for split, name in (("test", "test"), ("test_unseen", "unseen"), ("valid", "valid")):
-        if f"{split}.accuracy" in row:
-            accuracy, f1, rows = (row[f"{split}.{key}"] for key in ("accuracy", "macro_f1", "rows"))
-            lines.append(f"  {name:<9} accuracy {accuracy:.3f}   macro-F1 {f1:.3f}   ({rows:,} rows)")
+        if f"{split}.{metrics.primary}" in row:
+            scores = [f"{metrics.figures[key].name} {row[f'{split}.{key}']:.3f}" for key in metrics.shown]
+            lines.append(f"  {name:<9} {'   '.join(scores)}   ({row[f'{split}.rows']:,} rows)")
     for split in ("test", "valid"):
         if seen := row.get(f"{split}.seen_in_train"):
             lines.append(f"  note      {seen:,} of the {row[f'{split}.rows']:,} {split} texts stand in train too")

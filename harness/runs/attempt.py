@@ -18,6 +18,7 @@ from harness.runs.loggers import Loggers
 from harness.runs.outcome import Judge, Outcome
 from harness.runs.prepare import Prepared
 from recipes.contract.job import Dropout, Job, Measure, Rows, Train
+from recipes.contract.tasks import TASKS
 
 
 @dataclass
@@ -106,6 +107,7 @@ def write_job(prepared: Prepared, working: Path) -> None:
         dropout=Dropout(**model.dropout(settings.model.dropout)) if model else None,
         splits=splits,
         measure=Measure(**measure | {"batch_sizes": sizes}),
+        task=TASKS[dataset.task],
     )
     job.write()
     prepared.placed.write(working)

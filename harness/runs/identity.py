@@ -13,7 +13,7 @@ from harness.runs.row import Row
 
 PREFIX = "identity."
 NOT_COMPARED = {"seed", "evaluate"}  # which splits are measured changes no weight
-OPTIONAL = {"placement", "evaluate", "tokens", "train"}  # what only some runs have
+OPTIONAL = {"placement", "evaluate", "tokens", "train", "task"}  # what only some runs have
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Identity:
     """What decides the directory of a run, and nothing else.
 
     `model`, `precision`, `tokens` and `train` are of a recipe with an encoder; `placement` is not of one process on the
-    processors, `evaluate` not of a run that is measured on test, too.
+    processors, `evaluate` not of a run that is measured on test, too, `task` not of one label a text.
     """
 
     schema: int
@@ -38,6 +38,7 @@ class Identity:
     evaluate: tuple[str, ...] | None = None
     tokens: str | None = None
     train: Mapping[str, int] | None = None
+    task: str | None = None
 
     def values(self) -> dict[str, Any]:
         """Return it as JSON has it."""

@@ -43,14 +43,16 @@ class Prepared:
 def prepare(settings: Settings) -> Prepared:
     """Settle placement and precision, find weights and data, tokenise, and say what the run is."""
     resolved = resolve(settings, Machine.here())
-    dataset, model, tokens = found(settings.data, settings.model if settings.recipe.pretrained else None)
+    dataset, model, tokens = found(settings.data, settings.task, settings.model if settings.recipe.pretrained else None)
     return Prepared(settings, resolved, dataset, model, tokens, identity(settings, resolved, dataset, model, tokens))
 
 
 @functools.cache
-def found(chosen: Data, wanted: Model | None) -> tuple[data.Dataset, models.Model | None, data.Tokens | None]:
+def found(
+    chosen: Data, task: str, wanted: Model | None
+) -> tuple[data.Dataset, models.Model | None, data.Tokens | None]:
     """Return the data and the model that are chosen; made and checked once for all runs of a sweep."""
-    dataset = data.prepare(chosen.values)
+    dataset = data.prepare(chosen.values, task)
     if not wanted:
         return dataset, None, None
     model = models.find(wanted)
@@ -89,4 +91,5 @@ def identity(
         evaluate=None if "test" in settings.evaluate else settings.evaluate,
         tokens=tokens.folder.name if tokens else None,
         train=train if model else None,
+        task=None if dataset.task == "classification" else dataset.task,
     )

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +27,7 @@ from harness import config
 from harness.base.errors import UserError
 from harness.base.home import locked
 from harness.config.settings import Sampler, Search, Settings, plain
-from harness.figures.metrics import DIRECTIONS
+from harness.figures.metrics import METRICS, Metrics
 from harness.figures.summary import nearby
 from harness.runs import events, prepare
 from harness.sweeps import prune, space
@@ -115,7 +115,10 @@ class Study:
         """Check the search and open its study. Its name follows from what it is; more trials are the same search."""
         settings = base.hparams_search
         assert settings, "a search is chosen"
-        check(settings)
+        metrics = METRICS[base.task]
+        metric = settings.metric or f"valid.{metrics.primary}"
+        check(metric, metrics)
+        settings = replace(settings, metric=metric)
         given = {word.partition("=")[0] for word in words}
         texts = {key: text for key, text in (settings.space or {}).items() if key not in given} | {**ranges}
         found = {key: space.distribution(key, text) for key, text in texts.items()}
@@ -130,15 +133,15 @@ class Study:
         folder = base.results / ".searches" / name
         with locked(folder / "lock", f"this search ({name})"):
             address = f"sqlite:///{(folder / 'study.db').as_uri()}?uri=true&timeout={PATIENCE}"
-            direction = DIRECTIONS[settings.metric.partition(".")[2]]
+            direction = metrics.figures[metric.partition(".")[2]].better
             study = optuna.create_study(storage=address, study_name=name, direction=direction, load_if_exists=True)
-        print(f"search: {settings.trials} trials, of which {len(study.trials)} are there, by {settings.metric}")
+        print(f"search: {settings.trials} trials, of which {len(study.trials)} are there, by {metric}")
         print("\n".join(f"  {key}: {text}" for key, text in texts.items()), flush=True)
         return cls(folder, words, study, found, settings)
 
     @property
     def metric(self) -> str:
-        return self.settings.metric
+        return self.settings.metric or ""
 
     def trials(self) -> Iterator[FrozenTrial]:
         """Yield the trials that are to be done, until there are enough or others are at the last of them."""
@@ -233,12 +236,12 @@ class Study:
         return self.folder / f"trial-{number}.lock"
 
 
-def check(settings: Search) -> None:
-    """Refuse what is no search; the test split is no figure to choose by."""
-    split, _, figure = settings.metric.partition(".")
-    if split not in ("valid", "valid_unseen") or figure not in DIRECTIONS:
+def check(metric: str, metrics: Metrics) -> None:
+    """Refuse to choose by what is no figure of the task; the test split has none to choose by."""
+    split, _, figure = metric.partition(".")
+    if split not in ("valid", "valid_unseen") or figure not in metrics.figures:
         raise UserError(
-            f"hparams_search.metric={settings.metric}: a search chooses by a figure of valid: "
-            f"{', '.join(f'valid.{name}' for name in DIRECTIONS)}, or the same of valid_unseen.",
+            f"hparams_search.metric={metric}: a search chooses by a figure of valid: "
+            f"{', '.join(f'valid.{name}' for name in metrics.figures)}, or the same of valid_unseen.",
             code=2,
         )

@@ -10,7 +10,7 @@ import numpy as np
 from harness.base import environments, progress
 from harness.base.errors import UserError
 from harness.base.home import locked
-from harness.figures import metrics
+from harness.figures.metrics import METRICS, of_row
 from harness.inputs import data
 from harness.runs import store
 from harness.runs.launch import worker
@@ -19,7 +19,6 @@ from harness.use.saved import Saved
 
 TOLERANCE = 1e-4  # of a logit in fp32
 FILES = {"onnx": "model.onnx", "onnx_int8": "model_int8.onnx"}  # the keys in result.json begin with these
-QUALITY = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 
 
 def export(run: Saved, out: Path | None, int8: bool) -> Path:
@@ -71,7 +70,7 @@ def rows_of(run: Saved, name: str) -> dict[str, str]:
     known = run.job["splits"][name]
     if all(Path(folder).is_dir() for folder in known.values()):
         return known
-    dataset = data.prepare(run.config["data"])
+    dataset = data.prepare(run.config["data"], run.task.name)
     if dataset.digest != run.row["data_digest"]:
         raise UserError(f"{run.folder}: its data has changed since, so there is nothing to check the export with.")
     tokens = data.tokenise(dataset, *run.tokenizer)  # type: ignore[misc]
@@ -114,6 +113,7 @@ def measured(kind: str, run: Saved, work: Path, split: str, own: np.ndarray) -> 
     store.write_json(work / "job.json", job)
     perform("measure", f"measuring {FILES[kind]}", run, work)
     saved = np.load(work / "measured.npz")
+    metrics = METRICS[run.task.name]
     scores = metrics.scores(saved["labels"], saved["logits"])
     one, many = 1000 * saved["seconds_1"], saved["seconds_32"]
     figures = {
@@ -122,8 +122,7 @@ def measured(kind: str, run: Saved, work: Path, split: str, own: np.ndarray) -> 
         "batch1.p50_ms": round(float(np.percentile(one, 50)), 3),
         "batch1.p95_ms": round(float(np.percentile(one, 95)), 3),
         "batch32.texts_per_second": round(32 * len(many) / float(many.sum()), 1),
-        f"{split}.accuracy": scores["accuracy"],
-        f"{split}.macro_f1": scores["macro_f1"],
+        **{f"{split}.{name}": scores[name] for name in metrics.shown},
     }
     return {f"{kind}.{name}": value for name, value in figures.items()}, saved["logits"]
 
@@ -154,12 +153,16 @@ def add(folder: Path, figures: dict[str, Any]) -> None:
 
 def show(figures: dict[str, Any], row: dict[str, Any]) -> None:
     """Say what each file is like, and what it costs in quality."""
+    metrics = of_row(row)
     for kind in FILES:
         of = {key.partition(".")[2]: value for key, value in figures.items() if key.startswith(f"{kind}.")}
         if not of:
             continue
-        split = next(key.partition(".")[0] for key in of if key.endswith(".accuracy"))
-        quality = [f"{name} {row[f'{split}.{key}']:.3f} -> {of[f'{split}.{key}']:.3f}" for key, name in QUALITY.items()]
+        split = next(key.partition(".")[0] for key in of if key.endswith(f".{metrics.primary}"))
+        quality = [
+            f"{metrics.figures[key].name} {row[f'{split}.{key}']:.3f} -> {of[f'{split}.{key}']:.3f}"
+            for key in metrics.shown
+        ]
         latency = f"batch 1: {of['batch1.p50_ms']:.1f} ms (p95 {of['batch1.p95_ms']:.1f})"
         throughput = f"batch 32: {of['batch32.texts_per_second']:.0f} texts/s"
         said = [f"{of['size_mb']:.0f} MB", latency, throughput, f"{split} {', '.join(quality)}"]

@@ -20,7 +20,6 @@ import numpy as np
 from harness.base import progress
 from harness.base.errors import UserError, address
 from harness.base.home import locked, sha256
-from harness.figures.metrics import softmax
 from harness.inputs.data import cells, told
 from harness.inputs.data import rows as checked
 from harness.inputs.data.columns import ColumnError
@@ -31,11 +30,12 @@ from harness.inputs.data.source import Notes
 from harness.inputs.data.tables import READERS, Options, has_sheets, read_table, reader_of
 from harness.inputs.data.widen import Rows, columns_of, widen
 from harness.runs import store
+from harness.use.answers import Answers, answers_of
 from harness.use.predict import CHUNK, predictor
 from harness.use.saved import Saved
 
-DIGITS = 6  # of a probability
 WRITTEN = {*WRITERS, ".txt"}
+LISTS = {".json", ".jsonl", ".ndjson"}  # what can hold them
 
 
 @dataclass
@@ -149,10 +149,9 @@ def refuse(out: Path) -> None:
 
 
 def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefix: str = "") -> None:
-    """Write the rows of `table` to `out` with their label and its probability (`every`: of every class)."""
-    labels = run.job["labels"]
-    names = [f"{prefix}label", f"{prefix}probability"]
-    names += [f"{prefix}probability_{label}" for label in labels] if every else []
+    """Write the rows of `table` to `out` with what the model answers (`every`: with the probability of every label)."""
+    answers = answers_of(run, every, lists=out.suffix.lower() in LISTS)
+    names = answers.added(prefix)
     table.check(names)
     working = out.with_name(f".{out.name}.predicting")
     with locked(working / "lock", f"{out.name}"):
@@ -160,7 +159,7 @@ def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefi
         begin(working, {"file": sha256(table.path), "columns": table.columns, "notes": table.notes,
                         "chunk": CHUNK, "model": run.digest(), "job": run.job})  # fmt: skip
         missing(run, table, working)
-        values = added(working / "logits.bin", table.rows, labels, every)
+        values = added(working / "logits.bin", table.rows, answers)
         table.write(working / out.name, names, values)
         refuse(out)
         (working / out.name).rename(out)
@@ -215,14 +214,10 @@ def missing(run: Saved, table: Table, working: Path) -> None:
                     start, before = time.monotonic(), done
 
 
-def added(path: Path, rows: int, labels: list[str], every: bool) -> Iterator[list[Any]]:
+def added(path: Path, rows: int, answers: Answers) -> Iterator[list[Any]]:
     """Yield the values of the new columns, row by row, from a file of logits; none where there was no text."""
+    classes = len(answers.names)
     with open(path, "rb") as handle:
         for start in range(0, rows, CHUNK):
-            logits = np.fromfile(handle, np.float32, min(CHUNK, rows - start) * len(labels)).reshape(-1, len(labels))
-            for row, best in zip(softmax(logits), logits.argmax(1), strict=True):
-                chosen = [row[best], *row] if every else [row[best]]
-                if np.isnan(row[0]):
-                    yield [None] * (1 + len(chosen))
-                else:
-                    yield [labels[best], *(round(float(value), DIGITS) for value in chosen)]
+            logits = np.fromfile(handle, np.float32, min(CHUNK, rows - start) * classes).reshape(-1, classes)
+            yield from answers.rows(logits)

@@ -16,8 +16,10 @@ import yaml
 from harness.base import environments
 from harness.base.errors import UserError, nearest
 from harness.base.home import sha256
+from harness.figures.metrics import METRICS
 from harness.machine import host
 from harness.runs import store
+from recipes.contract.tasks import CLASSIFICATION, TASKS, Task
 
 SHOWN = 5  # runs listed in an error
 
@@ -35,6 +37,11 @@ class Saved:
     @property
     def model(self) -> Path:
         return self.folder / "model"
+
+    @property
+    def task(self) -> Task:
+        """What it answers a text with; runs from before there were other tasks do not say."""
+        return TASKS[self.job.get("task", CLASSIFICATION.name)]
 
     @property
     def tokenizer(self) -> tuple[Path, int] | None:
@@ -120,7 +127,7 @@ def check(run: Saved) -> None:
         texts = [*texts, run.config["env"], run.config["recipe"]["environment"], run.job["recipe"]]
         texts += [run.row["precision"] or "", *run.job["splits"][split].values()]
         numbers = [run.row["threads"], run.config["threads"] or 1, report["max_length"] if report else 1]
-        scores = [run.row[f"{split}.{score}"] for score in ("accuracy", "macro_f1")]
+        scores = [run.row[f"{split}.{score}"] for score in METRICS[run.task.name].shown]
         whole = (
             split in ("valid", "test")
             and all(isinstance(text, str) for text in texts)

@@ -7,6 +7,7 @@ import numpy as np
 import skops.io
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 
 from recipes.contract.job import Batch, Job, Predict
@@ -28,26 +29,29 @@ def finetune(job: Job) -> Predict:
             dtype=np.float32,
         )
         classifier = LogisticRegression(C=settings["C"], max_iter=settings["max_iter"], random_state=job.seed)
+        if job.task.name == "multilabel":
+            classifier = OneVsRestClassifier(classifier)  # a regression for each label
         model = make_pipeline(make_union(characters, words), classifier)
         model.fit(texts, train.labels)
-    iterations = int(classifier.n_iter_.max())
+    parts = [part for part in getattr(classifier, "estimators_", [classifier]) if hasattr(part, "coef_")]
+    iterations = max((int(part.n_iter_.max()) for part in parts), default=1)  # a label that all texts have takes none
     job.step(iterations, iterations)
-    job.event("model", parameters=classifier.coef_.size + classifier.intercept_.size)
+    job.event("model", parameters=sum(part.coef_.size + part.intercept_.size for part in parts))
     with job.phase("save"):
         job.model.mkdir()
         skops.io.dump(model, job.model / "model.skops")
-    return predictor(model)
+    return predictor(model, job)
 
 
 def load(job: Job) -> Predict:
-    return predictor(skops.io.load(job.model / "model.skops"))
+    return predictor(skops.io.load(job.model / "model.skops"), job)
 
 
-def predictor(model: Pipeline) -> Predict:
+def predictor(model: Pipeline, job: Job) -> Predict:
     def predict(batch: Batch) -> np.ndarray:
-        scores = model.decision_function(batch.texts)
-        if scores.ndim == 1:  # two classes have one score: the log-odds of the second
-            scores = np.stack([np.zeros_like(scores), scores], axis=1)
+        scores = model.decision_function(batch.texts).reshape(len(batch), -1)
+        if scores.shape[1] < job.outputs:  # two classes have one score: the log-odds of the second
+            scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
         return scores.astype(np.float32)
 
     return predict

@@ -13,7 +13,9 @@ from harness.base.errors import UserError
 from harness.config import CONF, allowed, checked, choices
 from harness.config.settings import CAPABILITIES
 
-ABOUT = {"name", "environment", "variants", "libraries", "traits", "search", "allowed", *CAPABILITIES}  # the library
+ABOUT = {  # the library
+    "name", "environment", "variants", "libraries", "traits", "search", "allowed", "tasks", *CAPABILITIES,
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +57,8 @@ def test_all_that_can_be_chosen_of_a_recipe_is_declared_and_no_more(recipe):
     declared = {key.removeprefix("recipe.") for key in allowed.rules(config) if key.startswith("recipe.")}
     assert settings <= declared
     assert set(config.recipe.get("allowed", {})) <= settings
-    assert not {"allowed", "search", "traits"} & set(checked(config).recipe.values), "they are no part of what a run is"
+    about = {"allowed", "search", "tasks", "traits"}
+    assert not about & set(checked(config).recipe.values), "they are no part of what a run is"
 
 
 def test_the_example_of_the_guide_declares_its_own():

@@ -16,8 +16,10 @@ from support import ROOT
 from harness.base.errors import UserError
 from harness.inputs.data.widen import columns_of, widen
 from harness.use import predict_file, saved
+from harness.use.answers import OneLabel
 from harness.use.predict import CHUNK
 from harness.use.predict_file import Table
+from recipes.contract.tasks import CLASSIFICATION
 
 
 def written(path, notes, rows, names=("label", "probability")):
@@ -110,7 +112,7 @@ def test_another_task_begins_anew(tmp_path, capsys):
 
 def test_rows_without_text_have_no_label(tmp_path):
     np.array([[0, 1], [np.nan] * 2, [2, 0]], np.float32).tofile(tmp_path / "logits.bin")
-    values = list(predict_file.added(tmp_path / "logits.bin", 3, ["a", "b"], every=True))
+    values = list(predict_file.added(tmp_path / "logits.bin", 3, OneLabel(CLASSIFICATION, ["a", "b"], every=True)))
     assert values == [["b", 0.731059, 0.268941, 0.731059], [None] * 4, ["a", 0.880797, 0.880797, 0.119203]]
 
 

@@ -17,7 +17,7 @@ from harness import config
 from harness.base import bootstrap
 from harness.base.errors import UserError
 from harness.config.settings import Recipe, made
-from harness.figures import metrics
+from harness.figures.metrics import METRICS
 from harness.runs.row import Row
 from harness.sweeps import prune, search, space
 
@@ -115,9 +115,13 @@ def test_words_of_a_sweep_are_its_runs_but_for_intervals():
     assert config.ranges(words, sweep=False) == {"recipe": "torch,flair", "recipe.warmup": "interval(0,1)"}
 
 
-def test_each_figure_has_a_direction():
-    scores = metrics.scores(np.array([0, 1]), np.eye(2, dtype=np.float32))
-    assert set(metrics.DIRECTIONS) == set(scores) - {"rows"}
+@pytest.mark.parametrize(
+    ("task", "labels"), [("classification", np.array([0, 1])), ("multilabel", np.eye(2, dtype=np.uint8))]
+)
+def test_each_figure_of_a_task_has_a_direction_and_one_is_the_primary(task, labels):
+    found = METRICS[task]
+    assert set(found.figures) == set(found.scores(labels, np.eye(2, dtype=np.float32))) - {"rows"}
+    assert {found.primary, *found.shown} <= set(found.figures)
 
 
 def test_a_search_has_an_environment_that_has_the_core_s_packages():

@@ -27,7 +27,8 @@ __all__ = ["Dataset", "Tokens", "prepare", "tokenise"]
 class Dataset:
     """Prepared data: `folder`/<split>/{texts.values,texts.offsets,labels,row_ids}.bin, and seen.bin but for train.
 
-    `labels` are the names, sorted; labels.bin holds their indices (int32). row_ids.bin (int64) holds each row's
+    `labels` are the names, sorted; labels.bin is as the task has it: one label a text is its index (int32).
+    row_ids.bin (int64) holds each row's
     number in its source, counted from 1. seen.bin (uint8) has 1 where the very same text stands in train.
     `digest` is a SHA-256 over every split's texts and label names. `report` is JSON-able.
     """
@@ -36,6 +37,7 @@ class Dataset:
     digest: str
     labels: list[str]
     report: dict[str, Any]
+    task: str = "classification"  # its name; recipes/contract/tasks.py has the rest
 
 
 @dataclass(frozen=True)
@@ -46,25 +48,28 @@ class Tokens:
     report: dict[str, Any]
 
 
-def prepare(config: Mapping[str, Any]) -> Dataset:
-    """Return the data that the resolved `data` section asks for, made first if it is not there.
+def prepare(config: Mapping[str, Any], task: str = "classification") -> Dataset:
+    """Return the data that the resolved `data` section asks for, for the task of a name; made first if it is not there.
 
     Raises UserError for anything wrong with the settings or with the data, and says where.
     """
-    source = _source(config)
+    source = _source({**config, "task": task})
     sizes = Sizes.read(config, source.parts)
     key = {"format": FORMAT, "kind": config["kind"], **source.identity, **sizes.identity()}
+    if task != "classification":
+        key["task"] = task
     folder = home() / "data" / f"{config['name']}-{_digest12(key)}"
     with build_beside(folder, f"preparing the data {config['name']}") as building:
         if building is not None:
             from harness.inputs.data.build import build
+            from recipes.contract.tasks import TASKS
 
-            build(source, sizes, building)
+            build(source, sizes, TASKS[task], building)
     record = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     for line in record["report"]["told"]:
         progress.say(f"data: {line}")
     report = {"name": config["name"], "source": source.described, "digest": record["digest"], **record["report"]}
-    return Dataset(folder, record["digest"], record["labels"], report)
+    return Dataset(folder, record["digest"], record["labels"], report, task)
 
 
 def tokenise(dataset: Dataset, tokenizer: Path, max_length: int) -> Tokens:

@@ -14,23 +14,22 @@ from harness.base import progress
 from harness.base.errors import UserError
 from harness.inputs.data import leaks, told
 from harness.inputs.data.cells import Reading, alike
-from harness.inputs.data.rows import SHOWN, Spool, fill, listed
+from harness.inputs.data.labels import Labels, framed
+from harness.inputs.data.rows import SHOWN, Said, Spool, fill, listed, names_of
 from harness.inputs.data.source import SPLITS, Sizes, Source
 from harness.inputs.data.split import cut, nested, rows_wanted
+from recipes.contract.tasks import Task
 
 QUANTILES = {"min": 0, "25%": 0.25, "50%": 0.5, "75%": 0.75, "90%": 0.9, "99%": 0.99, "max": 1}
 LEFT_OUT = -1
 
 
-def build(source: Source, sizes: Sizes, folder: Path) -> None:
+def build(source: Source, sizes: Sizes, task: Task, folder: Path) -> None:
     """Write <split>/*.bin and dataset.json of `source` into the empty `folder`; UserError for unusable data."""
-    spools, names = _spool(source, sizes, folder)
-    _check_rows(spools, names)
-    labels = sorted(names)
-    order = {name: number for number, name in enumerate(labels)}
-    place = np.array([order[name] for name in names], np.int32)
-    numbers = {split: place[rows.array("labels")] for split, rows in spools.items()}
-    chosen = _assign(spools, numbers, sizes)
+    spools, labels = _spool(source, sizes, task, folder)
+    _check_rows(spools, labels)
+    numbers = {split: rows.array("labels") for split, rows in spools.items()}
+    chosen = _assign(spools, labels.strata(numbers["train"]), sizes)
     splits, digests, train = {}, {}, np.empty(0, np.uint64)
     with progress.step("data: writing the splits"):
         for split in SPLITS:
@@ -39,7 +38,7 @@ def build(source: Source, sizes: Sizes, folder: Path) -> None:
             digests[split] = _write(spools[home], numbers[home], mask, labels, folder / split)
             hashes = spools[home].array("hashes")[mask]
             train = np.unique(hashes) if split == "train" else train
-            splits[split] = _describe(spools[home], numbers[home], mask, hashes, labels)
+            splits[split] = _describe(spools[home], numbers[home][mask], mask, hashes, labels)
             if split != "train":
                 seen = np.isin(hashes, train)
                 seen.astype(np.uint8).tofile(folder / split / "seen.bin")
@@ -48,11 +47,13 @@ def build(source: Source, sizes: Sizes, folder: Path) -> None:
                 valid = hashes
             elif split == "test":
                 splits[split]["seen_in_valid"] = int(np.isin(hashes, valid).sum())
-    _check_classes(spools, numbers, chosen, labels)
+    _check_classes(spools["train"], numbers["train"][chosen["train"] == 0], labels)
     for rows in spools.values():
         rows.texts.unlink()
-    report = {"labels": len(labels), **_surprises(spools, numbers, labels, source.texts), "splits": splits}
-    record = {"digest": _sha256(digests), "labels": labels, "report": report}
+    report = {"labels": len(labels.names), **_surprises(spools, numbers, labels, source.texts), "splits": splits}
+    if labels.several:
+        report |= {"task": task.name, "stratified_by": "the rarest of a text's labels"}
+    record = {"digest": _sha256(digests), "labels": labels.names, "report": report}
     text = json.dumps(record, ensure_ascii=False, indent=1)
     (folder / "dataset.json").write_text(text, encoding="utf-8")
 
@@ -62,42 +63,51 @@ def quantiles(lengths: np.ndarray) -> dict[str, float]:
     return {name: float(np.quantile(lengths, share)) for name, share in QUANTILES.items()}
 
 
-def _spool(source: Source, sizes: Sizes, folder: Path) -> tuple[dict[str, Spool], dict[str, int]]:
-    """Read all splits of the source into spools; return them and the label names, numbered by appearance."""
+def _spool(source: Source, sizes: Sizes, task: Task, folder: Path) -> tuple[dict[str, Spool], Labels]:
+    """Read all splits of the source into spools; return them and what their label cells say."""
     spools: dict[str, Spool] = {}
-    names: dict[str, int] = {}
+    said: dict[Said, int] = {}
+    several = task.name == "multilabel"
     for split, part in source.parts.items():
-        several = source.texts if len(source.texts) > 1 else ()
-        columns = [array("Q") for _ in several]
+        columns = [array("Q") for _ in (source.texts if len(source.texts) > 1 else ())]
         spools[split] = rows = Spool(part.place, folder / f"{split}.spool", {}, parts=columns)
         stream = part.read(rows.notes)
+        how = Reading(source.missing, source.drop_empty, several, source.separator)
         with progress.step(f"data: reading {part.place}") as show:
-            for number in fill(rows, stream, names, sizes.seed, Reading(source.missing, source.drop_empty)):
+            for number in fill(rows, stream, said, sizes.seed, how):
                 show(f"{number:,} rows")
-    return spools, names
+    return spools, Labels(task, list(said))
 
 
 def _surprises(
-    spools: Mapping[str, Spool], numbers: Mapping[str, np.ndarray], labels: list[str], texts: Sequence[str]
+    spools: Mapping[str, Spool], numbers: Mapping[str, np.ndarray], labels: Labels, texts: Sequence[str]
 ) -> dict[str, Any]:
     """Return the parts of the data report that say what reading found out, and `told`, the lines for people."""
     look_alike, leaking = _alike(labels, numbers), _leaks(spools["train"], texts)
     said = []
-    for rows in spools.values():
+    for split, rows in spools.items():
         said += told.lines(rows.place, rows.notes)
         said += told.of_encoding(rows.place, rows.notes, "not UTF-8 (data.encoding=… to say otherwise)")
+        if labels.several and (without := _without_label(numbers[split], labels)):
+            said.append(f"{rows.place}: {without:,} of {len(rows):,} texts have none of the labels")
     said += told.of_labels(look_alike) + told.of_leaks(spools["train"].place, leaking)
     read = {split: rows.notes for split, rows in spools.items()}
     return {"told": said, "read": read, "labels_alike": look_alike, "predicts_label": leaking}
 
 
-def _alike(labels: list[str], numbers: Mapping[str, np.ndarray]) -> list[dict[str, int]]:
+def _without_label(numbers: np.ndarray, labels: Labels) -> int:
+    return int((numbers == labels.said.index(())).sum()) if () in labels.said else 0
+
+
+def _alike(labels: Labels, numbers: Mapping[str, np.ndarray]) -> list[dict[str, int]]:
     """Return the groups of labels that differ in what is easily overlooked alone, with the rows of each."""
     groups = defaultdict(list)
-    for number, name in enumerate(labels):
+    for number, name in enumerate(labels.names):
         groups[alike(name)].append(number)
-    rows = np.bincount(np.concatenate(list(numbers.values())), minlength=len(labels))
-    return [{labels[number]: int(rows[number]) for number in group} for group in groups.values() if len(group) > 1]
+    rows = labels.rows(np.concatenate(list(numbers.values())))
+    return [
+        {labels.names[number]: int(rows[number]) for number in group} for group in groups.values() if len(group) > 1
+    ]
 
 
 def _leaks(rows: Spool, texts: Sequence[str]) -> list[dict[str, Any]]:
@@ -109,44 +119,49 @@ def _leaks(rows: Spool, texts: Sequence[str]) -> list[dict[str, Any]]:
     return leaks.found(parts or {texts[0]: whole}, whole, rows.array("labels"))
 
 
-def _check_rows(spools: Mapping[str, Spool], names: Mapping[str, int]) -> None:
+def _check_rows(spools: Mapping[str, Spool], labels: Labels) -> None:
     """Raise UserError for a split without rows, for one class only, and for a label that is not in train."""
     for rows in spools.values():
         if not len(rows):
             raise UserError(f"{rows.place}: there are no rows.")
-    train = set(spools["train"].labels)
-    if len(train) == 1:
-        name = list(names)[train.pop()]
+    train = spools["train"]
+    if len(set(train.labels)) == 1:
+        names = ", ".join(f"`{name}`" for name in names_of(labels.said[train.labels[0]]))
+        one = f"have one class, {names}" if not labels.several else f"have the same labels, {names or 'none'}"
         raise UserError(
-            f"{spools['train'].place}: all rows have one class, `{name}`: there is nothing to learn.\n"
+            f"{train.place}: all rows {one}: there is nothing to learn.\n"
             "Give the column of the class with data.label=COLUMN."
         )
+    known = labels.rows(train.array("labels"))
     for rows in spools.values():
         numbers = rows.array("labels")
-        strange = [(name, n) for name, n in names.items() if n not in train and (numbers == n).any()]
-        if strange:
-            lines = [f"{rows.place}: of its labels, {len(strange)} do not occur in train ({spools['train'].place}):"]
-            for name, number in strange[:SHOWN]:
-                at = rows.array("row_ids")[numbers == number]
+        unknown = (labels.rows(numbers) > 0) & (known == 0)
+        if strange := [name for name in labels.met if unknown[labels.names.index(name)]]:
+            lines = [f"{rows.place}: of its labels, {len(strange)} do not occur in train ({train.place}):"]
+            for name in strange[:SHOWN]:
+                at = rows.array("row_ids")[labels.with_name(numbers, name)]
                 lines.append(f"  `{name}`: {listed(at[:SHOWN].tolist(), len(at))}")
             raise UserError("\n".join([*lines, "Mend these labels, or add rows with them to train."]))
 
 
-def _assign(spools: Mapping[str, Spool], numbers: Mapping[str, np.ndarray], sizes: Sizes) -> dict[str, np.ndarray]:
-    """Return for each row of each spool the index in SPLITS of the split it goes to, or LEFT_OUT."""
+def _assign(spools: Mapping[str, Spool], strata: np.ndarray, sizes: Sizes) -> dict[str, np.ndarray]:
+    """Return for each row of each spool the index in SPLITS of the split it goes to, or LEFT_OUT.
+
+    `strata` are those of train's rows: their classes.
+    """
     chosen = {split: np.full(len(rows), SPLITS.index(split), np.int8) for split, rows in spools.items()}
-    hashes, labels, rows = spools["train"].array("hashes"), numbers["train"], len(spools["train"])
+    hashes, rows = spools["train"].array("hashes"), len(spools["train"])
     wanted = {SPLITS.index(split): rows_wanted(getattr(sizes, split), rows) for split in sizes.cut}
     if sum(wanted.values()) >= rows:
         asked = ", ".join(f"data.{split}_size={getattr(sizes, split)}" for split in sizes.cut)
         raise UserError(f"{spools['train'].place} has {rows:,} rows: {asked} leaves none for train.")
     if wanted:
-        chosen["train"] = cut(hashes, labels, wanted)
+        chosen["train"] = cut(hashes, strata, wanted)
     for split in sizes.cut:
         if not (chosen["train"] == SPLITS.index(split)).any():
             raise UserError(
                 f"{spools['train'].place}: no row is left for {split}. Of its {rows:,} rows each of the "
-                f"{len(np.unique(labels))} classes keeps one for train, and rows with the same text stay together.\n"
+                f"{len(np.unique(strata))} classes keeps one for train, and rows with the same text stay together.\n"
                 f"Give more rows, or files of your own for each split."
             )
     if sizes.train is not None:
@@ -156,58 +171,63 @@ def _assign(spools: Mapping[str, Spool], numbers: Mapping[str, np.ndarray], size
             raise UserError(
                 f"data.train_size={sizes.train}: there are {len(candidates):,} rows for train. null takes them all."
             )
-        taken = nested(hashes[candidates], labels[candidates], number)
+        taken = nested(hashes[candidates], strata[candidates], number)
         chosen["train"][candidates[~taken]] = LEFT_OUT
     return chosen
 
 
-def _check_classes(spools: Mapping, numbers: Mapping, chosen: Mapping, labels: list[str]) -> None:
-    """Raise UserError when train has fewer rows than there are classes, or lacks one."""
-    train = numbers["train"][chosen["train"] == 0]
-    if len(train) < len(labels):
+def _check_classes(rows: Spool, train: np.ndarray, labels: Labels) -> None:
+    """Raise UserError when the rows left for train are fewer than there are classes, or lack one."""
+    what = "labels" if labels.several else "classes"
+    if len(train) < len(labels.names):
         raise UserError(
-            f"{spools['train'].place}: {len(train):,} rows for train are fewer than the {len(labels)} classes.\n"
+            f"{rows.place}: {len(train):,} rows for train are fewer than the {len(labels.names)} {what}.\n"
             "Give more rows, or a larger data.train_size."
         )
-    missing = np.setdiff1d(np.arange(len(labels)), train)
+    missing = np.flatnonzero(labels.rows(train) == 0)
     if len(missing):
+        name = labels.names[missing[0]]
+        why = "its rows have the same texts as rows of other classes"
+        if labels.several:
+            why = (
+                "its rows have rarer labels too, or the same texts as other rows; a larger data.train_size may have one"
+            )
         raise UserError(
-            f"{spools['train'].place}: no row of the class `{labels[missing[0]]}` is left for train: its rows have the "
-            "same texts as rows of other classes.\nMend them, or give files of your own for each split."
+            f"{rows.place}: no row of the {'label' if labels.several else 'class'} `{name}` is left for train: {why}.\n"
+            "Mend them, or give files of your own for each split."
         )
 
 
-def _write(rows: Spool, numbers: np.ndarray, mask: np.ndarray, labels: list[str], folder: Path) -> str:
+def _write(rows: Spool, numbers: np.ndarray, mask: np.ndarray, labels: Labels, folder: Path) -> str:
     """Write the rows of `mask` as one split; return a SHA-256 over their texts and label names."""
     folder.mkdir()
-    digest, offsets, encoded = hashlib.sha256(), array("q", [0]), [_framed(name.encode()) for name in labels]
+    digest, offsets, encoded = hashlib.sha256(), array("q", [0]), labels.framed()
     with open(folder / "texts.values.bin", "wb", buffering=1 << 20) as handle:
         for text, number, taken in zip(rows.stream(), numbers, mask, strict=True):
             if taken:
                 handle.write(text)
                 offsets.append(offsets[-1] + len(text))
-                digest.update(_framed(text) + encoded[number])
+                digest.update(framed(text) + encoded[number])
     with open(folder / "texts.offsets.bin", "wb") as handle:
         offsets.tofile(handle)
-    numbers[mask].astype(np.int32).tofile(folder / "labels.bin")
+    labels.task.write(labels.of(numbers[mask]), folder)
     rows.array("row_ids")[mask].tofile(folder / "row_ids.bin")
     return digest.hexdigest()
-
-
-def _framed(data: bytes) -> bytes:
-    return len(data).to_bytes(8, "little") + data
 
 
 def _sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _describe(rows: Spool, numbers: np.ndarray, mask: np.ndarray, hashes: np.ndarray, labels: list[str]) -> dict:
-    """Return what the data report says about one split."""
-    counts = np.bincount(numbers[mask], minlength=len(labels))
-    return {
+def _describe(rows: Spool, numbers: np.ndarray, mask: np.ndarray, hashes: np.ndarray, labels: Labels) -> dict:
+    """Return what the data report says about one split, the rows of `mask`; `numbers` are theirs."""
+    found = {
         "rows": int(mask.sum()),
-        "labels": dict(zip(labels, counts.tolist(), strict=True)),
+        "labels": dict(zip(labels.names, labels.rows(numbers).tolist(), strict=True)),
         "duplicates": len(hashes) - len(np.unique(hashes)),
         "characters": quantiles(rows.array("characters")[mask]),
     }
+    if labels.several:
+        of_each = np.array([len(names_of(one)) for one in labels.said])[numbers]
+        found["labels_per_text"] = {str(number): int(times) for number, times in enumerate(np.bincount(of_each))}
+    return found

@@ -44,6 +44,10 @@ class Missing(str):
     """A cell's word that stands for nothing."""
 
 
+class NoList(str):
+    """A label's cell that is one text where a list of labels is wanted."""
+
+
 def name(text: str) -> str:
     """Return a label or a header as it counts."""
     return _short(text) if len(text) <= SHORT else _name(text)
@@ -109,11 +113,17 @@ class Reading:
     """The rule as it is applied to the cells of a table, and how often it made a difference.
 
     `missing` are the words that stand for nothing; None: none is looked for. `drop_empty`: rows without text or label
-    are left out, and no error.
+    are left out, and no error. `several`: a text has any number of labels, in a list or parted by `separator`.
     """
 
-    def __init__(self, missing: frozenset[str] | None = None, drop_empty: bool = False) -> None:
-        self.missing, self.drop_empty = missing, drop_empty
+    def __init__(
+        self,
+        missing: frozenset[str] | None = None,
+        drop_empty: bool = False,
+        several: bool = False,
+        separator: str | None = None,
+    ) -> None:
+        self.missing, self.drop_empty, self.several, self.separator = missing, drop_empty, several, separator
         self.longest = max(map(len, DOUBTFUL | (missing or frozenset()))) + 8
         self.words: Counter[str] = Counter()
         self.kept: Counter[str] = Counter()
@@ -130,6 +140,19 @@ class Reading:
         """Return a label's cell as it counts; an empty one is ""."""
         cell = self.word(cell)
         return "" if empty(cell) and not isinstance(cell, Missing) else self.see("labels", cell, label(cell))
+
+    def labels(self, cell: Any) -> Any:
+        """Return the names in a cell of several labels, sorted, each once; what is no list of labels stays.
+
+        An empty cell of a text file has none of them, and so has an empty list; a list that is missing is empty.
+        """
+        cell = self.word(cell)
+        if isinstance(cell, str) and not isinstance(cell, Missing) and self.separator:
+            cell = [] if empty(cell) else cell.split(self.separator)
+        if isinstance(cell, list):
+            names = [self.label(one) for one in cell]
+            return tuple(sorted(set(names)) if all(isinstance(one, str) for one in names) else names)
+        return self.label(cell) if empty(cell) or not isinstance(cell, str) else NoList(cell)
 
     def word(self, cell: Any) -> Any:
         """Return a cell, as Missing where it holds a word that stands for nothing."""

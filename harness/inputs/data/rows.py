@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from harness.base.errors import UserError
-from harness.inputs.data.cells import Missing, Reading, empty, joined
+from harness.inputs.data.cells import Missing, NoList, Reading, empty, joined
 from harness.inputs.data.source import Notes, Row
 
 MANY_LABELS = 1000  # above it classes must have ROWS_OF_MANY rows each, in the mean
 ROWS_OF_MANY = 5
 MOST_LABELS = 100_000  # above it that is looked at before all rows are read: memory holds the names
+Said = str | tuple[str, ...]  # what a label cell says: a name, or some names, sorted
 SHOWN = 10  # row numbers listed in an error
 
 
@@ -27,6 +28,8 @@ def _numbers(code: str) -> Any:
 class Spool:
     """The rows of one split of a source: texts in a file, one after the other; the rest in memory (36 bytes a row,
     and 8 for each column where several make the text).
+
+    `labels` are numbers of what label cells say: of a name, or of a set of names where a text has several.
 
     `hashes` stand for the texts, keyed by the split seed: 64 bits, so that among a million texts two
     different ones meet with a chance of 3 in 10^8 (they would go to the same split, no more).
@@ -56,18 +59,19 @@ class Spool:
                 yield handle.read(size)
 
 
-def fill(rows: Spool, source: Iterable[Row], names: dict[str, int], seed: int, how: Reading) -> Iterator[int]:
+def fill(rows: Spool, source: Iterable[Row], said: dict[Said, int], seed: int, how: Reading) -> Iterator[int]:
     """Take the rows of `source` into the spool `rows`; yield how many there are every 10,000 and at the end.
 
-    `names` maps label names to numbers in order of appearance; new ones are added. Raises UserError for cells
+    `said` maps what label cells say to numbers in order of appearance; new ones are added. Raises UserError for cells
     that are empty (unless `how` drops them) or no text, and for a label column that holds free text.
     """
-    wrong, key, here = Wrong(), str(seed).encode(), set[int]()
+    wrong, key, met, here = Wrong(), str(seed).encode(), set[int](), dict[str, None]()
     with open(rows.texts, "wb", buffering=1 << 20) as handle:
         for number, cells, label in source:
             parts = how.texts(cells) if isinstance(cells, list) else []
-            text, name = joined(parts) if parts else cells.strip() and cells, how.label(label)
-            problem = problem_of(text, name)
+            text = joined(parts) if parts else cells.strip() and cells
+            label = how.labels(label) if how.several else how.label(label)
+            problem = problem_of(text, label)
             if problem:
                 wrong.add(problem, number)
                 continue
@@ -75,21 +79,28 @@ def fill(rows: Spool, source: Iterable[Row], names: dict[str, int], seed: int, h
             handle.write(data)
             rows.sizes.append(len(data))
             rows.characters.append(len(text))
-            rows.labels.append(names.setdefault(name, len(names)))
-            here.add(rows.labels[-1])
+            rows.labels.append(said.setdefault(label, len(said)))
+            if rows.labels[-1] not in met:
+                met.add(rows.labels[-1])
+                here |= dict.fromkeys(names_of(label))
             rows.row_ids.append(number)
             rows.hashes.append(_hash(data, key))
             for values, part in zip(rows.parts, parts, strict=False):  # of one column alone there are none
                 values.append(0 if empty(part) else _hash(part.encode(), key))
             if len(rows) % 10_000 == 0:
                 if len(here) > MOST_LABELS and _few_rows(len(rows), len(here)):
-                    raise _free_text(rows.place, names, len(rows))
+                    raise _free_text(rows.place, list(here), len(rows))
                 yield len(rows)
     wrong.settle(rows.place, how.drop_empty, rows.notes)
     how.note(rows.notes)
     if len(rows) > 100 and _few_rows(len(rows), len(here)):
-        raise _free_text(rows.place, names, len(rows))
+        raise _free_text(rows.place, list(here), len(rows))
     yield len(rows)
+
+
+def names_of(said: Said) -> tuple[str, ...]:
+    """Return the names that a label cell says."""
+    return said if isinstance(said, tuple) else (said,)
 
 
 def _hash(data: bytes, key: bytes) -> int:
@@ -102,16 +113,20 @@ def _few_rows(rows: int, classes: int) -> bool:
 
 
 def problem_of(text: Any, label: Any) -> str | None:
-    """Say what is wrong with a row's text and label, if anything; an empty one is "" or the word for it."""
-    for cell, what in ((text, "text"), (label, "label")):
+    """Say what is wrong with a row's text and label, or labels, if anything; an empty one is "" or the word for it."""
+    labels = label if isinstance(label, tuple) else [label]
+    for cell, what in ((text, "text"), *((one, "label") for one in labels)):
+        if isinstance(cell, NoList):
+            return "one label where a list is wanted (data.label_separator=… parts several in a cell)"
         if cell == "" or isinstance(cell, Missing):
             return f"an empty {what} (`{cell}`)" if isinstance(cell, Missing) else f"an empty {what}"
         if not isinstance(cell, str):
             wanted = "text" if what == "text" else "text or whole number"
-            return f"a {what} that is no {wanted} ({type(cell).__name__})"
+            several = "; task=multilabel takes lists" if what == "label" and isinstance(cell, list) else ""
+            return f"a {what} that is no {wanted} ({type(cell).__name__}{several})"
     try:
         text.encode()
-        label.encode()
+        "".join(labels).encode()
     except UnicodeEncodeError:
         return "characters that are not valid Unicode (half of a surrogate pair)"
     return None
@@ -153,8 +168,8 @@ def listed(first: Sequence[int], count: int) -> str:
     return f"row{'s' if count > 1 else ''} {', '.join(map(str, first))}{more}"
 
 
-def _free_text(place: str, names: dict[str, int], rows: int) -> UserError:
-    examples = "; ".join(repr(name[:40]) for name in list(names)[:3])
+def _free_text(place: str, names: Sequence[str], rows: int) -> UserError:
+    examples = "; ".join(repr(name[:40]) for name in names[:3])
     return UserError(
         f"{place}: the label column looks like free text: {len(names):,} different labels in the first {rows:,} rows, "
         f"such as {examples}.\nGive the column of the class with data.label=COLUMN. Classes need 2 rows each in the "

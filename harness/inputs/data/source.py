@@ -9,7 +9,7 @@ from harness.base.errors import UserError
 SPLITS = ("train", "valid", "test")
 
 # The row's number in its source, counted from 1; the list of the cells that make its text, or a text that counts as it
-# is; its label
+# is; its label, or the list of its labels
 Row = tuple[int, Any, Any]
 Notes = dict[str, Any]  # what reading found out (encoding, …), for the data report
 
@@ -32,6 +32,7 @@ class Source:
     `identity` holds all that decides the rows (digests of the files, columns, …) and nothing else: it is the
     cache's key. `described` says where the rows come from, for the data report. `texts` names the columns that make a
     text, where there are several. `missing` are the words that stand for an empty cell; None: none is looked for.
+    `separator` parts the labels of a cell where a text has several; None: they are lists.
     """
 
     parts: dict[str, Part]
@@ -40,6 +41,7 @@ class Source:
     drop_empty: bool = False
     texts: tuple[str, ...] = ()
     missing: frozenset[str] | None = None
+    separator: str | None = None
 
 
 @dataclass(frozen=True)

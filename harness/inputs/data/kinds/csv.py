@@ -77,12 +77,14 @@ def rules(config: Mapping[str, Any]) -> dict[str, Any]:
     if config["empty_rows"] not in ("error", "drop"):
         raise UserError(f"data.empty_rows={config['empty_rows']}: there are error and drop.")
     texts, _ = columns(config)
-    return {"drop_empty": config["empty_rows"] == "drop", "texts": tuple(texts), "missing": missing(config)}
+    return {"drop_empty": config["empty_rows"] == "drop", "texts": tuple(texts), "missing": missing(config),
+            "separator": config.get("label_separator")}  # fmt: skip
 
 
 def rules_identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of these settings that decide the rows."""
-    return {"empty_rows": config["empty_rows"], "missing": sorted(missing(config))}
+    found = {"empty_rows": config["empty_rows"], "missing": sorted(missing(config))}
+    return found | ({"label_separator": config["label_separator"]} if config.get("label_separator") else {})
 
 
 def missing(config: Mapping[str, Any]) -> frozenset[str]:

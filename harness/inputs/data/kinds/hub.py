@@ -149,7 +149,7 @@ def _cells(data: Any, name: str, splits: list[str], wanted: list[str], notes: No
     rows = data[split]
     names = list(rows.column_names)
     wanted = [names[place] for place in places(f"{name}, split {split}", names, wanted, notes)]
-    names_of = [getattr(rows.features[column], "int2str", None) for column in wanted]
+    names_of = [name_of(rows.features[column]) for column in wanted]
     files = [Path(file["filename"]) for file in rows.cache_files]
     batches = chain.from_iterable(map(_batches, files))
     cells = (zip(*(batch.column(column).to_pylist() for column in wanted), strict=True) for batch in batches)
@@ -165,8 +165,15 @@ def _batches(path: Path) -> Iterator[Any]:
         yield from pyarrow.ipc.open_stream(handle)
 
 
+def name_of(feature: Any) -> Any:
+    """Return the function that names the class numbers of a column, or of the lists in it, if it has classes."""
+    return getattr(getattr(feature, "feature", feature), "int2str", None)
+
+
 def _named(cell: Any, name_of: Any) -> Any:
-    """Return the name of a class number (below 0: no class), and any other cell as it is."""
+    """Return the name of a class number (below 0: no class), of each of a list, and any other cell as it is."""
+    if name_of and isinstance(cell, list):
+        return [_named(one, name_of) for one in cell]
     if name_of is None or not isinstance(cell, int):
         return cell
     return name_of(cell) if cell >= 0 else None

@@ -1,4 +1,7 @@
-"""SkillSpan (MIT): does a sentence of a job posting name a skill, a piece of knowledge, both, or neither?"""
+"""SkillSpan (MIT): does a sentence of a job posting name a skill, a piece of knowledge, both, or neither?
+
+As task=multilabel it is two labels, skill and knowledge, of which a sentence may have none.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,10 +23,12 @@ LABELS = {(True, True): "both", (True, False): "skill", (False, True): "knowledg
 
 def source(config: Mapping[str, Any]) -> Source:
     """Return the three splits from the folder `data.path`, or from the hub."""
+    several = config["task"] == "multilabel"
     if not config["path"]:
         found = hub.find(HUB, None, None, "data=skillspan data.path=FOLDER")
         parts = {
-            split: Part(f"{HUB}, split {names[0]}", _reader(found.cells, names)) for split, names in HUB_SPLITS.items()
+            split: Part(f"{HUB}, split {names[0]}", _reader(found.cells, names, several))
+            for split, names in HUB_SPLITS.items()
         }
         return Source(parts, found.identity, found.described, drop_empty=True)
     folder = Path(config["path"]).expanduser()
@@ -32,7 +37,7 @@ def source(config: Mapping[str, Any]) -> Source:
     parts, described = {}, {}
     for split, name in FILES.items():
         check_file(folder / name)
-        parts[split] = Part(str(folder / name), _reader(_file_cells, folder / name))
+        parts[split] = Part(str(folder / name), _reader(_file_cells, folder / name, several))
         described[split] = {"file": str((folder / name).absolute()), "sha256": sha256(folder / name)}
     digests = {split: entry["sha256"] for split, entry in described.items()}
     return Source(parts, {"files": digests}, described, drop_empty=True)
@@ -42,12 +47,14 @@ def _file_cells(path: Path, columns: list[str], notes: Notes) -> Cells:
     return json_lines(path, columns, Options(), notes)
 
 
-def _reader(cells_of: Any, where: Any) -> Any:
+def _reader(cells_of: Any, where: Any, several: bool) -> Any:
     def read(notes: Notes) -> Iterator[Row]:
         for number, (tokens, skill, knowledge) in cells_of(where, COLUMNS, notes):
             for cell in (tokens, skill, knowledge):
                 if not isinstance(cell, list) or not all(isinstance(item, str) for item in cell):
                     raise UserError(f"{where}, row {number}: {', '.join(COLUMNS)} must be lists of text.")
-            yield number, " ".join(tokens), LABELS[any(t != "O" for t in skill), any(t != "O" for t in knowledge)]
+            named = any(t != "O" for t in skill), any(t != "O" for t in knowledge)
+            both = [name for name, there in zip(("skill", "knowledge"), named, strict=True) if there]
+            yield number, " ".join(tokens), both if several else LABELS[named]
 
     return read

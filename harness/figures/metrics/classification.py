@@ -1,18 +1,13 @@
-"""Quality, computed here and nowhere else, with scikit-learn, from the logits a recipe returned."""
+"""One label a text: figures of which class is said, and of how surely."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from recipes.contract.tasks import CLASSIFICATION
+
 BINS = 15
 CONFUSED = 1000
-DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {  # of the figures: which way is better
-    "accuracy": "maximize",
-    "macro_f1": "maximize",
-    "weighted_f1": "maximize",
-    "log_loss": "minimize",
-    "calibration_error": "minimize",
-}
 
 
 def scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
@@ -21,10 +16,10 @@ def scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
     Macro- and weighted F1 are over the classes that occur among the labels or the predictions (scikit-learn's
     default); a class that is never predicted has F1 0.
     """
-    from sklearn import metrics  # two seconds of a processor: where nothing is scored, it is not needed
+    from sklearn import metrics
 
     predicted = logits.argmax(1)
-    probabilities = softmax(logits)
+    probabilities = CLASSIFICATION.activation(logits)
     return {
         "rows": len(labels),
         "accuracy": float(metrics.accuracy_score(labels, predicted)),
@@ -52,12 +47,6 @@ def details(labels: np.ndarray, logits: np.ndarray, names: list[str]) -> dict[st
     few = len(names) <= CONFUSED
     matrix = metrics.confusion_matrix(labels, predicted, labels=every).tolist() if few else None
     return {"classes": classes, "confusion": matrix}
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities, float64, from logits; each row adds up to 1."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)
 
 
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:

@@ -1,0 +1,38 @@
+"""Which task a run has: what the data says, unless `task=` says another that the data can be and the recipe takes."""
+
+from typing import Any
+
+import yaml
+
+from harness.base.errors import UserError, nearest
+from harness.config.choices import choices, source
+
+PLAIN = "classification"  # where a file of conf/data/ or conf/recipe/ has no `tasks`
+
+
+def settle(values: dict[str, Any]) -> None:
+    """Set `task` to the name of the run's task, and take `tasks` out of data and recipe: they say what can be.
+
+    Of several that the data can be the first is taken; what parts labels in a cell, `data.label_separator`, says
+    multilabel.
+    """
+    data, recipe = values["data"], values["recipe"]
+    can, takes = (section.pop("tasks", None) or [PLAIN] for section in (data, recipe))
+    separator = data.get("label_separator")
+    task = values["task"] or ("multilabel" if separator else can[0])
+    if separator and task != "multilabel":
+        raise UserError(f"data.label_separator={separator} parts several labels: task=multilabel, not {task}.", code=2)
+    if task not in can:
+        others = [name for name in choices("data") if task in tasks("data", name)]
+        instead = f" With task={task}: {', '.join(f'data={name}' for name in others)}." if others else ""
+        raise UserError(f"task={task}: data={data['name']} is {' or '.join(can)}.{nearest(task, can)}{instead}", code=2)
+    if task not in takes:
+        others = [name for name in choices("recipe") if task in tasks("recipe", name)]
+        instead = f" These do: {', '.join(f'recipe={name}' for name in others)}." if others else ""
+        raise UserError(f"recipe={recipe['name']} does not take task={task}.{instead}", code=2)
+    values["task"] = task
+
+
+def tasks(group: str, name: str) -> list[str]:
+    """Return the tasks that a choice of conf/data/ or conf/recipe/ names."""
+    return yaml.safe_load(source(group, name)).get("tasks") or [PLAIN]

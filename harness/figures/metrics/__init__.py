@@ -1,0 +1,77 @@
+"""Quality, computed here and nowhere else, from what a recipe returned: the figures of each task, a module each.
+
+A task's figures stand in result.json as SPLIT.NAME, and one of them, the primary, is what a search chooses by, what
+`measure.target` is of and what compare tests. Each module has `scores` and `details`; scikit-learn, which takes two
+seconds of a processor to import, comes in where something is scored.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from harness.figures.metrics import classification, multilabel
+
+CLASSIFICATION = "classification"  # what rows are of that say no task
+
+
+class Figure(NamedTuple):
+    """A figure of quality: how people call it, and which way is better."""
+
+    name: str
+    better: Literal["maximize", "minimize"] = "maximize"
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The figures of a task.
+
+    `scores` takes labels and outputs of a split and returns its figures; `details`, with the names too, what stands in
+    metrics.json: the figures of each class or label.
+    """
+
+    primary: str
+    shown: tuple[str, ...]  # in a run's summary
+    figures: Mapping[str, Figure]
+    scores: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+    details: Callable[[np.ndarray, np.ndarray, list[str]], dict[str, Any]]
+
+    @property
+    def primary_name(self) -> str:
+        """How people call the primary figure: macro-F1."""
+        return self.figures[self.primary].name
+
+
+METRICS = {
+    CLASSIFICATION: Metrics(
+        primary="macro_f1",
+        shown=("accuracy", "macro_f1"),
+        figures={
+            "accuracy": Figure("accuracy"),
+            "macro_f1": Figure("macro-F1"),
+            "weighted_f1": Figure("weighted F1"),
+            "log_loss": Figure("log loss", "minimize"),
+            "calibration_error": Figure("calibration error", "minimize"),
+        },
+        scores=classification.scores,
+        details=classification.details,
+    ),
+    "multilabel": Metrics(
+        primary="macro_f1",  # as with one label: what is rare counts as much as what is frequent
+        shown=("micro_f1", "macro_f1"),
+        figures={
+            "micro_f1": Figure("micro-F1"),
+            "macro_f1": Figure("macro-F1"),
+            "exact_match": Figure("exact match"),
+            "log_loss": Figure("log loss", "minimize"),
+        },
+        scores=multilabel.scores,
+        details=multilabel.details,
+    ),
+}
+
+
+def of_row(row: Mapping[str, Any]) -> Metrics:
+    """Return the figures of the task of a run, by its row; older rows name none, and are of one label a text."""
+    return METRICS[row.get("task") or CLASSIFICATION]

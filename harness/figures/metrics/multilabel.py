@@ -1,0 +1,41 @@
+"""Any number of labels a text: figures of which labels are said, each where its sigmoid is above one half."""
+
+from typing import Any
+
+import numpy as np
+
+from recipes.contract.tasks import TASKS
+
+TASK = TASKS["multilabel"]
+
+
+def scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    """Return the figures of one split from its labels and logits, both (rows, labels).
+
+    Macro-F1 is over the labels that occur among the truth or the predictions, as with one label a text. Exact match is
+    the share of texts whose labels are all right and none too many; log loss is a text's mean over its labels.
+    """
+    from sklearn import metrics
+
+    predicted = TASK.answers(logits)
+    occur = np.flatnonzero(labels.any(0) | predicted.any(0))
+    macro = metrics.f1_score(labels, predicted, average="macro", labels=occur, zero_division=0) if len(occur) else 0.0
+    return {
+        "rows": len(labels),
+        "micro_f1": float(metrics.f1_score(labels, predicted, average="micro", zero_division=0)),
+        "macro_f1": float(macro),
+        "exact_match": float(metrics.accuracy_score(labels, predicted)),
+        "log_loss": TASK.loss(logits, labels).mean,
+    }
+
+
+def details(labels: np.ndarray, logits: np.ndarray, names: list[str]) -> dict[str, Any]:
+    """Return precision, recall, F1 and number of texts of each label."""
+    from sklearn import metrics
+
+    columns = metrics.precision_recall_fscore_support(labels, TASK.answers(logits), average=None, zero_division=0)
+    classes = {
+        name: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(n)}
+        for name, p, r, f, n in zip(names, *columns, strict=True)
+    }
+    return {"classes": classes}

@@ -1,0 +1,209 @@
+"""Any number of labels a text: read from lists and from cells, split, reported; which task a run has; its figures."""
+
+import json
+
+import numpy as np
+import pytest
+from data_support import settings, write_csv, write_json_lines
+from hydra import compose, initialize_config_dir
+from sklearn.metrics import f1_score
+
+from harness.base.errors import UserError
+from harness.config import CONF, allowed, checked, choices
+from harness.config.tasks import tasks
+from harness.figures.metrics import multilabel
+from harness.inputs.data import prepare
+from harness.use.answers import SeveralLabels
+from recipes.contract.split import Split
+from recipes.contract.tasks import TASKS
+
+JOBS = [("cook in a hotel", ["food", "hotel"]), ("night nurse", ["care"]), ("porter", []), ("pastry chef", ["food"])]
+
+
+def jobs(number):
+    return [(f"{text} {i}", labels) for i, (text, labels) in enumerate(JOBS * (number // 4 + 1))][:number]
+
+
+def several(train, **changes):
+    return prepare(settings("csv", train=str(train), text="text", label="label", **changes), "multilabel")
+
+
+def rows_of(data):
+    """Return text and label names of all rows, as a recipe reads them."""
+    found = {}
+    for name in ("train", "valid", "test"):
+        split = Split(name, data.folder / name, None, TASKS[data.task], len(data.labels))
+        assert split.labels.shape == (len(split), len(data.labels))
+        for row in range(len(split)):
+            found[split.text(row)] = [data.labels[place] for place in np.flatnonzero(split.labels[row])]
+    return found
+
+
+@pytest.fixture
+def as_cells(tmp_path):
+    rows = [(text, " ; ".join(labels)) for text, labels in jobs(80)]
+    return write_csv(tmp_path / "jobs.csv", rows)
+
+
+@pytest.fixture
+def as_lists(tmp_path):
+    rows = [{"text": text, "label": labels} for text, labels in jobs(80)]
+    return write_json_lines(tmp_path / "jobs.jsonl", rows)
+
+
+def test_lists_and_parted_cells_are_the_same_data(as_cells, as_lists):
+    cells, lists = several(as_cells, label_separator=";"), several(as_lists)
+    assert cells.labels == lists.labels == ["care", "food", "hotel"]
+    assert rows_of(cells) == rows_of(lists) == dict(jobs(80))
+    assert cells.digest == lists.digest
+
+
+def test_which_labels_a_text_has_is_a_part_of_the_digest(tmp_path):
+    rows = jobs(80)
+    digests = set()
+    for number, labels in enumerate([["food", "hotel"], ["foodhotel"], ["food"]]):
+        changed = [(text, labels if own == ["food", "hotel"] else own) for text, own in rows]
+        path = write_json_lines(tmp_path / f"{number}.jsonl", [{"text": text, "label": own} for text, own in changed])
+        digests.add(several(path).digest)
+    assert len(digests) == 3
+
+
+def test_splits_are_stratified_by_the_rarest_label_and_the_report_says_what_texts_have(as_lists):
+    report = several(as_lists, valid_size=0.25, test_size=0.25).report
+    assert report["stratified_by"] == "the rarest of a text's labels"
+    for name, rows in (("train", 40), ("valid", 20), ("test", 20)):
+        part = report["splits"][name]
+        assert part["rows"] == rows
+        assert part["labels"] == {"care": rows // 4, "food": rows // 2, "hotel": rows // 4}
+        assert part["labels_per_text"] == {"0": rows // 4, "1": rows // 2, "2": rows // 4}
+    assert any("20 of 80 texts have none of the labels" in line for line in report["told"])
+
+
+def test_a_text_that_stands_twice_stays_in_one_split_and_counts_as_a_duplicate(tmp_path):
+    rows = [{"text": text, "label": labels} for text, labels in jobs(80) + jobs(8)]
+    report = several(write_json_lines(tmp_path / "twice.jsonl", rows)).report["splits"]
+    assert sum(part["duplicates"] for part in report.values()) == 8
+    assert report["valid"]["seen_in_train"] == report["test"]["seen_in_train"] == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        (["food", ""], "an empty label: row 3"),
+        (["food", " \u200b"], "an empty label: row 3"),
+        (None, "an empty label: row 3"),
+        ("NULL", "an empty label (`NULL`): row 3"),
+        ("food", "one label where a list is wanted (data.label_separator=… parts several in a cell): row 3"),
+        (["food", ["hotel"]], "a label that is no text or whole number (list; task=multilabel takes lists): row 3"),
+        ([{"a": 1}], "a label that is no text or whole number (dict): row 3"),
+    ],
+)
+def test_labels_that_cannot_be_right_are_told_with_their_row(tmp_path, label, said):
+    rows = [{"text": text, "label": labels} for text, labels in jobs(20)]
+    rows[2]["label"] = label
+    with pytest.raises(UserError) as error:
+        several(write_json_lines(tmp_path / "jobs.jsonl", rows))
+    assert said in str(error.value)
+
+
+def test_an_empty_label_in_a_parted_cell_is_told_and_an_empty_cell_has_none(tmp_path):
+    rows = [(text, ";".join(labels)) for text, labels in jobs(20)]
+    rows[4] = (rows[4][0], "food;;hotel")
+    with pytest.raises(UserError, match="an empty label: row 5"):
+        several(write_csv(tmp_path / "jobs.csv", rows), label_separator=";")
+
+
+def test_a_label_that_train_lacks_is_told_with_its_rows(as_lists, tmp_path):
+    rows = [{"text": text, "label": [*labels, *(["sea"] if number in (2, 6) else [])]}
+            for number, (text, labels) in enumerate(jobs(20), 1)]  # fmt: skip
+    test = write_json_lines(tmp_path / "test.jsonl", rows)
+    with pytest.raises(UserError, match="of its labels, 1 do not occur in train") as error:
+        several(as_lists, test=str(test))
+    assert "`sea`: rows 2, 6" in str(error.value)
+
+
+def test_where_all_texts_have_the_same_labels_there_is_nothing_to_learn(tmp_path):
+    rows = [{"text": text, "label": ["food", "care"]} for text, _ in jobs(20)]
+    with pytest.raises(UserError, match="all rows have the same labels, `care`, `food`"):
+        several(write_json_lines(tmp_path / "jobs.jsonl", rows))
+
+
+def test_lists_are_no_single_label_and_the_error_names_the_task(as_lists):
+    with pytest.raises(UserError, match=r"\(list; task=multilabel takes lists\): rows 1, 2"):
+        prepare(settings("csv", train=str(as_lists), text="text", label="label"))
+
+
+def composed(*words):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return checked(compose("config", ["data.train=a.csv", *words] if "data=csv" in words else list(words)))
+
+
+@pytest.mark.parametrize(
+    ("words", "task"),
+    [
+        ([], "classification"),
+        (["data=csv", "recipe=tfidf"], "classification"),
+        (["data=csv", "recipe=tfidf", "data.label_separator=';'"], "multilabel"),
+        (["data=skillspan", "recipe=tfidf", "task=multilabel"], "multilabel"),
+    ],
+)
+def test_the_data_says_the_task_unless_it_is_given(words, task):
+    values = composed(*words)
+    assert values.task == task
+    assert "tasks" not in values.recipe.values, "no part of what a run is"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["task=multilabel", "recipe=tfidf"], "data=job_titles is classification. With task=multilabel: data=csv, "),
+        (["data=csv", "task=tagging"], "data=csv is classification or multilabel."),
+        (["data=skillspan", "task=multilabel", "recipe=fairseq"], "recipe=fairseq does not take task=multilabel."),
+        (["data=csv", "recipe=tfidf", "task=classification", "data.label_separator=';'"], "parts several labels"),
+        (["task=multilable"], "task=multilable: give one of classification, multilabel, tagging, regression, or null"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused_in_words(words, said):
+    with pytest.raises(UserError) as error:
+        composed(*words)
+    assert said in str(error.value)
+
+
+def test_the_tasks_that_files_name_are_those_of_the_contract():
+    assert allowed.OTHERS["task"] == f"one of {', '.join(TASKS)}, or null"
+    for group in ("data", "recipe"):
+        for name in choices(group):
+            assert set(tasks(group, name)) <= set(TASKS)
+
+
+def test_figures_are_scikit_learn_s_over_the_labels_that_occur():
+    draw = np.random.default_rng(0)
+    labels, logits = draw.integers(0, 2, (200, 6)).astype(np.uint8), draw.normal(size=(200, 6)).astype(np.float32)
+    labels[:, 5], logits[:, 5] = 0, -1  # nowhere
+    found, predicted = multilabel.scores(labels, logits), (logits > 0).astype(int)
+    assert found["macro_f1"] == pytest.approx(f1_score(labels[:, :5], predicted[:, :5], average="macro"), rel=1e-12)
+    assert found["micro_f1"] == pytest.approx(f1_score(labels, predicted, average="micro"), rel=1e-12)
+    assert found["exact_match"] == pytest.approx((labels == predicted).all(1).mean())
+    chances = 1 / (1 + np.exp(-logits.astype(float)))
+    entropy = -(labels * np.log(chances) + (1 - labels) * np.log(1 - chances)).mean()
+    assert found["log_loss"] == pytest.approx(entropy, rel=1e-9)
+    details = multilabel.details(labels, logits, list("abcdef"))["classes"]
+    assert details["b"]["f1"] == pytest.approx(f1_score(labels[:, 1], predicted[:, 1]))
+    assert details["f"] == {"precision": 0, "recall": 0, "f1": 0, "rows": 0}
+
+
+def test_without_any_label_nothing_is_right_or_wrong():
+    nothing = multilabel.scores(np.zeros((3, 2), np.uint8), -np.ones((3, 2), np.float32))
+    assert (nothing["macro_f1"], nothing["micro_f1"], nothing["exact_match"]) == (0, 0, 1)
+
+
+def test_answers_are_the_labels_likelier_than_not():
+    logits = np.array([[2, -1, 0.1], [-1, -2, -3], [np.nan] * 3], np.float32)
+    names = ["care", "food", "hotel"]
+    assert list(SeveralLabels(TASKS["multilabel"], names, separator=";").rows(logits)) == [["care;hotel"], [""], [None]]
+    every = SeveralLabels(TASKS["multilabel"], names, every=True)
+    assert next(every.rows(logits)) == [["care", "hotel"], 0.880797, 0.268941, 0.524979]
+    assert every.added("p_") == ["p_labels", "p_probability_care", "p_probability_food", "p_probability_hotel"]
+    shown = list(SeveralLabels(TASKS["multilabel"], names).lines(logits[:2]))
+    assert shown == [["0.881  care", "0.525  hotel"], ["none of its labels"]]
+    json.dumps(next(every.rows(logits)))
