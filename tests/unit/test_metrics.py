@@ -75,17 +75,20 @@ def test_of_very_many_classes_there_is_no_confusion_matrix():
     details = classification.details(np.arange(len(names)), np.eye(len(names), dtype=np.float32), names)
     assert details["confusion"] is None
     assert len(details["classes"]) == len(names)
-    few = np.arange(metrics.CONFUSED)
-    assert len(metrics.details(few, np.eye(len(few), dtype=np.float32), names[:-1])["confusion"]) == metrics.CONFUSED
+    few = np.arange(classification.CONFUSED)
+    assert (
+        len(classification.details(few, np.eye(len(few), dtype=np.float32), names[:-1])["confusion"])
+        == classification.CONFUSED
+    )
 
 
 def test_logits_of_any_size_have_probabilities_each_row_by_itself():
     logits = np.array([[1000, 0], [-1000, -1000]], np.float32)
-    assert metrics.softmax(logits).tolist() == [[1, 0], [0.5, 0.5]]
-    assert metrics.softmax(np.zeros((1, 3), np.float16)).dtype == np.float64
+    assert CLASSIFICATION.activation(logits).tolist() == [[1, 0], [0.5, 0.5]]
+    assert CLASSIFICATION.activation(np.zeros((1, 3), np.float16)).dtype == np.float64
 
 
 def test_full_confidence_belongs_to_the_highest_bin():
     """1 and wrong, 0.95 and right, in one bin: half are right at 0.975; in two it would be (1 + 0.05) / 2."""
     probabilities = np.array([[0, 1.0], [0.95, 0.05]])
-    assert metrics.calibration_error(np.array([0, 0]), probabilities) == pytest.approx(0.475)
+    assert classification.calibration_error(np.array([0, 0]), probabilities) == pytest.approx(0.475)

@@ -11,6 +11,7 @@ import pytest
 
 from harness.base.environments import Environment
 from harness.figures import row
+from harness.figures.metrics import METRICS
 from harness.machine import host
 from harness.runs.attempt import Attempt
 from harness.runs.identity import Identity
@@ -43,7 +44,8 @@ def prepared(tmp_path):
         protocol=SimpleNamespace(name="native"), measure=SimpleNamespace(target=0.5, noisy=False),
     )  # fmt: skip
     return SimpleNamespace(
-        dataset=SimpleNamespace(folder=tmp_path / "data", labels=["a", "b"], digest="d"), tokens=None, model=None,
+        dataset=SimpleNamespace(task="classification", folder=tmp_path / "data", labels=["a", "b"], digest="d"),
+        tokens=None, model=None,
         settings=settings, placed=ALONE, identity=IDENTITY, resolved=SimpleNamespace(threads=2, precision="fp32"),
     )  # fmt: skip
 
@@ -92,7 +94,8 @@ def test_the_row_of_a_finished_run_key_by_key(prepared, done, tmp_path):
     assert errors == (pytest.approx(sure - 2 / 3), pytest.approx(sure))
     assert made == {
         "schema": 2, "status": "finished", "reason": None, "attempts": 2, "log": None, "recipe": "torch",
-        "data": "onet", "model": None, "protocol": "native", "precision": "fp32", "matmul_precision": None, "seed": 3,
+        "data": "onet", "task": "classification",
+        "model": None, "protocol": "native", "precision": "fp32", "matmul_precision": None, "seed": 3,
         "placement": "cpu", "processes": 1,
         "test.rows": 3, "test.accuracy": 2 / 3, "test.macro_f1": 2 / 3, "test.weighted_f1": 2 / 3,
         "test.seen_in_train": 2,
@@ -238,10 +241,10 @@ def test_every_split_is_scored_that_is_asked_for(prepared, done):
 
 def test_a_target_that_is_just_reached_is_reached_and_its_time_has_milliseconds(tmp_path):
     known = {"valid.macro_f1": 0.5, "train.seconds": 9.87654}
-    found = row.to_target(0.5, predicted(tmp_path, [0, 1]), Outcome(), known)
+    found = row.to_target(0.5, METRICS["classification"], predicted(tmp_path, [0, 1]), Outcome(), known)
     assert found == {"train.target": 0.5, "train.target_seconds": 9.877}
     outcome = Outcome(train_start=1.0, epochs=[(3.45678, "1.npy")])
-    assert row.to_target(1.0, tmp_path, outcome, known)["train.target_seconds"] == 2.457
+    assert row.to_target(1.0, METRICS["classification"], tmp_path, outcome, known)["train.target_seconds"] == 2.457
 
 
 def predicted(folder, labels):
