@@ -6,18 +6,20 @@ part in the choice.
 """
 
 import argparse
-import json
 import os
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from harness.base import bootstrap, output
 from harness.base.errors import UserError, guarded
+
+if TYPE_CHECKING:
+    from harness.runs.row import Row
 
 RATE = "recipe.learning_rate"
 
@@ -59,18 +61,20 @@ def swept(key: str, words: list[str]) -> list[str]:
     return str(given[-1] if given else declared).split(",")
 
 
-def run(words: list[str]) -> dict[str, Any]:
+def run(words: list[str]) -> "Row":
     """Run train.py, unless the run is finished already; return its row."""
+    from harness.runs.row import Row
+
     python = os.environ["FINETUNE_RECIPES_PYTHON"]
     command = [python, str(ROOT / "train.py"), "experiment=native_search", *words]
     done = output.answer(command)
     if done.returncode:
         raise UserError(f"`{' '.join(command[1:])}` failed:\n{(done.stdout + done.stderr)[-2000:]}")
     folder = next(row.split(maxsplit=1)[1] for row in done.stdout.splitlines() if row.startswith("  results "))
-    return json.loads((Path(folder) / "result.json").read_text(encoding="utf-8"))
+    return Row.read(Path(folder) / "result.json")
 
 
-def line(recipe: str, rate: str, rows: list[dict[str, Any]]) -> str:
+def line(recipe: str, rate: str, rows: list["Row"]) -> str:
     """Return a row of the table: means over the seeds, and the range of the macro-F1."""
     mean = {key: statistics.mean(row[key] or 0 for row in rows) for key in rows[0] if key in FIGURES}
     scores = [row["test.macro_f1"] for row in rows]

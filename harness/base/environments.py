@@ -15,7 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from harness.base import bytecode, interpreter, progress, pythons, uv, wheels
 from harness.base.errors import UserError
@@ -35,6 +35,18 @@ class Environment:
     python: Path
     packages: dict[str, str]
     size_mb: float | None = None
+
+
+class Built(TypedDict):
+    """What `environment.json` says of an environment that we built."""
+
+    name: str
+    list: str  # SHA-256 of the list it was built from
+    asked: list[str]  # packages
+    python: str  # its version
+    packages: dict[str, str]
+    size_mb: float  # 10^6 bytes
+    build_seconds: float
 
 
 def names() -> list[str]:
@@ -159,8 +171,8 @@ def sites(folder: Path) -> list[Path]:
     return list(folder.glob("lib/python*/site-packages"))
 
 
-def record(folder: Path) -> dict[str, Any]:
-    """Return what was written of it: name, list (digest), asked, python, packages, size_mb, build_seconds."""
+def record(folder: Path) -> Built:
+    """Return what was written of an environment when it was built."""
     return json.loads((folder / "environment.json").read_text(encoding="utf-8"))
 
 
@@ -212,7 +224,7 @@ def _build(name: str, folder: Path, version: str) -> None:
         size = sum(path.lstat().st_size for path in folder.rglob("*")) / 1e6
         show(f"({size:.0f} MB)")
     packages = {interpreter.normal(d.name): d.version for d in importlib.metadata.distributions(path=[str(site)])}
-    known = {
+    known: Built = {
         "name": name,
         "list": list_digest(name),
         "asked": requirements(name),

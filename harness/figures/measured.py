@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,9 +12,9 @@ PERCENTILES = (50, 90, 95, 99)
 WARM_UP_STEPS = 10
 
 
-def inference(working: Path, outcome: Outcome) -> dict[str, Any]:
+def inference(working: Path, outcome: Outcome) -> dict[str, float | None]:
     """Return the figures of predicting with the saved model; inference.npz has the calls they are of."""
-    figures: dict[str, Any] = {"inference.cold_start_seconds": outcome.cold_start}
+    figures: dict[str, float | None] = {"inference.cold_start_seconds": outcome.cold_start}
     path = working / "inference.npz"
     if outcome.status == "finished" and path.exists():
         with np.load(path) as calls:

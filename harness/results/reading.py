@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.base.errors import UserError, nearest
 from harness.base.home import ROOT
+from harness.runs.row import Row
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +61,7 @@ class Group(NamedTuple):
 class Result:
     """One run: its row, and from its folder what it predicted, how long calls took, how it learnt."""
 
-    row: dict[str, Any]
+    row: Row
     folder: Path
 
     @property
@@ -179,7 +180,7 @@ def read(*places: Path) -> list[Result]:
             try:
                 with open(path, "rb") as handle:
                     row = json.load(handle)
-                found.append(Result({**row, "status": row["status"]}, Path(path).parent))
+                found.append(Result(Row({**row, "status": row["status"]}), Path(path).parent))
             except (ValueError, KeyError, TypeError):
                 raise UserError(
                     f"{path}: not the row of a run. Results are written whole; remove or restore the file."

@@ -38,4 +38,6 @@ def write(result: Result, folder: Path) -> None:
         np.savez_compressed(folder / "inference.npz", **calls)
     curve = ["step,loss", *(f"{step},{loss:.6g}" for step, loss in result.curve)]
     (folder / "curve.csv").write_text("\n".join(curve) + "\n", encoding="utf-8")
-    (folder / "result.json").write_text(json.dumps(result.row, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "result.json").write_text(
+        json.dumps({**result.row}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )

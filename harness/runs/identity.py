@@ -40,7 +40,7 @@ class Identity:
     train: Mapping[str, int] | None = None
     task: str | None = None
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """Return it as JSON has it."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         found = {key: value for key, value in found.items() if value is not None or key not in OPTIONAL}
@@ -67,7 +67,7 @@ class Identity:
             what["model"] = {**self.model, "digest": drawn}
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
-    def keys(self) -> dict[str, Any]:
+    def keys(self) -> dict[str, object]:
         """Return it as keys of a row: identity.recipe.learning_rate, …"""
         return flat(self.values())
 
@@ -84,9 +84,9 @@ class Identity:
         return None
 
 
-def flat(values: Mapping[str, Any], prefix: str = PREFIX) -> dict[str, Any]:
+def flat(values: Mapping[str, object], prefix: str = PREFIX) -> dict[str, object]:
     """Return a mapping of mappings as keys with dots between; an empty one is a value."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for key, value in values.items():
         found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value}
     return found

@@ -1,22 +1,18 @@
 """What a sweep will take, in time and disk, told from the finished runs that are most like its own."""
 
-import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from harness.results import reading
+from harness.results.reading import Result
+from harness.runs.row import Row
 from harness.sweeps.record import Run
 
 SAME = ("recipe", "model", "precision", "environment")  # what runs must share, to be compared at all
-NEARER = (
-    "data",
-    "threads",
-    "placement",
-    "protocol",
-    "train.rows",
-    "train.epochs",
-)  # the more of these, in this order, the better
+# the more of these, in this order, the better
+NEARER = ("data", "threads", "placement", "protocol", "train.rows", "train.epochs")
 AFTER = ("save", "evaluate_valid", "evaluate_test", "reload_import", "cold_load", "inference")  # phases after training
 
 
@@ -35,35 +31,33 @@ class Estimate:
         return f"{self.runs} {'run' if self.runs == 1 else 'runs'}" + (", scaled" if self.scaled else "")
 
 
-def finished_rows(outputs: Path) -> list[dict[str, Any]]:
-    """Return the rows of all finished runs, with their `folder`."""
-    rows = []
-    for path in outputs.glob("*/[!.]*/result.json"):
-        row = json.loads(path.read_text(encoding="utf-8"))
-        if row["status"] == "finished":
-            rows.append(row | {"folder": path.parent})
-    return rows
+def finished(outputs: Path) -> list[Result]:
+    """Return all finished runs in a folder of results."""
+    return [one for one in reading.read(outputs) if one.finished] if outputs.is_dir() else []
 
 
-def estimate(run: Run, rows: list[dict[str, Any]]) -> Estimate | None:
+def estimate(run: Run, results: Sequence[Result]) -> Estimate | None:
     """Tell what a run will take from the finished ones that are most like it; None where none is like it.
 
     Training is scaled by rows x epochs, the rest is taken as it was.
     """
-    rows = [row for row in rows if all(row.get(key) == run.like[key] for key in SAME)]
+    like = Row(run.like)
+    near = [one for one in results if all(one.row.get(key) == like[key] for key in SAME)]
     for key in NEARER:
-        rows = [row for row in rows if row.get(key) == run.like[key]] or rows
-    if not rows:
+        near = [one for one in near if one.row.get(key) == like[key]] or near
+    if not near:
         return None
+    rows = [one.row for one in near]
     outside = statistics.mean(row["worker.seconds"] - (row["train.seconds"] or 0) for row in rows)
-    training = statistics.mean((row["train.seconds"] or 0) * work(run.like) / work(row) for row in rows)
+    training = statistics.mean((row["train.seconds"] or 0) * work(like) / work(row) for row in rows)
     after = statistics.mean(sum(row.get(f"phase.{name}.seconds") or 0 for name in AFTER) for row in rows)
-    megabytes = statistics.mean(size_mb(row["folder"]) for row in rows)
-    scaled = any(work(row) != work(run.like) for row in rows)
-    return Estimate(outside + training, after, megabytes, len(rows), scaled)
+    megabytes = statistics.mean(size_mb(one.folder) for one in near)
+    scaled = any(work(row) != work(like) for row in rows)
+    return Estimate(outside + training, after, megabytes, len(near), scaled)
 
 
-def work(row: dict[str, Any]) -> int:
+def work(row: Row) -> int:
+    """Return how many texts a training goes through."""
     return row["train.rows"] * (row["train.epochs"] or 1)
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -23,6 +23,31 @@ from harness.config.settings import Placement, Settings, made
 from harness.machine.host import Machine
 from harness.runs import prepare, store
 
+Like = TypedDict(  # what a run is like, by the keys that its row will have; empty where it cannot be started
+    "Like",
+    {
+        "recipe": str,
+        "data": str,
+        "model": str | None,
+        "precision": str | None,
+        "protocol": str,
+        "environment": str,
+        "placement": str,
+        "threads": int,
+        "train.rows": int,
+        "train.epochs": int | None,
+    },
+    total=False,
+)
+
+
+class Told(TypedDict, total=False):
+    """What the process of a run tells of it: where its result is, or why there can be none, and the exit code."""
+
+    folder: str | None
+    reason: str
+    code: int
+
 
 @dataclass
 class Run:
@@ -33,7 +58,7 @@ class Run:
 
     words: list[str]
     folder: str | None
-    like: dict[str, Any]
+    like: Like
     again: bool = False  # rerun=true: also where it is finished
     reason: str | None = None
     code: int = 0
@@ -104,7 +129,7 @@ def described(
         prepared = prepare.prepare(placed_as_here(settings) if elsewhere else settings)
     except (UserError, OSError) as error:
         return Run(list(words), like={}, **refused(error))
-    like = {
+    like: Like = {
         "recipe": settings.recipe.name,
         "data": settings.data.name,
         "model": prepared.model.name if prepared.model else None,
@@ -136,7 +161,7 @@ def tell(settings: Settings, words: list[str], sweep: Path) -> None:
     if not (sweep / "sweep.json").exists():
         return
     try:
-        told: dict[str, Any] = {"folder": os.path.relpath(prepare.prepare(settings).directory, sweep.parent.parent)}
+        told: Told = {"folder": os.path.relpath(prepare.prepare(settings).directory, sweep.parent.parent)}
     except (UserError, OSError) as error:
         told = refused(error)
     for one in Record.read(sweep).runs:
@@ -145,7 +170,7 @@ def tell(settings: Settings, words: list[str], sweep: Path) -> None:
             store.write_json(sweep / "told" / f"{Path(one.folder).name}.json", told)
 
 
-def refused(error: UserError | OSError) -> dict[str, Any]:
+def refused(error: UserError | OSError) -> Told:
     """Return what a run is that cannot be started."""
     text, code = (str(error), error.code) if isinstance(error, UserError) else (explain(error), 1)
     return {"folder": None, "reason": text, "code": code}

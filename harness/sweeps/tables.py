@@ -7,7 +7,8 @@ from rich.console import Group
 from rich.text import Text
 
 from harness.base import screen
-from harness.sweeps.estimates import Estimate, estimate, finished_rows
+from harness.sweeps import estimates
+from harness.sweeps.estimates import Estimate, estimate
 from harness.sweeps.look import Seen
 from harness.sweeps.record import Record, Run
 
@@ -60,7 +61,7 @@ def counts(seen: list[Seen]) -> str:
 
 def planned(record: Record, seen: list[Seen], outputs: Path) -> tuple[screen.Table, str]:
     """Return the table of a plan, and its sum in words."""
-    finished, rows, guesses = finished_rows(outputs), [], []
+    finished, rows, guesses = estimates.finished(outputs), [], []
     todo = [one for one in seen if one.todo]
     for one in seen:
         guess = estimate(one.run, finished) if one.todo else None
@@ -95,7 +96,7 @@ def refusals(record: Record) -> Iterator[str]:
 
 def now(record: Record, seen: list[Seen], outputs: Path) -> tuple[screen.Table, str]:
     """Return the table of what runs now, and how long the sweep will take, in words."""
-    finished, rows, lefts = finished_rows(outputs), [], []
+    finished, rows, lefts = estimates.finished(outputs), [], []
     for one in seen:
         guess = estimate(one.run, finished) if one.status in ("running", "waiting") else None
         left = time_left(one, guess)

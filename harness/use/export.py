@@ -2,8 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from harness.figures.metrics import METRICS, of_row
 from harness.inputs import data
 from harness.runs import store
 from harness.runs.launch import worker
+from harness.runs.row import Row
 from harness.use.predict import failure
 from harness.use.saved import Saved
 
@@ -77,7 +78,7 @@ def rows_of(run: Saved, name: str) -> dict[str, str]:
     return {"data": str(dataset.folder / name), "tokens": str(tokens.folder / name)}
 
 
-def write(run: Saved, work: Path, split: str, int8: bool) -> dict[str, Any]:
+def write(run: Saved, work: Path, split: str, int8: bool) -> dict[str, float]:
     """Write model.onnx (and int8) into `work`, check and measure it; return the figures."""
     own = np.load(run.folder / f"predictions_{split}.npz")["logits"]
     perform("export", "exporting to ONNX", run, work)
@@ -106,7 +107,7 @@ def perform(action: str, what: str, run: Saved, work: Path) -> None:
             raise failure(process, work, f"{what} failed")
 
 
-def measured(kind: str, run: Saved, work: Path, split: str, own: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+def measured(kind: str, run: Saved, work: Path, split: str, own: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
     """Return the figures of one file under their keys, and its logits."""
     job = json.loads((work / "job.json").read_text(encoding="utf-8"))
     job["settings"]["file"] = FILES[kind]
@@ -144,14 +145,14 @@ def collect(run: Saved, work: Path, folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def add(folder: Path, figures: dict[str, Any]) -> None:
+def add(folder: Path, figures: Mapping[str, float]) -> None:
     """Add figures to the result of a run, in place of those of an earlier export."""
-    row = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    row = Row.read(folder / "result.json")
     kept = {key: value for key, value in row.items() if key.partition(".")[0] not in FILES}
     store.write_json(folder / "result.json", {**kept, **figures})
 
 
-def show(figures: dict[str, Any], row: dict[str, Any]) -> None:
+def show(figures: Mapping[str, float], row: Row) -> None:
     """Say what each file is like, and what it costs in quality."""
     metrics = of_row(row)
     for kind in FILES:

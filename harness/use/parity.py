@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from harness.base.home import ROOT, build_beside, sha256
 from harness.runs.events import Event
 from harness.runs.events import read as read_events
 from harness.runs.launch import worker
-from harness.use import saved
+from harness.use.saved import contents
 
 STEPS, ROWS = 50, 8  # of the runs, and rows in each of their batches
 WORDS = [
@@ -66,7 +66,7 @@ class Comparison:
             *training_lines(still, reference),
             weights_line(still, reference),
             self.folder_line(still),
-            Line("reloaded in a new process: logits", read(still / "result.json")["reload.max_difference"], 0.0),
+            Line("reloaded in a new process: logits", contents(still / "result.json")["reload.max_difference"], 0.0),
             *([self.repetition_line(recipe, name)] if repeated else []),
         ]
 
@@ -84,7 +84,7 @@ class Comparison:
 
     def reference(self, run: Path) -> Path:
         """Return the folder where the reference did the same job (weights, head, batches); it is done once."""
-        job = read(run / "job.json")
+        job = contents(run / "job.json")
         files = [run / "head.npz", run / "order.npy", Path(job["weights"]) / "model.safetensors"]
         key = hashlib.sha256(str([*map(sha256, files), job["pooling"], job["splits"]]).encode()).hexdigest()
         folder = self.references / f"reference-{key[:12]}"
@@ -115,7 +115,7 @@ class Comparison:
 
 def job_for_reference(run: Path, folder: Path) -> None:
     """Write the job of a run into `folder`, for the reference."""
-    job = read(run / "job.json") | {"recipe": "reference"}
+    job = contents(run / "job.json") | {"recipe": "reference"}
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
     for name in ("head.npz", "order.npy"):
         shutil.copy(run / name, folder)
@@ -132,12 +132,8 @@ def work(folder: Path, python: Path, action: str) -> None:
 
 def python_of(run: Path) -> Path:
     """Return the interpreter of a run that this very command has made: what its folder names is what was asked for."""
-    config = saved.contents(run / "config.yaml")
+    config = contents(run / "config.yaml")
     return environments.of(config["recipe"]["environment"], config["env"]).python
-
-
-def read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def events(folder: Path) -> list[Event]:

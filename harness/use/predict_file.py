@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,7 +170,7 @@ def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefi
     progress.say(f"{out}: {table.rows:,} rows")
 
 
-def begin(working: Path, task: dict[str, Any]) -> None:
+def begin(working: Path, task: Mapping[str, object]) -> None:
     """Clear away what was done of another task, and what a worker left."""
     task = json.loads(json.dumps(task))
     path, logits = working / "task.json", working / "logits.bin"

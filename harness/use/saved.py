@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import yaml
 
@@ -19,9 +19,36 @@ from harness.base.home import sha256
 from harness.figures.metrics import METRICS
 from harness.machine import host
 from harness.runs import store
+from harness.runs.row import Row
 from recipes.contract.tasks import CLASSIFICATION, TASKS, Task
 
 SHOWN = 5  # runs listed in an error
+
+
+class OwnRecipe(TypedDict):
+    environment: str
+
+
+class OwnConfig(TypedDict):
+    """What is taken from a run's config.yaml; `check` holds it to that."""
+
+    recipe: OwnRecipe
+    data: dict[str, Any]  # as its kind reads it
+    evaluate: list[str]
+    threads: int | None
+    env: str
+
+
+class OwnTask(TypedDict, total=False):
+    task: str  # not of runs from before there were other tasks than classification
+
+
+class OwnJob(OwnTask):
+    """What is taken from a run's job.json; `check` holds it to that."""
+
+    recipe: str
+    labels: list[str]
+    splits: dict[str, dict[str, str]]  # by name, each with the folders of its data and tokens
 
 
 @dataclass(frozen=True)
@@ -29,9 +56,9 @@ class Saved:
     """A finished run: its folder, its result, the configuration it had, and what its worker was given."""
 
     folder: Path
-    row: dict[str, Any]
-    config: dict[str, Any]
-    job: dict[str, Any]
+    row: Row
+    config: OwnConfig
+    job: OwnJob
     env: str = "managed"  # where its recipe is run, as `env=` takes it
 
     @property
@@ -69,7 +96,7 @@ def find(name: str, outputs: Path) -> Saved:
     if not (folder / "result.json").exists():
         folder = below(name, outputs)
     folder = folder.absolute()
-    row = contents(folder / "result.json")
+    row = Row(contents(folder / "result.json"))
     if row.get("status") != "finished":
         raise UserError(
             f"{folder}: this run has no model, it did not finish ({row.get('status')}): {row.get('reason')}\n"
@@ -77,7 +104,8 @@ def find(name: str, outputs: Path) -> Saved:
         )
     if not (folder / "model").is_dir():
         raise UserError(f"{folder} has no model: only its results are here.\nTo train it: {row.get('command')}")
-    return Saved(folder, row, contents(folder / "config.yaml"), contents(folder / "job.json"))
+    config, job = (contents(folder / name) for name in ("config.yaml", "job.json"))
+    return Saved(folder, row, cast(OwnConfig, config), cast(OwnJob, job))
 
 
 def runnable(run: Saved, env: str | None) -> Saved:

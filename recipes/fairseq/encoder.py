@@ -17,7 +17,7 @@ __all__ = ["HEAD", "architecture", "build", "padded", "predictor", "save", "set_
 HEAD = "job"  # a fairseq model has heads by name
 
 
-def architecture(config: Mapping[str, Any], encoder: Weights) -> dict[str, Any]:
+def architecture(config: Mapping[str, Any], encoder: Weights) -> dict[str, int | float]:
     """Return what the encoder is, by options of our task and model."""
     pad = padding(config)
     positions, width = encoder["embeddings.position_embeddings.weight"].shape

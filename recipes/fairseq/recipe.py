@@ -29,7 +29,7 @@ USER_DIR = Path(__file__).parent / "user" / "text_classification"
 CHECKPOINT = "fairseq/model.pt"  # in the model's folder
 
 
-def configuration(job: Job, model: dict[str, Any], task: str = "text_classification"):
+def configuration(job: Job, model: dict[str, int | float], task: str = "text_classification"):
     """Fill in fairseq's dataclasses, our task's and model's among them, by the words of its command line.
 
     `model`: what the encoder of the Hugging Face folder is, in such words.

@@ -23,6 +23,7 @@ from harness import config
 from harness.base import bootstrap
 from harness.base.errors import UserError
 from harness.machine import host
+from harness.results.reading import Result
 from harness.runs import store
 from harness.runs.row import Row
 from harness.sweeps import engine, estimates, look, tables
@@ -127,9 +128,9 @@ def test_a_run_counts_as_running_only_while_its_lock_is_held(tmp_path):
         assert look.look(folder)[3].status == "waiting", "what failed in an earlier start is to be done again"
 
 
-def row(folder, **changes):
-    values = LIKE | {"worker.seconds": 30.0, "train.seconds": 20.0, "folder": folder, "phase.save.seconds": 1.0}
-    return values | changes
+def result(folder, **changes):
+    values = LIKE | {"worker.seconds": 30.0, "train.seconds": 20.0, "phase.save.seconds": 1.0} | changes
+    return Result(Row({key: value for key, value in values.items() if value != "missing"}), folder)
 
 
 def test_an_estimate_is_taken_from_the_runs_most_alike_and_scaled_where_they_did_another_work(tmp_path):
@@ -137,10 +138,10 @@ def test_an_estimate_is_taken_from_the_runs_most_alike_and_scaled_where_they_did
     (tmp_path / "model" / "weights").write_bytes(b"x" * 3_000_000)
     run = Run(["recipe=torch"], "onet/a", LIKE)
     assert estimates.estimate(run, []) is None
-    assert estimates.estimate(run, [row(tmp_path, recipe="fastai"), row(tmp_path, precision="bf16")]) is None
-    rows = [row(tmp_path), row(tmp_path, **{"worker.seconds": 40.0})]
-    others = [row(tmp_path, data="csv", **{"worker.seconds": 1000.0}), row(tmp_path, threads=8)]
-    del others[0]["placement"]  # as in a row of an earlier version
+    assert estimates.estimate(run, [result(tmp_path, recipe="fastai"), result(tmp_path, precision="bf16")]) is None
+    rows = [result(tmp_path), result(tmp_path, **{"worker.seconds": 40.0})]
+    earlier = {"worker.seconds": 1000.0, "placement": "missing"}  # as in a row of an earlier version
+    others = [result(tmp_path, data="csv", **earlier), result(tmp_path, threads=8)]
     found = estimates.estimate(run, [*others, *rows])
     assert (found.seconds, found.runs, found.scaled, found.source) == (35, 2, False, "2 runs")
     assert found.megabytes == pytest.approx(3)
@@ -148,6 +149,14 @@ def test_an_estimate_is_taken_from_the_runs_most_alike_and_scaled_where_they_did
     assert longer.seconds == 35 + 20 * 2, "training alone is scaled"
     assert longer.source == "2 runs, scaled"
     assert estimates.estimate(Run([], "", LIKE | {"data": "hub", "train.rows": 500}), rows).seconds == 25
+
+
+def test_estimates_are_taken_from_finished_runs_alone(tmp_path):
+    assert estimates.finished(tmp_path / "none") == []
+    for name, status in (("one", "finished"), ("other", "failed"), (".hidden", "finished")):
+        (tmp_path / "onet" / name).mkdir(parents=True)
+        (tmp_path / "onet" / name / "result.json").write_text(json.dumps({"status": status}), encoding="utf-8")
+    assert [one.folder.name for one in estimates.finished(tmp_path)] == ["one"]
 
 
 def test_durations_are_spelled():
