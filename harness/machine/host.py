@@ -3,33 +3,47 @@
 import functools
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from harness.machine.gpu import Gpu
 
+AMPERE = (8, 0)  # the compute capability that TF32 and bf16 came with
+
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run may use of this machine: how many processors, and which GPUs, by the names of CUDA_VISIBLE_DEVICES."""
+    """What a run may use of a machine: all that what it is asked for means there depends on.
+
+    `bf16`: its processors compute that natively. `capabilities`: the compute capability of each GPU, by the names of
+    CUDA_VISIBLE_DEVICES, in the order in which they are taken.
+    """
 
     processors: int
-    gpus: tuple[str, ...] = ()
+    bf16: bool = False
+    capabilities: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
     def here(cls) -> "Machine":
-        return cls(processors(), tuple(gpu_ids()))
+        names = gpu_ids()
+        gpu = Gpu.open(names) if names else None
+        capabilities = dict(zip(names, gpu.capabilities(), strict=True)) if gpu else {}
+        return cls(processors(), processor_computes_bf16(), capabilities)
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        return tuple(self.capabilities)
 
     def computes_tf32(self, devices: Sequence[str]) -> bool:
-        """Tell whether these of its GPUs do."""
-        return computes_tf32(devices)
+        """Tell whether all of these of its GPUs, of which there is one at least, have instructions for TF32."""
+        return bool(devices) and all(self.capabilities[name] >= AMPERE for name in devices)
 
     def computes_bf16(self, devices: Sequence[str]) -> bool:
-        """Tell whether these of its GPUs, or without any its processor, do natively."""
-        return computes_bf16(devices)
+        """Tell whether these of its GPUs, or without any the processors, do so natively (elsewhere it is slower)."""
+        return self.computes_tf32(devices) if devices else self.bf16
 
 
 _bound: list[int] = []  # where the system cannot bind a process to processors
@@ -83,16 +97,8 @@ def gpu_ids() -> list[str]:
     return names if len(set(names)) == len(names) else []
 
 
-def computes_tf32(devices: Sequence[str]) -> bool:
-    """Tell whether all of these GPUs, of which there is one at least, have instructions for TF32; bf16 came with it."""
-    gpu = Gpu.open(devices) if devices else None
-    return gpu is not None and all(capability >= (8, 0) for capability in gpu.capabilities())
-
-
-def computes_bf16(devices: Sequence[str]) -> bool:
-    """Tell whether these GPUs, or without any the processor, have instructions for bf16 (elsewhere it is slower)."""
-    if devices:
-        return computes_tf32(devices)
+def processor_computes_bf16() -> bool:
+    """Tell whether the processor has instructions for bf16."""
     flags = set(_cpuinfo("flags").split()) | set(_cpuinfo("Features").split())
     return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 

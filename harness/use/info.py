@@ -17,8 +17,8 @@ def show() -> int:
     """Print processors, memory, GPUs, precisions, ports, and what `placement=auto` and `precision=auto` take."""
     memory, machine = psutil.virtual_memory(), host.Machine.here()
     usable = machine.gpus
-    on_gpu, native = bool(usable), host.computes_bf16(usable[:1])  # one is what auto takes
-    kinds = f"fp32, {'tf32, ' if host.computes_tf32(usable[:1]) else ''}and bf16"
+    on_gpu, native = bool(usable), machine.computes_bf16(usable[:1])  # one is what auto takes
+    kinds = f"fp32, {'tf32, ' if machine.computes_tf32(usable[:1]) else ''}and bf16"
     lines = [
         ("processors", f"{host.processors()} for us, of {psutil.cpu_count()}; {host.processor()}"),
         ("memory", f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB of it available"),

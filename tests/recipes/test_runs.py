@@ -24,7 +24,7 @@ WATCHED = {f"train/{name}" for name in ("loss", "learning_rate", "samples_per_se
 WATCHED |= {"memory/rss_mb", "valid/macro_f1"}
 EACH = [*VARIANTS, "recipe=tfidf"]
 DEFAULT = [words for words in EACH if words != "recipe=keras recipe.backend=torch"]  # parity holds that one too
-NATIVE_BF16 = host.computes_bf16([])
+NATIVE_BF16 = host.Machine.here().bf16
 SKILLSPAN = Path(os.environ.get("SKILLSPAN_DATA", ROOT.parent / "shared" / "data" / "skillspan"))
 
 

@@ -53,7 +53,7 @@ def test_info_tells_what_the_machine_has_and_what_auto_takes(cli):
     told = {line[:12].strip(): line[12:] for line in said.splitlines()}
     assert told["processors"].startswith(f"{host.processors()} for us")
     assert "placement=cpu" in told["auto"]
-    assert ("precision=bf16" in told["auto"]) == host.computes_bf16([])
+    assert ("precision=bf16" in told["auto"]) == host.Machine.here().bf16
     for name in ("memory", "GPU", "precision", "ports"):
         assert told[name]
 

@@ -51,15 +51,16 @@ def test_weights_from_scratch_are_drawn_by_the_run_s_seed_or_by_one_that_is_give
 @pytest.mark.parametrize(("capabilities", "native"), [([(9, 0)], True), ([(7, 5)], False), ([(9, 0), (7, 0)], False)])
 def test_a_gpu_decides_on_bf16_where_there_is_one(monkeypatch, capabilities, native):
     devices(monkeypatch, *capabilities)
-    assert host.computes_bf16(host.gpu_ids()) is native
-    assert host.computes_bf16(["0"]) is (capabilities[0] >= (8, 0)), "of the run's own alone"
+    machine = host.Machine.here()
+    assert machine.computes_bf16(machine.gpus) is native
+    assert machine.computes_bf16(["0"]) is (capabilities[0] >= (8, 0)), "of the run's own alone"
 
 
 @pytest.mark.parametrize(("flags", "native"), [("fma avx512_bf16", True), ("fma avx2", False), ("", False)])
 def test_the_processor_decides_on_bf16_else(monkeypatch, flags, native):
     devices(monkeypatch)
     monkeypatch.setattr(host, "_cpuinfo", lambda field: flags if field == "flags" else "")
-    assert host.computes_bf16([]) is native
+    assert host.Machine.here().computes_bf16([]) is native
 
 
 def test_the_processor_is_named_as_the_system_names_it():
