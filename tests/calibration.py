@@ -72,13 +72,16 @@ def calibrated(
     rows: int, classes: int, sizes: tuple[float, float, float], worlds: int, seed: int = 0
 ) -> Iterator[Calibration]:
     """Yield what comparisons of two libraries that are the same give, with each number of seeds."""
+    from harness.figures.metrics import METRICS
     from harness.results.compare import statistics
+
+    macro_f1 = METRICS["classification"].counted["macro_f1"]
 
     draw, most = np.random.default_rng(seed), max(SEEDS)
     found: dict[int, list[statistics.Difference]] = {seeds: [] for seeds in SEEDS}
     for _ in range(worlds):
         labels, predicted = libraries(draw, rows, classes, sizes, most)
-        scores = statistics.scores(labels, predicted, resamples=200, seed=int(draw.integers(2**31)))
+        scores = statistics.scores(macro_f1, labels, predicted.T, resamples=200, seed=int(draw.integers(2**31)))
         for seeds in SEEDS:
             for first in range(0, most - seeds + 1, seeds):
                 ours = list(range(first, first + seeds))

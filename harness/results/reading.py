@@ -14,14 +14,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from harness.base.errors import UserError, nearest
 from harness.base.home import ROOT
+from harness.figures.metrics import CLASSIFICATION, METRICS, Metrics
 from harness.runs.row import Row
-
-if TYPE_CHECKING:
-    import numpy as np
+from recipes.contract.tasks import TASKS
 
 REFERENCE = ROOT / "outputs" / "reference"
 
@@ -31,6 +32,7 @@ class Group(NamedTuple):
 
     data: str
     data_digest: str
+    task: str
     model: str | None
     weights: str | None  # their digest; of those that the run's seed drew, what they were drawn for
     protocol: str
@@ -47,8 +49,14 @@ class Group(NamedTuple):
     def title(self) -> str:
         """Return what the group is, in a line."""
         train = f"{self.epochs} epoch{'s' * (self.epochs > 1)}, batches of {self.batch}" if self.epochs else None
-        parts = [self.data, self.model, self.protocol, self.precision, train, self.settings, self.where]
+        task = self.task if self.task != CLASSIFICATION else None
+        parts = [self.data, task, self.model, self.protocol, self.precision, train, self.settings, self.where]
         return ", ".join(part for part in parts if part)
+
+    @property
+    def metrics(self) -> Metrics:
+        """Return the figures of its task."""
+        return METRICS[self.task]
 
     @property
     def where(self) -> str:
@@ -71,7 +79,17 @@ class Result:
     @property
     def tested(self) -> bool:
         """Tell whether it has test figures; a search's trial has none."""
-        return self.finished and "test.macro_f1" in self.row
+        return self.finished and f"test.{self.metrics.primary}" in self.row
+
+    @property
+    def task(self) -> str:
+        """Return the name of its task; rows from before there were others do not say."""
+        return self.row.get("task") or CLASSIFICATION
+
+    @property
+    def metrics(self) -> Metrics:
+        """Return the figures of its task."""
+        return METRICS[self.task]
 
     @property
     def timed(self) -> bool:
@@ -104,7 +122,7 @@ class Result:
             given -= {"model.from_scratch"}  # the model's name says it
         settings = " ".join(f"{key}={self.words[key]}" for key in sorted(given))
         placed = (row["machine"], row["threads"], row.get("placement") or "cpu", row.get("processes") or 1)
-        work = (row["data"], row["data_digest"], row["model"], weights, row["protocol"], row["precision"])
+        work = (row["data"], row["data_digest"], self.task, row["model"], weights, row["protocol"], row["precision"])
         return Group(*work, *placed, row["train.epochs"], batch, settings)
 
     def value(self, key: str) -> Any:
@@ -112,22 +130,18 @@ class Result:
         return self.row[key] if key in self.row else self.words.get(key)
 
     def predictions(self, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
-        """Return labels and predicted classes of a split, in the order of its rows."""
-        import numpy as np  # a tenth of a second, which one who reads rows alone has no use for
-
-        path = self.folder / f"predictions_{split}.npz"
+        """Return labels and answers of a split, both as its task has labels, in the order of its rows."""
+        path, task = self.folder / f"predictions_{split}.npz", TASKS[self.task]
         try:
             with np.load(path) as saved:
-                predicted = saved["predicted"] if "predicted" in saved else saved["logits"].argmax(1)
-                return saved["labels"].astype(np.int64), predicted.astype(np.int64)
+                answers = saved["predicted"] if "predicted" in saved else task.answers(saved["logits"])
+                return saved["labels"].astype(task.dtype), answers.astype(task.dtype)
         except (OSError, KeyError, ValueError) as error:
             raise UserError(f"{path}: cannot be read ({error}).\nThe run must be done again: rerun=true.") from None
 
     @cached_property
     def latencies(self) -> dict[int, np.ndarray]:
         """Return the seconds of each call, by batch size; empty where inference was not measured."""
-        import numpy as np
-
         try:
             with np.load(self.folder / "inference.npz") as saved:
                 sizes = sorted(int(name.partition("_")[2]) for name in saved if name.startswith("seconds_"))
@@ -157,8 +171,6 @@ class Result:
         """Return the names of the classes, where the folder has them."""
         if (path := self.folder / "metrics.json").is_file():
             return list(next(iter(json.loads(path.read_text(encoding="utf-8")).values()))["classes"])
-        import numpy as np
-
         for path in self.folder.glob("predictions_*.npz"):
             with np.load(path) as saved:
                 if "classes" in saved and len(saved["classes"]):
@@ -180,8 +192,10 @@ def read(*places: Path) -> list[Result]:
             try:
                 with open(path, "rb") as handle:
                     row = json.load(handle)
+                if (task := row.get("task") or CLASSIFICATION) not in METRICS:
+                    raise UserError(f"{path}: of task={task}, which this version does not know; move it away.")
                 found.append(Result(Row({**row, "status": row["status"]}), Path(path).parent))
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, AttributeError):
                 raise UserError(
                     f"{path}: not the row of a run. Results are written whole; remove or restore the file."
                 ) from None

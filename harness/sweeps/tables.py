@@ -7,6 +7,8 @@ from rich.console import Group
 from rich.text import Text
 
 from harness.base import screen
+from harness.figures.metrics import CLASSIFICATION, METRICS, of_row
+from harness.runs.row import Row
 from harness.sweeps import estimates
 from harness.sweeps.estimates import Estimate, estimate
 from harness.sweeps.look import Seen
@@ -28,8 +30,19 @@ def together(table: screen.Table, text: str) -> Group:
 
 
 def drawn(head: list[str], rows: Iterable[list[str | Text]]) -> screen.Table:
-    figures = ("macro-F1", "seconds", "time", "disk", "left")
-    return screen.Table(head, rows, {place for place, name in enumerate(head) if name not in figures})
+    return screen.Table(head, rows, {0, 1, len(head) - 1})
+
+
+def quality(seen: list[Seen]) -> str:
+    """Return what the figure of quality is called that stands beside each run: its task's primary, on test."""
+    names = sorted({of_row(one.row).primary_name for one in seen if one.row})
+    return " or ".join(names) or METRICS[CLASSIFICATION].primary_name
+
+
+def score(row: Row | None) -> str:
+    """Return the primary figure of a run on test, where it has one."""
+    value = row.get(f"test.{of_row(row).primary}") if row else None
+    return f"{value:.3f}" if value is not None else ""
 
 
 def outcome(record: Record, seen: list[Seen]) -> screen.Table:
@@ -38,12 +51,12 @@ def outcome(record: Record, seen: list[Seen]) -> screen.Table:
     for one in seen:
         figures = ["", ""]
         if one.row:
-            f1, seconds = one.row.get("test.macro_f1"), one.row["worker.seconds"]
-            figures = [f"{f1:.3f}" if f1 is not None else "", f"{seconds:.1f}" if seconds is not None else ""]
+            seconds = one.row["worker.seconds"]
+            figures = [score(one.row), f"{seconds:.1f}" if seconds is not None else ""]
         remark = "from an earlier start" if one.earlier else one.reason
         noisy = "noisy: no timing" if one.row and one.row.get("timing") == "noisy" else ""
         rows.append([*label(record, one), *figures, ", ".join(filter(None, (remark, noisy)))])
-    return drawn(["run", "status", "macro-F1", "seconds", ""], rows)
+    return drawn(["run", "status", quality(seen), "seconds", ""], rows)
 
 
 def label(record: Record, one: Seen) -> list[str | Text]:
@@ -102,16 +115,15 @@ def now(record: Record, seen: list[Seen], outputs: Path) -> tuple[screen.Table, 
         left = time_left(one, guess)
         if one.status in ("running", "waiting"):
             lefts.append(left)
-        f1 = one.row.get("test.macro_f1") if one.row else None
         progress = f"{one.step}/{one.steps} steps" if one.phase == "train" and one.steps else one.phase
         what = progress if one.status == "running" else one.reason
         shown = spelled(left) if one.status == "running" and left is not None else ""
-        rows.append([*label(record, one), f"{f1:.3f}" if f1 is not None else "", shown, what])
+        rows.append([*label(record, one), score(one.row), shown, what])
     known = [left for left in lefts if left is not None]
     text = counts(seen)
     if lefts and record.at_once and len(known) == len(lefts):
         text += f". About {spelled(max(sum(known) / record.at_once, max(known)))} left"
-    return drawn(["run", "status", "macro-F1", "left", ""], rows), text
+    return drawn(["run", "status", quality(seen), "left", ""], rows), text
 
 
 def time_left(one: Seen, guess: Estimate | None) -> float | None:

@@ -5,16 +5,19 @@ import pytest
 from calibration import SIZES, WORLDS, calibrated
 from results_support import predictions
 from scipy import stats
-from sklearn.metrics import f1_score
 
+from harness.figures.metrics import METRICS
 from harness.results.compare import statistics as ours
+from recipes.contract.tasks import TASKS
+
+MACRO_F1 = METRICS["classification"].counted["macro_f1"]
 
 
 def simulated(draw, skills, seeds=5, rows=250, classes=4, spread=0.1):
     """Return the scores of runs of libraries with these skills, some hundred resamples of their rows."""
     labels, hard = draw.integers(0, classes, rows), draw.normal(0, 1, rows)
     predicted = np.concatenate([predictions(labels, skill, seeds, spread, draw, hard) for skill in skills])
-    return ours.scores(labels, predicted, resamples=200, seed=int(draw.integers(2**31)))
+    return ours.scores(MACRO_F1, labels, predicted.T, resamples=200, seed=int(draw.integers(2**31)))
 
 
 def test_the_interval_of_a_mean_is_scipys():
@@ -24,15 +27,19 @@ def test_the_interval_of_a_mean_is_scipys():
     assert np.isnan(ours.mean_interval(values[:1]).low)
 
 
-def test_macro_f1_of_weighted_rows_is_scikit_learns_of_repeated_rows():
-    draw = np.random.default_rng(0)
-    labels, predicted = draw.integers(0, 6, 60), draw.integers(0, 7, (3, 60))
-    weights = draw.integers(0, 2, (20, 60)) * draw.integers(0, 3, (20, 60))  # classes that no resample has
-    found = ours.macro_f1(labels, predicted, weights.astype(np.float32))
+@pytest.mark.parametrize(("task", "key"), [(task, key) for task, one in METRICS.items() for key in one.counted])
+def test_a_figure_of_weighted_rows_is_the_task_s_own_of_repeated_rows(task, key):
+    draw, metrics = np.random.default_rng(0), METRICS[task]
+    shape = (60, 7) if task == "multilabel" else (60,)
+    labels = draw.integers(0, 2, shape).astype(np.uint8) if task == "multilabel" else draw.integers(0, 6, shape)
+    logits = draw.normal(size=(3, 60, 7)).astype(np.float32)
+    weights = draw.integers(0, 2, (20, 60)) * draw.integers(0, 3, (20, 60))  # names that no resample has
+    answers = np.stack([TASKS[task].answers(one) for one in logits], 1)
+    found = ours.figures(metrics.counted[key], labels, answers, weights.astype(np.float32))
     for number, counts in enumerate(weights):
+        rows = np.repeat(np.arange(60), counts)
         for run in range(3):
-            rows = np.repeat(np.arange(60), counts)
-            expected = f1_score(labels[rows], predicted[run][rows], average="macro", zero_division=0)
+            expected = metrics.scores(labels[rows], logits[run][rows])[key]
             assert found[number, run] == pytest.approx(expected, abs=1e-6)
 
 
@@ -75,9 +82,9 @@ def test_seeds_that_happen_to_agree_are_no_surer_than_their_rows():
 def test_predictions_that_are_the_same_are_no_difference_and_right_beside_wrong_always_is_one():
     labels = np.arange(60) % 3
     right, wrong = np.tile(labels, (2, 1)), np.tile((labels + 1) % 3, (2, 1))
-    same = ours.difference(ours.scores(labels, np.concatenate([right, right])), [0, 1], [2, 3])
+    same = ours.difference(ours.scores(MACRO_F1, labels, np.concatenate([right, right]).T), [0, 1], [2, 3])
     assert (same.value, same.low, same.high, same.p, same.error, same.smallest()) == (0, 0, 0, 1, 0, 0)
-    apart = ours.difference(ours.scores(labels, np.concatenate([right, wrong])), [0, 1], [2, 3])
+    apart = ours.difference(ours.scores(MACRO_F1, labels, np.concatenate([right, wrong]).T), [0, 1], [2, 3])
     assert (apart.value, apart.p, apart.error) == (1, 0, 0)
 
 

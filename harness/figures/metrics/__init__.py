@@ -1,8 +1,9 @@
 """Quality, computed here and nowhere else, from what a recipe returned: the figures of each task, a module each.
 
 A task's figures stand in result.json as SPLIT.NAME, and one of them, the primary, is what a search chooses by, what
-`measure.target` is of and what compare tests. Each module has `scores` and `details`; scikit-learn, which takes two
-seconds of a processor to import, comes in where something is scored.
+`measure.target` is of and what compare tests, which needs it as counts of rows (counts.py). Each module has `scores`,
+`details` and `COUNTED`; scikit-learn, which takes two seconds of a processor to import, comes in where something is
+scored.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from harness.figures.metrics import classification, multilabel
+from harness.figures.metrics.counts import Counted
 
 CLASSIFICATION = "classification"  # what rows are of that say no task
 
@@ -28,7 +30,8 @@ class Metrics:
     """The figures of a task.
 
     `scores` takes labels and outputs of a split and returns its figures; `details`, with the names too, what stands in
-    metrics.json: the figures of each class or label.
+    metrics.json: the figures of each class or label. `counted` has those that follow from counts of rows, the primary
+    among them.
     """
 
     primary: str
@@ -36,6 +39,12 @@ class Metrics:
     figures: Mapping[str, Figure]
     scores: Callable[[np.ndarray, np.ndarray], dict[str, float]]
     details: Callable[[np.ndarray, np.ndarray, list[str]], dict[str, Any]]
+    counted: Mapping[str, Counted]
+
+    @property
+    def sign(self) -> int:
+        """1 where more of the primary figure is better, -1 where less is."""
+        return 1 if self.figures[self.primary].better == "maximize" else -1
 
     @property
     def primary_name(self) -> str:
@@ -56,6 +65,7 @@ METRICS = {
         },
         scores=classification.scores,
         details=classification.details,
+        counted=classification.COUNTED,
     ),
     "multilabel": Metrics(
         primary="macro_f1",  # as with one label: what is rare counts as much as what is frequent
@@ -68,6 +78,7 @@ METRICS = {
         },
         scores=multilabel.scores,
         details=multilabel.details,
+        counted=multilabel.COUNTED,
     ),
 }
 

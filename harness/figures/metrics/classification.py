@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from harness.figures.metrics.counts import Counted, macro_f1, of_names, of_rows, share
 from recipes.contract.tasks import CLASSIFICATION
 
 BINS = 15
 CONFUSED = 1000
+COUNTED = {"macro_f1": Counted(of_names, macro_f1), "accuracy": Counted(of_rows, share)}
 
 
 def scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:

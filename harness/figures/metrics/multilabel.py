@@ -4,9 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from harness.figures.metrics.counts import Counted, macro_f1, micro_f1, of_names, of_rows, share
 from recipes.contract.tasks import TASKS
 
 TASK = TASKS["multilabel"]
+COUNTED = {
+    "macro_f1": Counted(of_names, macro_f1),
+    "micro_f1": Counted(of_names, micro_f1),
+    "exact_match": Counted(of_rows, share),
+}
 
 
 def scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.base.errors import UserError
 from harness.base.home import ROOT
+from harness.figures.metrics import Metrics
 from harness.results.compare import statistics
 from harness.results.compare.analysis import (
     RATIOS,
@@ -41,7 +42,7 @@ SHRUNK = {
     "memory.peak_rss_mb": "smaller",
 }
 NOTE = (
-    "Now against then: macro-F1 as the difference on the seeds that both have (p by Holm, over all lines), times and "
+    "Now against then: {} as the difference on the seeds that both have (p by Holm, over all lines), times and "
     "memory as ratios of medians; 95% intervals. Marked is what lies beyond them."
 )
 
@@ -92,6 +93,7 @@ def otherwise(both: list[tuple[Contestant, Contestant]]) -> list[str]:
 
 def changes(both: list[tuple[Contestant, Contestant]]) -> Table:
     """Return the table of those that were run then and are run now."""
+    metrics = both[0][0].runs[0].metrics
     found = [changed(*one) for one in both]
     tested = [one.p for one in found if one.tested]
     corrected = iter(statistics.holm(np.array(tested)))
@@ -101,34 +103,33 @@ def changes(both: list[tuple[Contestant, Contestant]]) -> Table:
         times = ratios(now, then)
         cells = [ranged(times[figure.key], 2) if figure.key in times else "–" for figure in RATIOS]
         shown = f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" if one.tested else "–"
-        rows.append([now.name, str(one.seeds), shown, *cells, verdict(one, p, times)])
-    head = ["", "seeds", "macro-F1", *(f"{figure.name} now / then" for figure in RATIOS), "that is"]
-    return Table("Against earlier results", head, rows, {0, len(head) - 1}, NOTE)
+        rows.append([now.name, str(one.seeds), shown, *cells, verdict(one, p, times, metrics)])
+    head = ["", "seeds", metrics.primary_name, *(f"{figure.name} now / then" for figure in RATIOS), "that is"]
+    return Table("Against earlier results", head, rows, {0, len(head) - 1}, NOTE.format(metrics.primary_name))
 
 
 def changed(now: Contestant, then: Contestant) -> Difference:
-    """Return the difference of macro-F1 on the seeds that both have."""
+    """Return the difference of the primary figure on the seeds that both have."""
     runs = paired(now, then)
     both = [*runs[0], *runs[1]]
     scores = predictions_scored(both) if len(runs[0]) > 1 else None
     return difference(scores, {id(run): place for place, run in enumerate(both)}, *runs)
 
 
-def verdict(found: Difference, p: float, times: dict[str, Interval]) -> str:
+def verdict(found: Difference, p: float, times: dict[str, Interval], metrics: Metrics) -> str:
     """Say what changed beyond noise."""
     said = []
     if found.tested and p < LEVEL:
-        said.append("WORSE" if found.value < 0 else "better")
+        said.append("WORSE" if metrics.sign * found.value < 0 else "better")
     for key, ratio in times.items():
         if ratio.low > 1:
             said.append(GROWN[key].upper())
         elif ratio.high < 1:
             said.append(SHRUNK[key])
     if not found.tested:
-        said.append("macro-F1 not tested: that takes two seeds that both have")
+        said.append(f"{metrics.primary_name} not tested: that takes two seeds that both have")
     elif not said:
         smallest = found.smallest()
-        said.append(
-            f"no change shown; {smallest:.3f} of macro-F1 would have been" if smallest else "the same predictions"
-        )
+        would = f"no change shown; {smallest:.3f} of {metrics.primary_name} would have been"
+        said.append(would if smallest else "the same predictions")
     return ", ".join(said)

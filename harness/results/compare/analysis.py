@@ -8,12 +8,11 @@ from functools import cached_property
 import numpy as np
 
 from harness.base.errors import UserError
+from harness.figures.metrics import Metrics
 from harness.results.compare import statistics
 from harness.results.compare.statistics import Difference, Interval
 from harness.results.contestants import Apart, contestants
 from harness.results.reading import Group, Result, grouped
-
-QUALITY = "test.macro_f1"
 
 
 @dataclass(frozen=True)
@@ -25,13 +24,11 @@ class Figure:
     unit: str = ""
     digits: int = 3
     time: bool = False  # counts from runs on a quiet machine alone
+    most: float = 1.0  # of a figure of quality
 
 
-FIGURES = [
-    Figure("valid.macro_f1", "valid macro-F1"),
-    Figure(QUALITY, "test macro-F1"),
-    Figure("test_unseen.macro_f1", "unseen macro-F1"),
-    Figure("test.accuracy", "test accuracy"),
+SPLITS = {"valid": "valid", "test": "test", "test_unseen": "unseen"}
+COSTS = [
     Figure("train.seconds", "training", "s", 1, time=True),
     Figure("train.target_seconds", "to the target", "s", 1, time=True),
     Figure("inference.batch1.p50_ms", "latency", "ms", 1, time=True),
@@ -39,7 +36,17 @@ FIGURES = [
     Figure("memory.peak_rss_mb", "memory", "MB", 0),
     Figure("model.size_mb", "model", "MB", 0),
 ]
-RATIOS = [one for one in FIGURES if one.key in ("train.seconds", "inference.batch1.p50_ms", "memory.peak_rss_mb")]
+RATIOS = [one for one in COSTS if one.key in ("train.seconds", "inference.batch1.p50_ms", "memory.peak_rss_mb")]
+
+
+def quality(metrics: Metrics) -> list[Figure]:
+    """Return the figures of quality of a task: its primary on valid first, on test next, what else it shows last."""
+    splits = [(metrics.primary, split) for split in SPLITS]
+    return [
+        Figure(f"{split}.{key}", f"{SPLITS[split]} {figure.name}", most=1.0 if figure.better == "maximize" else np.inf)
+        for key, split in (*splits, *((key, "test") for key in metrics.shown if key != metrics.primary))
+        for figure in (metrics.figures[key],)
+    ]
 
 
 @dataclass
@@ -70,7 +77,7 @@ class Contestant:
         if figure.unit:
             return Interval(float(np.median(values)), np.nan, np.nan)
         found = statistics.mean_interval(values)
-        return Interval(found.value, max(found.low, 0.0), min(found.high, 1.0)) if len(values) > 1 else found
+        return Interval(found.value, max(found.low, 0.0), min(found.high, figure.most)) if len(values) > 1 else found
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,7 @@ class Pair:
 
     ours: str
     others: str
+    better: str  # of the two, by the difference
     difference: Difference
     corrected: float  # p-value, after Holm
     order: float  # how far the better one may be from being stochastically larger; NaN of too few runs
@@ -87,10 +95,6 @@ class Pair:
     @property
     def shown(self) -> bool:
         return self.corrected < statistics.LEVEL
-
-    @property
-    def better(self) -> str:
-        return self.ours if self.difference.value > 0 else self.others
 
 
 @dataclass
@@ -105,7 +109,8 @@ class Analysis:
     @cached_property
     def figures(self) -> list[Figure]:
         """Return the figures that any of them has."""
-        return [one for one in FIGURES if any(len(each.values(one)) for each in self.contestants)]
+        known = [*quality(self.group.metrics), *COSTS]
+        return [one for one in known if any(len(each.values(one)) for each in self.contestants)]
 
     @property
     def smallest_level(self) -> float:
@@ -122,9 +127,14 @@ def analyse(results: list[Result], pairs: bool, beside: bool = False) -> list[An
     for group, members in sorted(grouped(results).items(), key=lambda item: item[0].title):
         sides, apart = contestants(members, beside)
         ones = [sorted_out(name, runs) for name, runs in sides.items()]
-        ones.sort(key=lambda one: -statistics.mean_interval(one.values(FIGURES[0])).value if one.runs else np.inf)
+        ones.sort(key=lambda one: place(one, group.metrics))
         found.append(Analysis(group, ones, compared(ones) if pairs else None, apart))
     return found
+
+
+def place(one: Contestant, metrics: Metrics) -> float:
+    """Return what sorts those that compete: the mean of the primary figure on valid, the best first."""
+    return -metrics.sign * statistics.mean_interval(one.values(quality(metrics)[0])).value if one.runs else np.inf
 
 
 def sorted_out(name: str, results: list[Result]) -> Contestant:
@@ -150,9 +160,12 @@ def compared(ones: list[Contestant]) -> list[Pair]:
     found = tested(ones)
     number = sum(difference.tested for _, _, difference, _ in found)
     return [
-        Pair(ours.name, others.name, difference, p, order(ours, others, number), ratios(ours, others))
+        Pair(
+            ours.name, others.name, (ours if ours.runs[0].metrics.sign * difference.value > 0 else others).name,
+            difference, p, order(ours, others, number), ratios(ours, others),
+        )
         for ours, others, difference, p in found
-    ]
+    ]  # fmt: skip
 
 
 def tested(ones: Sequence[Contestant]) -> list[tuple[Contestant, Contestant, Difference, float]]:
@@ -192,10 +205,13 @@ def paired(ours: Contestant, others: Contestant) -> tuple[list[Result], list[Res
 
 
 def order(ours: Contestant, others: Contestant, pairs: int) -> float:
-    """Return how far the one with the higher mean may be from being stochastically larger; NaN of too few runs."""
-    values = sorted(([run.row[QUALITY] for run in runs] for runs in paired(ours, others)), key=sum, reverse=True)
-    level = statistics.LEVEL / max(pairs, 1)
-    return statistics.stochastic_order(np.array(values[0]), np.array(values[1]), level)
+    """Return how far the one with the better mean may be from being stochastically better; NaN of too few runs."""
+    metrics = ours.runs[0].metrics
+    values = [
+        metrics.sign * np.array([run.row[f"test.{metrics.primary}"] for run in runs]) for runs in paired(ours, others)
+    ]
+    worse, better = sorted(values, key=np.sum)
+    return statistics.stochastic_order(better, worse, statistics.LEVEL / max(pairs, 1))
 
 
 def ratios(ours: Contestant, others: Contestant) -> dict[str, Interval]:
@@ -209,13 +225,13 @@ def ratios(ours: Contestant, others: Contestant) -> dict[str, Interval]:
 
 
 def predictions_scored(runs: list[Result]) -> statistics.Scores:
-    """Read the test predictions of runs on the same rows, and score them on rows drawn anew."""
-    labels, predicted = runs[0].predictions()[0], []
+    """Read the test predictions of runs on the same rows, and score them on rows drawn anew, by their task."""
+    metrics, labels, answers = runs[0].metrics, runs[0].predictions()[0], []
     for run in runs:
         its_labels, made = run.predictions()
         if not np.array_equal(its_labels, labels):
             raise UserError(
                 f"{run.folder}: its test rows are not those of {runs[0].folder}; remove one, or choose one."
             )
-        predicted.append(made)
-    return statistics.scores(labels, np.array(predicted))
+        answers.append(made)
+    return statistics.scores(metrics.counted[metrics.primary], labels, np.stack(answers, 1))

@@ -1,20 +1,25 @@
-"""What was predicted of each class: F1 and confusion of each that competes, means over its seeds."""
+"""What was predicted of each class or label: F1 and confusion of each that competes, means over its seeds."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from harness.figures.metrics.counts import f1, indicators, of_names
 from harness.results.compare.analysis import Contestant
 
 
 @dataclass(frozen=True)
 class Scored:
-    """`f1` (names, classes) and `confusion` (names, classes, classes), whose rows are true classes and add up to 1."""
+    """`f1` (names, classes) and `confusion` (names, classes, classes), whose rows are true classes and add up to 1.
+
+    Of texts with several labels there is no confusion: none of those said stands for one that is true.
+    """
 
     names: list[str]
+    kind: str  # class or label
     classes: list[str]  # the rarest first, with the number of their rows
     f1: np.ndarray
-    confusion: np.ndarray
+    confusion: np.ndarray | None
 
 
 def scored(ones: list[Contestant]) -> Scored | None:
@@ -23,25 +28,31 @@ def scored(ones: list[Contestant]) -> Scored | None:
     if not held:
         return None
     read = [[run.predictions() for run in one.runs] for one in held]
-    number = 1 + max(int(max(labels.max(), predicted.max())) for runs in read for labels, predicted in runs)
-    matrices = [np.stack([confusion(labels, predicted, number) for labels, predicted in runs]) for runs in read]
-    rows = matrices[0][0].sum(1)
+    labels = read[0][0][0]
+    several = labels.ndim > 1
+    number = labels.shape[1] if several else 1 + max(int(max(map(np.max, run))) for runs in read for run in runs)
+    true = labels if several else indicators(labels, number)
+    rows = true.sum(0, dtype=np.int64)
     order = np.argsort(rows, kind="stable")
-    f1 = np.stack([f1_of(each).mean(0)[order] for each in matrices])
-    shares = np.stack(
-        [(each.sum(0) / np.maximum(each.sum((0, 2)), 1)[:, None])[np.ix_(order, order)] for each in matrices]
-    )
+    f1 = np.stack([np.mean([f1_of(*run, number) for run in runs], 0)[order] for runs in read])
+    shares = None
+    if not several:
+        counts = np.stack([np.sum([confusion(*run, number) for run in runs], 0) for runs in read])
+        shares = (counts / np.maximum(counts.sum(2, keepdims=True), 1))[:, order][:, :, order]
     known = next((run.classes for one in held for run in one.runs if run.classes), None)
-    names = known if known and len(known) >= number else [f"class {place}" for place in range(number)]
-    return Scored([one.name for one in held], [f"{names[place]} ({rows[place]})" for place in order], f1, shares)
+    kind = "label" if several else "class"
+    names = known if known and len(known) >= number else [f"{kind} {place}" for place in range(number)]
+    return Scored([one.name for one in held], kind, [f"{names[place]} ({rows[place]})" for place in order], f1, shares)
 
 
-def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+def confusion(labels: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
     """Return the counts of (true, predicted)."""
-    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    places = labels.astype(np.int64) * classes + answers
+    return np.bincount(places, minlength=classes**2).reshape(classes, classes)
 
 
-def f1_of(counts: np.ndarray) -> np.ndarray:
-    """Return F1 of each class from matrices (runs, true, predicted); 0 where the class is nowhere."""
-    hits = np.diagonal(counts, axis1=1, axis2=2)
-    return 2 * hits / np.maximum(counts.sum(1) + counts.sum(2), 1)
+def f1_of(labels: np.ndarray, answers: np.ndarray, number: int) -> np.ndarray:
+    """Return F1 of each of so many classes or labels; 0 where one is nowhere."""
+    if labels.ndim == 1:
+        labels, answers = indicators(labels, number), indicators(answers, number)
+    return f1(of_names(labels, answers[:, None]).sum(0))[0]

@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from harness.figures.metrics import Metrics
 from harness.results.compare import classes
-from harness.results.compare.analysis import FIGURES, QUALITY, Analysis, Contestant, Figure
+from harness.results.compare.analysis import COSTS, Analysis, Contestant, Figure, quality
 from harness.results.compare.sections import Picture
 from harness.results.compare.statistics import mean_interval
 from harness.results.reading import pareto_front
@@ -22,14 +23,14 @@ from harness.runs.display import PHASES
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito 2008
 MARKS = "osD^vP*X"
 MAP = "cividis"  # Nuñez et al. 2018: the same to all eyes, and in grey
-BY_KEY = {one.key: one for one in FIGURES}
+BY_KEY = {one.key: one for one in COSTS}
 matplotlib.rcParams.update(
     {"font.size": 9, "svg.fonttype": "path", "figure.dpi": 120, "axes.grid": True, "grid.alpha": 0.3}
 )
 
 
 FRONT = (
-    "higher and further left is better, and the dashed line is the Pareto front of those that no other beats in both."
+    "{higher} and further left is better, and the dashed line is the Pareto front of those that no other beats in both."
 )
 CAPTIONS = {
     "training-time": f"Quality against the time of training: {FRONT}",
@@ -37,26 +38,27 @@ CAPTIONS = {
     "learning": "Training loss by step, a line a seed: the sooner it falls, the faster it learns.",
     "latency-distribution": "Share of the calls with one text that took at most so long: further left is better.",
     "memory": "Most memory that each phase held, median over runs: darker is better. White: too short to be sampled.",
-    "classes": "F1 of each class of the test split, mean over seeds, the rarest class first: yellow is better.",
+    "classes": "F1 of each {name} of the test split, mean over seeds, the rarest {name} first: yellow is better.",
     "confusion": "What was predicted of the test rows of each class, in F1's order: a yellow diagonal is better.",
 }  # fmt: skip
 
 
 def drawn(analysis: Analysis) -> Iterator[Picture]:
     """Draw the pictures that the results of a group have figures for."""
-    ones = [one for one in analysis.contestants if one.runs]
+    ones, metrics = [one for one in analysis.contestants if one.runs], analysis.group.metrics
     figures = {
-        "training-time": front(ones, BY_KEY["train.seconds"]),
-        "latency": front(ones, BY_KEY["inference.batch1.p50_ms"]),
+        "training-time": front(ones, BY_KEY["train.seconds"], metrics),
+        "latency": front(ones, BY_KEY["inference.batch1.p50_ms"], metrics),
         "learning": learning(ones),
         "latency-distribution": latencies(ones),
         "memory": memory(ones),
     }
     if found := classes.scored(ones):
         figures |= {"classes": by_class(found), "confusion": confusion(found)}
+    words = {"higher": "higher" if metrics.sign > 0 else "lower", "name": found.kind if found else ""}
     for name, figure in figures.items():
         if figure:
-            yield picture(name, figure, f"{CAPTIONS[name]} Measured on {analysis.group.where}.")
+            yield picture(name, figure, f"{CAPTIONS[name].format(**words)} Measured on {analysis.group.where}.")
 
 
 def picture(name: str, figure: Drawing, caption: str) -> Picture:
@@ -88,23 +90,24 @@ def colour(place: int) -> str:
     return COLOURS[place % len(COLOURS)]
 
 
-def front(ones: list[Contestant], cost: Figure) -> Drawing | None:
-    """Draw macro-F1 on test, with its interval, against a cost, and the Pareto front."""
+def front(ones: list[Contestant], cost: Figure, metrics: Metrics) -> Drawing | None:
+    """Draw the primary figure on test, with its interval, against a cost, and the Pareto front."""
     shown = [(place, one) for place, one in enumerate(ones) if len(one.values(cost))]
     if not shown:
         return None
     figure, axes = canvas()
     costs = [float(np.median(one.values(cost))) for _, one in shown]
-    scores = [mean_interval(one.values(BY_KEY[QUALITY])) for _, one in shown]
+    score = next(figure for figure in quality(metrics) if figure.key == f"test.{metrics.primary}")
+    scores = [mean_interval(one.values(score)) for _, one in shown]
     for (place, one), x, y in zip(shown, costs, scores, strict=True):
         half = 0.0 if np.isnan(y.low) else y.high - y.value
         axes.errorbar(x, y.value, yerr=half, capsize=3, linestyle="none", label=one.name, color=colour(place),
                       marker=MARKS[place % len(MARKS)])  # fmt: skip
-    best = pareto_front([(x, -y.value) for x, y in zip(costs, scores, strict=True)])
+    best = pareto_front([(x, -metrics.sign * y.value) for x, y in zip(costs, scores, strict=True)])
     line = sorted((costs[one], scores[one].value) for one in best)
     axes.plot(*zip(*line, strict=True), color="grey", linestyle="--", linewidth=1, zorder=0, label="Pareto front",
               drawstyle="steps-post")  # fmt: skip
-    axes.set(xlabel=f"{cost.name} ({cost.unit}, logarithmic)", ylabel="test macro-F1, 95% interval")
+    axes.set(xlabel=f"{cost.name} ({cost.unit}, logarithmic)", ylabel=f"{score.name}, 95% interval")
     logarithmic(axes)
     axes.legend(fontsize=7)
     return figure
@@ -168,12 +171,14 @@ def by_class(found: classes.Scored) -> Drawing:
     """Draw F1 of each class as a table of colours."""
     figure, axes = canvas(2.8 + 0.7 * len(found.names), 1.2 + 0.24 * len(found.classes))
     table(axes, found.f1.T, found.classes, found.names, "F1", "{:.2f}", highest=1.0)
-    axes.set(ylabel="class (rows of the test split)")
+    axes.set(ylabel=f"{found.kind} (rows of the test split)")
     return figure
 
 
-def confusion(found: classes.Scored) -> Drawing:
+def confusion(found: classes.Scored) -> Drawing | None:
     """Draw the confusion of each that competes, side by side: rows are true classes, and add up to 1."""
+    if found.confusion is None:
+        return None
     across = min(3, len(found.names))
     down = -(-len(found.names) // across)
     figure = Drawing(figsize=(3.2 * across, 3.2 * down), layout="constrained")

@@ -86,9 +86,9 @@ def escaped(text: str) -> str:
 
 
 HEAD = [
-    "data", "data_digest", "model", "protocol", "precision", "machine", "threads", "placement", "processes", "epochs",
-    "batch", "settings", "what", "figure", "ours", "others", "runs", "failed", "interrupted", "value", "low", "high",
-    "p", "p_holm", "epsilon",
+    "data", "data_digest", "task", "model", "protocol", "precision", "machine", "threads", "placement", "processes",
+    "epochs", "batch", "settings", "what", "figure", "ours", "others", "runs", "failed", "interrupted", "value", "low",
+    "high", "p", "p_holm", "epsilon",
 ]  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def pairs(analysis: Analysis) -> Iterator[dict[str, object]]:
         values = {"value": found.value, "low": found.low, "high": found.high, "p": found.p, "p_holm": pair.corrected}
         yield {
             "what": "difference",
-            "figure": "test.macro_f1",
+            "figure": f"test.{analysis.group.metrics.primary}",
             **about,
             "runs": found.seeds,
             **values,

@@ -58,7 +58,8 @@ def about_figures(analysis: Analysis) -> Iterator[str]:
     if aimed:
         missed = [run for run in aimed if run.row.get("train.target_seconds") is None]
         left = ", ".join(f"{run.row['recipe']} seed {run.row['seed']}" for run in missed)
-        yield f"The target, a valid macro-F1 of {aimed[0].row['train.target']:g}, was reached by " + (
+        target = f"valid {analysis.group.metrics.primary_name} of {aimed[0].row['train.target']:g}"
+        yield f"The target, a {target}, was reached by " + (
             f"{len(aimed) - len(missed)} of {len(aimed)} runs, whose times these are; not by {left}."
             if missed
             else "all runs."

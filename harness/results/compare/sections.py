@@ -14,7 +14,7 @@ HOW = (
     "that is estimated from so few. Times and memory are medians over runs."
 )
 PAIRS = (
-    "Differences of test macro-F1 on the same seeds and test rows; the 95% interval counts what both scatter, p is "
+    "Differences of test {} on the same seeds and test rows; the 95% interval counts what both scatter, p is "
     f"Holm's, over all pairs, and a difference is shown where it is below {LEVEL}. ε: how far the better one may be "
     f"from being stochastically larger (0: it is; below {ORDERED}: almost; 0.5: no order), of {OF_ORDER} runs or more. "
     "What would have been shown is told for the strictest of Holm's levels."
@@ -96,7 +96,7 @@ def differences(analysis: Analysis) -> Table:
         return Table("Who is better", head, [], {0, 5}, ALONE)
     level = analysis.smallest_level
     rows = [[f"{pair.ours} – {pair.others}", str(pair.difference.seeds), *told(pair, level)] for pair in pairs]
-    return Table("Who is better", head, rows, {0, 5}, PAIRS)
+    return Table("Who is better", head, rows, {0, 5}, PAIRS.format(analysis.group.metrics.primary_name))
 
 
 def told(pair: Pair, level: float) -> list[str]:

@@ -1,4 +1,6 @@
-"""What a few seeds and some thousand test rows allow one to say, from arrays alone.
+"""What a few seeds and some thousand test rows allow one to say of a figure, from arrays alone.
+
+The figure is one that follows from counts of rows (harness/figures/metrics/counts.py), whatever the task.
 
 - The mean over seeds has a Student t interval: the seeds are few, their spread is estimated from them, and t is the
   distribution that accounts for that; a bootstrap of five values gives intervals that are too narrow.
@@ -24,6 +26,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from harness.figures.metrics.counts import Counted
+
 LEVEL = 0.05  # the share of differences that are called so though there are none, over all pairs of a table
 OF_ORDER = 5  # runs on each side, at least, whose order is told
 POWER = 0.8  # how surely the smallest difference that could have been shown would be shown
@@ -31,7 +35,7 @@ RESAMPLES = 10_000  # of values that are at hand
 OF_ROWS = 2_000  # resamples of test rows, which give a standard error to 1.6%
 DRAWS = 1e8  # rows drawn at most: fewer resamples where a test split is large
 ROWS_AT_ONCE = 4_000_000
-CELLS_AT_ONCE = 2_000_000  # rows (or resamples) times classes times runs
+CELLS_AT_ONCE = 4_000_000  # rows (or resamples) times what each counts times runs
 
 
 class Interval(NamedTuple):
@@ -44,7 +48,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean difference of macro-F1 over seeds, its interval, p-value, and what could have been shown."""
+    """Mean difference of a figure over seeds, its interval, p-value, and what could have been shown."""
 
     seeds: int
     value: float
@@ -95,39 +99,35 @@ def mean_interval(values: np.ndarray) -> Interval:
     return Interval(values.mean(), values.mean() - half, values.mean() + half)
 
 
-def macro_f1(labels: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return macro-F1 (resamples, runs) from labels (rows,), predictions (runs, rows) and weights (resamples, rows).
+def figures(counted: Counted, labels: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return a figure (resamples, runs) from labels (rows, …), answers (rows, runs, …) and weights (resamples, rows).
 
-    A row's weight is how often a resample drew it. As scikit-learn does, over the classes that occur among labels or
-    predictions: what F1 needs is counts, so one matrix product gives those of all resamples.
+    A row's weight is how often a resample drew it. One matrix product gives the counts of all resamples, of as many
+    runs as memory is for; in float32, which is exact up to 2^24.
     """
-    rows, classes = len(labels), int(max(labels.max(), predicted.max())) + 1
-    every = np.arange(classes)
-    true = weights @ (labels[:, None] == every).astype(np.float32)
-    at_once, f1 = max(1, CELLS_AT_ONCE // (max(rows, len(weights)) * classes)), np.empty((len(weights), len(predicted)))
-    for start in range(0, len(predicted), at_once):
-        some = predicted[start : start + at_once]
-        chosen = some.T[:, :, None] == every  # (rows, runs, classes)
-        right = chosen & (some == labels).T[:, :, None]
-        counts = weights @ np.concatenate([chosen, right], 2).reshape(rows, -1).astype(np.float32)
-        chosen_counts, right_counts = np.split(counts.reshape(len(weights), len(some), 2 * classes), 2, 2)
-        either = true[:, None] + chosen_counts
-        each = np.divide(2 * right_counts, either, out=np.zeros_like(either), where=either > 0)
-        f1[:, start : start + at_once] = each.sum(2, dtype=np.float64) / (either > 0).sum(2)
-    return f1
+    rows, runs = answers.shape[:2]
+    cells = max(rows, len(weights)) * (counted.counts(labels, answers[:, :1]).size // rows)  # of one run
+    at_once, found = max(1, CELLS_AT_ONCE // cells), np.empty((len(weights), runs))
+    for start in range(0, runs, at_once):
+        counts = counted.counts(labels, answers[:, start : start + at_once])
+        sums = weights @ counts.reshape(rows, -1).astype(np.float32)
+        found[:, start : start + at_once] = counted.figure(sums.reshape(len(weights), *counts.shape[1:]))
+    return found
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Macro-F1 of runs on the same test rows: as they are (runs,), and on rows drawn anew (resamples, runs)."""
+    """A figure of runs on the same test rows: as they are (runs,), and on rows drawn anew (resamples, runs)."""
 
     rows: int
     observed: np.ndarray
     resampled: np.ndarray
 
 
-def scores(labels: np.ndarray, predicted: np.ndarray, resamples: int = OF_ROWS, seed: int = 0) -> Scores:
-    """Return the scores of runs, whose predictions are (runs, rows); the rows drawn are the same for all of them."""
+def scores(
+    counted: Counted, labels: np.ndarray, answers: np.ndarray, resamples: int = OF_ROWS, seed: int = 0
+) -> Scores:
+    """Return a figure of runs from labels (rows, …) and answers (rows, runs, …); all get the same rows drawn."""
     rows = len(labels)
     resamples = int(np.clip(DRAWS / rows, min(200, resamples), resamples))
     draw, at_once = np.random.default_rng(seed), max(1, ROWS_AT_ONCE // rows)
@@ -136,8 +136,8 @@ def scores(labels: np.ndarray, predicted: np.ndarray, resamples: int = OF_ROWS, 
         number = min(at_once, resamples - start)
         drawn = draw.integers(0, rows, (number, rows)) + rows * np.arange(number)[:, None]
         weights = np.bincount(drawn.ravel(), minlength=number * rows).reshape(number, rows).astype(np.float32)
-        parts.append(macro_f1(labels, predicted, weights))
-    observed = macro_f1(labels, predicted, np.ones((1, rows), np.float32))[0]
+        parts.append(figures(counted, labels, answers, weights))
+    observed = figures(counted, labels, answers, np.ones((1, rows), np.float32))[0]
     return Scores(rows, observed, np.concatenate(parts))
 
 
