@@ -83,7 +83,7 @@ class Result:
 
     @property
     def task(self) -> str:
-        """Return the name of its task; rows from before there were others do not say."""
+        """Return the name of its task."""
         return self.row.get("task") or CLASSIFICATION
 
     @property
@@ -192,10 +192,11 @@ def read(*places: Path) -> list[Result]:
             try:
                 with open(path, "rb") as handle:
                     row = json.load(handle)
-                if (task := row.get("task") or CLASSIFICATION) not in METRICS:
-                    raise UserError(f"{path}: of task={task}, which this version does not know; move it away.")
-                found.append(Result(Row({**row, "status": row["status"]}), Path(path).parent))
-            except (ValueError, KeyError, TypeError, AttributeError):
+                row = {"task": CLASSIFICATION, **row, "status": row["status"]}  # older rows do not say the task
+                if row["task"] not in METRICS:
+                    raise UserError(f"{path}: of task={row['task']}, which this version does not know; move it away.")
+                found.append(Result(Row(row), Path(path).parent))
+            except (ValueError, KeyError, TypeError):
                 raise UserError(
                     f"{path}: not the row of a run. Results are written whole; remove or restore the file."
                 ) from None
