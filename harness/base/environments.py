@@ -137,10 +137,13 @@ def ensure(name: str) -> Environment:
 
 def _given(name: str) -> Environment:
     """Return an environment that somebody else built. Raises UserError where it is missing, or a package in it."""
-    python, said = folder_of(name) / "bin" / "python", f"{GIVEN}={os.environ[GIVEN]}"
-    if not python.exists():
+    folder, said = folder_of(name), f"{GIVEN}={os.environ[GIVEN]}"
+    if not folder.parent.is_dir():
+        raise UserError(f"{said}: there is no such folder. Name one that has environments, or unset the variable.")
+    if not (python := folder / "bin" / "python").exists():
+        there = ", ".join(one for one in names() if (folder.parent / one / "bin" / "python").exists())
         raise UserError(
-            f"{said}: there is no {python}.\n"
+            f"{said}: there is no {python}. It has {there or 'no environment'}.\n"
             f"Make the environment {name} there, of what configs/environments/{name}.txt pins, or unset the variable."
         )
     packages = interpreter.asked_once(said, python)[1]

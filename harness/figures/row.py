@@ -48,7 +48,7 @@ def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> Ro
         "status": outcome.status,
         "reason": outcome.reason,
         "attempts": done.number,
-        "log": str(outcome.log or folder / outcome.log_name) if outcome.status != "finished" else None,
+        "log": log_of(outcome, working, folder),
         "recipe": settings.recipe.name,
         "data": settings.data.name,
         "task": prepared.dataset.task,
@@ -109,6 +109,15 @@ def quality(prepared: "Prepared", working: Path, splits: Sequence[str]) -> dict[
             figures |= {f"{name}_unseen.{k}": v for k, v in metrics.scores(labels[unseen], logits[unseen]).items()}
     write_json(working / "metrics.json", by_class)
     return figures
+
+
+def log_of(outcome: Outcome, working: Path, folder: Path) -> str | None:
+    """Return where the log of a run that did not finish will be; None of one that ended before anything was started."""
+    if outcome.status == "finished":
+        return None
+    own = folder / outcome.log_name if (working / outcome.log_name).exists() else None
+    log = outcome.log or own
+    return str(log) if log else None
 
 
 def check_reload(outcome: Outcome) -> None:

@@ -17,7 +17,7 @@ def show(row: Row, folder: Path) -> None:
         lines += figures(row)
     else:
         reason = row["reason"].replace("\n", "\n            ")
-        lines += [f"  reason    {reason}", f"  log       {nearby(Path(row['log']))}"]
+        lines += [f"  reason    {reason}", *([f"  log       {nearby(Path(row.log))}"] if row.log else [])]
     again = f"{row['command']} rerun=true" if row["status"] == "finished" else row["command"]
     lines += [f"  results   {nearby(folder)}", f"  again     {again}"]
     print("\n" + "\n".join(lines))

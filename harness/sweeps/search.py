@@ -79,7 +79,8 @@ def attempt(study: "Study", trial: FrozenTrial, command: Command) -> tuple[Trial
     if row.status == "pruned":
         return TrialState.PRUNED, None, f"pruned: {row.reason}"
     if not row.finished:
-        return TrialState.FAIL, None, f"{row.status}: {row.reason} (log: {nearby(Path(row.log or ''))})"
+        where = f" (log: {nearby(Path(row.log))})" if row.log else ""
+        return TrialState.FAIL, None, f"{row.status}: {row.reason}{where}"
     value = row.get(study.metric)
     if value is None or not math.isfinite(value):
         return TrialState.FAIL, None, f"{study.metric} is {value}"

@@ -1,5 +1,6 @@
 """FINETUNE_RECIPES_ENVIRONMENTS: environments that somebody else built are used, and none is built."""
 
+import json
 import os
 import subprocess
 import sys
@@ -48,10 +49,19 @@ def test_its_identity_is_its_path_and_what_is_in_it(given):
 def test_one_that_is_missing_is_told_with_its_path_and_nothing_is_built(given):
     with pytest.raises(UserError) as error:
         environments.ensure("other")
-    assert f"{environments.GIVEN}={given}: there is no {given}/other/bin/python." in str(error.value)
+    assert f"{environments.GIVEN}={given}: there is no {given}/other/bin/python. It has tool.\n" in str(error.value)
     assert "configs/environments/other.txt" in str(error.value)
     assert len(environments.built()) == 1
     assert environments.identity("other", "managed") == f"{given}/other/bin/python"
+
+
+def test_a_folder_that_is_not_there_or_has_nothing_is_told(given, monkeypatch, tmp_path):
+    monkeypatch.setenv(environments.GIVEN, str(tmp_path / "none"))
+    with pytest.raises(UserError, match=f"{environments.GIVEN}={tmp_path}/none: there is no such folder.*unset"):
+        environments.ensure("tool")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match="It has no environment"):
+        environments.ensure("tool")
 
 
 def test_one_that_lacks_what_is_asked_for_is_told(given):
@@ -79,3 +89,64 @@ def test_a_bare_python_starts_again_in_a_core_that_somebody_else_built(kind, tmp
     said = subprocess.run(listed, capture_output=True, text=True, env=bare, check=True).stdout
     assert f"{tmp_path}/core/bin/python\n" in said
     assert f"there is no {tmp_path}/tfidf/bin/python" in " ".join(said.split())
+
+
+@pytest.fixture
+def command(tmp_path):
+    """The command line where somebody else built the core alone, with a home in which nothing is built."""
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "core").symlink_to(Path(sys.prefix))
+    variables = {environments.GIVEN: str(tmp_path / "given"), "FINETUNE_RECIPES_HOME": str(tmp_path / "home")}
+    table = "text,label\n" + "".join(f"{one} of number {n},{one}\n" for n in range(40) for one in ("nurse", "welder"))
+    (tmp_path / "texts.csv").write_text(table, encoding="utf-8")
+    words = ["data=csv", f"data.train={tmp_path}/texts.csv", "data.text=text", "data.label=label"]
+
+    def run(script, *given):
+        own = [*words, f"outputs={tmp_path}/outputs"] if script == "train.py" else []
+        done = subprocess.run(
+            [sys.executable, str(ROOT / script), *own, *given],
+            capture_output=True, text=True, env={**os.environ, **variables}, check=False,
+        )  # fmt: skip
+        assert not (tmp_path / "home" / "environments").exists(), "nothing is built"
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def missing(tmp_path, name):
+    there = f"there is no {tmp_path}/given/{name}/bin/python. It has core."
+    return f"{there} Make the environment {name} there, of what configs/environments/{name}.txt pins"
+
+
+def test_a_run_whose_environment_is_missing_fails_and_says_where_it_is_to_be(command, tmp_path):
+    code, said = command("train.py", "recipe=tfidf")
+    assert code == 1
+    assert missing(tmp_path, "tfidf") in " ".join(said.split())
+    assert "  log  " not in said, "there is none: nothing was started"
+
+
+def test_env_stands_above_the_folder(command, tmp_path):
+    code, said = command("train.py", "recipe=tfidf", f"env={sys.executable}")
+    (result,) = (tmp_path / "outputs").glob("csv/*/result.json")
+    row = json.loads(result.read_text(encoding="utf-8"))
+    assert row["environment"] == sys.executable
+    assert row["identity.env"].startswith(f"{sys.executable} (")
+    assert (code, row["status"]) == (1, "failed"), "this Python is for tests: it lacks a package of the recipe's"
+    assert f"in {sys.executable}: install configs/environments/tfidf.txt there, or take env=managed" in row["reason"]
+    assert "given/tfidf" not in said
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "name"),
+    [
+        ("train.py", ["recipe=tfidf", "env=current", "logger=mlflow"], "mlflow"),
+        ("train.py", ["recipe=tfidf", "hydra/launcher=ray", "-m"], "core_ray"),
+        ("train.py", ["recipe=tfidf", "hparams_search=tpe"], "core_optuna"),
+        ("scripts/compare.py", ["--out", "page.html"], "core_matplotlib"),
+        ("scripts/watch.py", ["tensorboard", "--outputs", "."], "tensorboard"),
+    ],
+)
+def test_what_else_has_an_environment_of_its_own_is_looked_for_there_too(command, tmp_path, script, words, name):
+    code, said = command(script, *words)
+    assert code == 1
+    assert missing(tmp_path, name) in " ".join(said.split())

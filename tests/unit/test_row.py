@@ -156,6 +156,8 @@ def test_the_row_of_a_run_with_an_encoder_says_which_and_whether_it_moved(encode
 def test_the_row_of_a_run_that_failed_says_why_and_where_more_is_told(prepared, done, tmp_path, log):
     done.outcome = Outcome(status="failed", reason="it broke", log=log, log_name="log.rank1.txt")
     done.environment = None
+    assert row.row(prepared, done, tmp_path / "run", "").log == (str(log) if log else None), "there is none of its own"
+    (done.working / "log.rank1.txt").touch()
     made = row.row(prepared, done, tmp_path / "run", "python train.py")
     assert isinstance(made, Row)
     assert (made.status, made.reason) == ("failed", "it broke")
