@@ -101,7 +101,7 @@ def composing(line: Line) -> Callable[[], None]:
     @hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
     def task(composed: DictConfig) -> int:
         action = functools.partial(asked, composed, line)
-        code = sweeps.one(composed.sweep.fail_fast, action) if line.sweep else answered(action)
+        code = sweeps.do_one(composed.sweep.fail_fast, action) if line.sweep else answered(action)
         sweeps.codes.append(code)
         return code
 

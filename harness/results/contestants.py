@@ -37,8 +37,8 @@ class Apart(NamedTuple):
         rest = Counter("without test figures" if one.finished else one.row["status"] for one in others)
         counted += [f"{number} {status}" for status, number in rest.items()]
         told = [*self.differences[:MOST], *([f"{more} more"] if (more := len(self.differences) - MOST) > 0 else [])]
-        word = f"identity_digest={told_by(self.results[0])}"
-        both = f", {word},{told_by(self.newest)} sets both side by side" if self.newest else ""
+        word = f"identity_digest={digest_of(self.results[0])}"
+        both = f", {word},{digest_of(self.newest)} sets both side by side" if self.newest else ""
         return f"{self.name}, {' and '.join(counted)}: {'; '.join(told)}. {word} chooses them{both}."
 
 
@@ -83,7 +83,7 @@ def newest_figures(side: list[Result]) -> tuple[bool, str]:
     return max((one.tested, ended(one)) for one in side)
 
 
-def told_by(one: Result) -> str:
+def digest_of(one: Result) -> str:
     """Return what chooses a result and its like: the digest of its identity, or null where it has none."""
     return one.row.get("identity_digest") or "null"
 

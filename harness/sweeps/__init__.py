@@ -61,8 +61,8 @@ def carry_out(folder: Path, launcher: DictConfig, fail_fast: bool, launch: Launc
     Runs whose process the engine loses are started once more: it may have lost others with the one that died.
     """
     elsewhere, codes = engine.kind(launcher) != "Basic", []
-    said = told(folder) if elsewhere else contextlib.nullcontext()
-    with at_work(folder), said, engine.logged(launcher, folder / "log.txt"):
+    reports = reporting(folder) if elsewhere else contextlib.nullcontext()
+    with at_work(folder), reports, engine.logged(launcher, folder / "log.txt"):
         seen = look.look(folder)
         todo = [one.run for one in seen if one.todo]
         progress.say(f"sweep {folder.name}: {tables.counts(seen)}")
@@ -89,7 +89,7 @@ def build(runs: Sequence[Run]) -> None:
             environments.ensure(name)
 
 
-def one(fail_fast: bool, action: Callable[[], int]) -> int:
+def do_one(fail_fast: bool, action: Callable[[], int]) -> int:
     """Do one run of a sweep, unless no further one is to be started, in the engine's process; return its exit code."""
     hydra = HydraConfig.get()
     folder = Path(hydra.sweep.dir).absolute()
@@ -108,7 +108,7 @@ def stop_file(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def told(folder: Path) -> Iterator[None]:
+def reporting(folder: Path) -> Iterator[None]:
     """Tell, while the block runs, of each run that ends in another process."""
     over, said, record = threading.Event(), set(), Record.read(folder)
 

@@ -80,11 +80,11 @@ def rows_of(run: Saved, name: str) -> dict[str, str]:
 
 def write(run: Saved, work: Path, split: str, int8: bool) -> dict[str, float]:
     """Write model.onnx (and int8) into `work`, check and measure it; return the figures."""
-    own = np.load(run.folder / f"predictions_{split}.npz")["logits"]
+    recorded = np.load(run.folder / f"predictions_{split}.npz")["logits"]
     perform("export", "exporting to ONNX", run, work)
-    figures, logits = measured("onnx", run, work, split, own)
+    figures, logits = measured("onnx", run, work, split, recorded)
     rounded = run.row["precision"] != "fp32"  # its own logits are: PyTorch's, of the same weights, are not
-    difference = float(np.abs(logits - (np.load(work / "torch.npy") if rounded else own)).max())
+    difference = float(np.abs(logits - (np.load(work / "torch.npy") if rounded else recorded)).max())
     against = "PyTorch's in fp32, of the same weights" if rounded else "the library's own"
     said = f"logits within {difference:.1e} of {against} ({TOLERANCE:g} is allowed)"
     if rounded:
@@ -95,7 +95,7 @@ def write(run: Saved, work: Path, split: str, int8: bool) -> dict[str, float]:
     progress.say(said)
     if int8:
         perform("quantise", "turning the weights to int8", run, work)
-        figures |= measured("onnx_int8", run, work, split, own)[0]
+        figures |= measured("onnx_int8", run, work, split, recorded)[0]
     return figures
 
 
@@ -107,8 +107,10 @@ def perform(action: str, what: str, run: Saved, work: Path) -> None:
             raise failure(process, work, f"{what} failed")
 
 
-def measured(kind: str, run: Saved, work: Path, split: str, own: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
-    """Return the figures of one file under their keys, and its logits."""
+def measured(
+    kind: str, run: Saved, work: Path, split: str, recorded: np.ndarray
+) -> tuple[dict[str, float], np.ndarray]:
+    """Return the figures of one file under their keys, and its logits; `recorded` are those that the run left."""
     job = json.loads((work / "job.json").read_text(encoding="utf-8"))
     job["settings"]["file"] = FILES[kind]
     store.write_json(work / "job.json", job)
@@ -119,7 +121,7 @@ def measured(kind: str, run: Saved, work: Path, split: str, own: np.ndarray) -> 
     one, many = 1000 * saved["seconds_1"], saved["seconds_32"]
     figures = {
         "size_mb": round((work / FILES[kind]).stat().st_size / 1e6, 2),
-        "max_difference": float(np.abs(saved["logits"] - own).max()),
+        "max_difference": float(np.abs(saved["logits"] - recorded).max()),
         "batch1.p50_ms": round(float(np.percentile(one, 50)), 3),
         "batch1.p95_ms": round(float(np.percentile(one, 95)), 3),
         "batch32.texts_per_second": round(32 * len(many) / float(many.sum()), 1),

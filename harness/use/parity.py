@@ -58,15 +58,15 @@ class Comparison:
     def lines(self, recipe: Sequence[str], repeated: bool = True) -> list[Line]:
         """Run `recipe` (words of the command line: recipe=flair) and compare; `repeated`: with dropout, twice."""
         name = "-".join(word.partition("=")[2] for word in recipe)
-        still = self.run([*recipe, "model.dropout=0"], name)
-        reference = self.reference(still)
-        work(still, python_of(still), "hidden")
+        run = self.run([*recipe, "model.dropout=0"], name)
+        reference = self.reference(run)
+        work(run, python_of(run), "hidden")
         return [
-            *hidden_lines(still, reference),
-            *training_lines(still, reference),
-            weights_line(still, reference),
-            self.folder_line(still),
-            Line("reloaded in a new process: logits", contents(still / "result.json")["reload.max_difference"], 0.0),
+            *hidden_lines(run, reference),
+            *training_lines(run, reference),
+            weights_line(run, reference),
+            self.folder_line(run),
+            Line("reloaded in a new process: logits", contents(run / "result.json")["reload.max_difference"], 0.0),
             *([self.repetition_line(recipe, name)] if repeated else []),
         ]
 
