@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import warm
 import yaml
 from gpu_support import cards
 
@@ -32,6 +33,7 @@ VARIANTS = [
     " ".join(words) for words in variants()
 ]  # recipes with an encoder, and each backend of those that have some
 DEEP = [words.partition("=")[2] for words in VARIANTS if " " not in words]
+REAL = {warm.FOLDER: ""}  # of a run: its workers are started, not forked by a server that has their library
 THOROUGH = pytest.mark.thorough  # over what another test covers for fewer recipes: scripts/test.py --all
 SMALL = [
     "data.train_size=300", "data.valid_size=100", "data.test_size=100", "train.epochs=1", "threads=1",
@@ -55,8 +57,9 @@ class Runs:
         self, *words: str, output: int = subprocess.PIPE, small: bool = True, **variables: str
     ) -> subprocess.Popen[str]:
         sizes = SMALL if small else []
-        command = [sys.executable, str(ROOT / "train.py"), f"outputs={self.outputs}", *sizes, *words]
-        environment = {**os.environ, **variables}
+        environment = {**os.environ, **REAL, **variables}
+        script = [str(ROOT / "tests" / "warm.py")] if environment.get(warm.FOLDER) else []
+        command = [sys.executable, *script, str(ROOT / "train.py"), f"outputs={self.outputs}", *sizes, *words]
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -67,8 +70,9 @@ class Runs:
         )
 
     def run(self, *words: str, code: int = 0, small: bool = True, **variables: str) -> str:
-        """Run to the end; return what was said."""
-        process = self.start(*words, small=small, **variables)
+        """Run to the end, with workers that are forked where the tests have servers for it; return what was said."""
+        forked = {warm.FOLDER: os.environ.get(warm.FOLDER, "")}
+        process = self.start(*words, small=small, **forked | variables)
         said, _ = process.communicate(timeout=600)
         assert "Traceback" not in said, said
         assert "\x1b" not in said, "control codes where there is no terminal"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm
 from support import ROOT, Runs, minilm
 
 from harness.base import environments
@@ -28,6 +29,22 @@ def cheaper(shared):
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(shared / "xla")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_workers(shared):
+    """A library is imported once: see tests/warm.py."""
+    servers = shared / "warm"
+    servers.mkdir(exist_ok=True)
+    owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    os.environ |= {warm.FOLDER: str(servers), warm.OWNER: str(owner)}
+    warm.install()
+
+
+@pytest.fixture
+def real_processes(monkeypatch):
+    """For what kills workers, measures them or takes several: each is started as it is outside tests."""
+    monkeypatch.delenv(warm.FOLDER)
 
 
 @pytest.fixture(scope="session")

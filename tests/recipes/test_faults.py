@@ -13,6 +13,8 @@ from support import ROOT, THOROUGH, Runs, gone, killed_in, others, workers
 
 from harness.base import environments, home
 
+pytestmark = pytest.mark.usefixtures("real_processes")
+
 PHASES = ["import", "build_data", "save", "evaluate_valid", "evaluate_test", "reload_import", "inference"]
 
 

@@ -41,6 +41,7 @@ def test_the_operations_of_a_training_are_those_that_pytorch_counts(architecture
 
 
 @pytest.mark.parametrize("recipe", ["tfidf", "torch"])
+@pytest.mark.usefixtures("real_processes")
 def test_the_figures_of_predicting_are_those_of_the_calls_that_are_kept(runs, recipe):
     said = runs.run(
         f"recipe={recipe}",

@@ -23,6 +23,8 @@ from harness.machine.host import Machine
 from harness.runs import launch
 from harness.use.parity import ROWS, STEPS, Comparison, read, training_lines
 
+pytestmark = pytest.mark.usefixtures("real_processes")
+
 TWO = ["placement=multi_cpu", "placement.processes=2", f"train.batch_size={ROWS // 2}"]
 
 
