@@ -24,7 +24,7 @@ from gpu_support import cards
 
 from harness.base import packages
 from harness.config import variants
-from harness.use.parity import Line
+from harness.use.parity import Comparison, Line
 from recipes.contract import seals
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,11 +54,18 @@ class Runs:
         self.outputs = outputs
 
     def start(
-        self, *words: str, output: int = subprocess.PIPE, small: bool = True, **variables: str
+        self,
+        *words: str,
+        output: int = subprocess.PIPE,
+        small: bool = True,
+        script: Sequence[str] = (),
+        **variables: str,
     ) -> subprocess.Popen[str]:
+        """Start train.py with `words` and the results' folder, below what is given as `script`: options of Python."""
         sizes = SMALL if small else []
         environment = {**os.environ, **REAL, **variables}
-        script = [str(ROOT / "tests" / "warm.py")] if environment.get(warm.FOLDER) else []
+        if environment.get(warm.FOLDER):
+            script = [str(ROOT / "tests" / "warm.py")]
         command = [sys.executable, *script, str(ROOT / "train.py"), f"outputs={self.outputs}", *sizes, *words]
         return subprocess.Popen(
             command,
@@ -71,8 +78,7 @@ class Runs:
 
     def run(self, *words: str, code: int = 0, small: bool = True, **variables: str) -> str:
         """Run to the end, with workers that are forked where the tests have servers for it; return what was said."""
-        forked = {warm.FOLDER: os.environ.get(warm.FOLDER, "")}
-        process = self.start(*words, small=small, **forked | variables)
+        process = self.start(*words, small=small, **forked() | variables)
         said, _ = process.communicate(timeout=600)
         assert "Traceback" not in said, said
         assert "\x1b" not in said, "control codes where there is no terminal"
@@ -99,6 +105,26 @@ class Runs:
         raise AssertionError(f"the worker did not come to the phase {phase}: {process.communicate()[0]}")
 
 
+def forked() -> dict[str, str]:
+    """Return what lets a run's workers be forked, where the tests have servers for it."""
+    return {warm.FOLDER: os.environ.get(warm.FOLDER, "")}
+
+
+def script(name: str, *words: str | Path) -> list[str]:
+    """Return the command of a script of the repository whose workers are forked where the tests have servers."""
+    before = [str(ROOT / "tests" / "warm.py")] if os.environ.get(warm.FOLDER) else []
+    return [sys.executable, *before, str(ROOT / name), *map(str, words)]
+
+
+class Forked(Comparison):
+    """Parity's runs, whose workers need not import their library: tests/warm.py."""
+
+    def run(self, words: Sequence[str], name: str) -> Path:
+        runs = Runs(self.place / name)
+        runs.run(*self.words, *words, small=False)
+        return runs.folders()[0]
+
+
 def on_terminal(width: int, *words: str, cwd: Path = ROOT) -> tuple[int, str]:
     """Run a Python script on a terminal of that width; return its exit code and what stood there, without colours."""
     ours, theirs = pty.openpty()
@@ -117,15 +143,15 @@ def on_terminal(width: int, *words: str, cwd: Path = ROOT) -> tuple[int, str]:
 
 
 def workers(folder: Path) -> list[psutil.Process]:
-    """Return the processes that work below a folder of results."""
+    """Return the processes that work below a folder of results, forked ones too: those have their server's words."""
     found = []
     for process in psutil.process_iter():
-        try:
+        with contextlib.suppress(psutil.Error, OSError):
             words = process.cmdline()
-        except psutil.Error:
-            continue
-        if "recipes.worker" in words and any(word.startswith(str(folder)) for word in words):
-            found.append(process)
+            if any(word.endswith("/warm_server.py") for word in words):
+                words = ["recipes.worker", os.readlink(f"/proc/{process.pid}/fd/1")]  # its log
+            if "recipes.worker" in words and any(word.startswith(str(folder)) for word in words):
+                found.append(process)
     return found
 
 
@@ -139,9 +165,9 @@ def gone(folder: Path, seconds: float = 10) -> bool:
     return True
 
 
-def killed_in(phase: str, runs: Runs, words: Sequence[str], place: Path) -> None:
+def killed_in(phase: str, runs: Runs, words: Sequence[str], place: Path, **variables: str) -> None:
     """Start a run and kill its parent in `phase`; see that no process and no result is left."""
-    process = runs.start(*words)
+    process = runs.start(*words, **variables)
     runs.wait_for(phase, process)
     process.kill()
     assert gone(place), f"a worker outlived its parent, killed in the phase {phase}"
@@ -149,9 +175,9 @@ def killed_in(phase: str, runs: Runs, words: Sequence[str], place: Path) -> None
     assert runs.folders() == [], "a run that was killed left a result"
 
 
-def killed_at_checkpoint(step: int, runs: Runs, words: Sequence[str], place: Path) -> None:
+def killed_at_checkpoint(step: int, runs: Runs, words: Sequence[str], place: Path, **variables: str) -> None:
     """Start a run and kill its parent when it has made the checkpoint of a step."""
-    kill_at_checkpoint(step, runs, runs.start(*words))
+    kill_at_checkpoint(step, runs, runs.start(*words, **variables))
     assert gone(place), "a worker outlived its parent"
 
 

@@ -23,11 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 
+from harness.machine.gpu import Gpu  # noqa: E402
 from harness.runs import launch  # noqa: E402
 from recipes.contract import seals  # noqa: E402
 
 FOLDER, OWNER = "WARM_WORKERS_FOLDER", "WARM_WORKERS_OWNER"  # of the servers; the process they end with
-OF_A_TEST = ("PYTEST", "FINETUNE_RECIPES", "TMPDIR", FOLDER, OWNER, seals.KEY)  # no library reads them when imported
+OF_A_TEST = ("PYTEST", "FINETUNE_RECIPES", "TMPDIR", "HYDRA", FOLDER, OWNER, seals.KEY)  # no library reads them
+HIDING = ("ACCELERATE_USE_CPU", "CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")  # they say no more where there is no GPU
 
 
 class Warm:
@@ -61,8 +63,11 @@ def start(command: list[str], **how: Any) -> Any:
     job = json.loads(Path(command[3]).read_text(encoding="utf-8"))
     if job["settings"].get("backend") == "jax":  # forked, its logits were 2e-6 from those of one that was started
         return subprocess.Popen(command, **how)
+    place = served(Path(folder), command[0], job["recipe"], how["env"])
+    if not place:
+        return subprocess.Popen(command, **how)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    server.connect(str(served(Path(folder), command[0], job["recipe"], how["env"])))
+    server.connect(str(place))
     theirs, ours = os.pipe()
     log = how["stdout"].fileno()
     request = {"words": command[3:], "folder": str(how["cwd"]), "variables": how["env"]}
@@ -71,25 +76,27 @@ def start(command: list[str], **how: Any) -> Any:
     return Warm(server, command, os.fdopen(ours, "wb"))
 
 
-def served(folder: Path, python: str, recipe: str, variables: dict[str, str]) -> Path:
-    """Return the socket of the server of a recipe, with an interpreter and these variables; start it if need be."""
-    shared = {name: value for name, value in variables.items() if not name.startswith(OF_A_TEST)}
+def served(folder: Path, python: str, recipe: str, variables: dict[str, str]) -> Path | None:
+    """Return the socket of the server of a recipe, with an interpreter and these variables; start it if need be.
+
+    None where it cannot be served: the library is not there, or has threads once it is imported. The log says which.
+    """
+    without = OF_A_TEST if Gpu.open() else OF_A_TEST + HIDING
+    shared = {name: value for name, value in variables.items() if not name.startswith(without)}
     digest = hashlib.sha256(json.dumps([python, shared], sort_keys=True).encode()).hexdigest()
     place = folder / f"{recipe}-{digest[:8]}"
     with open(f"{place}.log", "ab") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
-        if not place.exists():
+        if not place.exists() and not os.path.getsize(log.name):
             script = Path(__file__).with_name("warm_server.py")
             words = [python, str(script), str(place), os.environ[OWNER], recipe]
             unlocked = os.open(log.name, os.O_WRONLY | os.O_APPEND)
             files = {"stdin": subprocess.DEVNULL, "stdout": unlocked, "stderr": unlocked}
             process = subprocess.Popen(words, cwd=ROOT, env=shared, start_new_session=True, **files)
             os.close(unlocked)
-            while not place.exists():
-                if process.poll() is not None:
-                    raise RuntimeError(Path(log.name).read_text(encoding="utf-8"))
+            while not place.exists() and process.poll() is None:
                 time.sleep(0.02)
-    return place
+    return place if place.exists() else None
 
 
 def install() -> None:

@@ -12,9 +12,9 @@ import pytest
 from support import ROOT, THOROUGH, Runs, gone, killed_in, others, workers
 
 from harness.base import environments, home
+from harness.runs import events
 
-pytestmark = pytest.mark.usefixtures("real_processes")
-
+REALLY = pytest.mark.usefixtures("real_processes")
 PHASES = ["import", "build_data", "save", "evaluate_valid", "evaluate_test", "reload_import", "inference"]
 
 
@@ -54,6 +54,7 @@ def test_a_killed_worker_is_a_row_that_says_so(runs, tmp_path):
     assert (runs.row()["status"], runs.row()["attempts"]) == ("finished", 1)
 
 
+@REALLY
 def test_out_of_memory_half_the_batch_twice_as_often_does_the_same_steps(runs, tmp_path):
     """The limit stands for the memory of a machine on which 64 long texts do not fit, and 32 do."""
     with open(tmp_path / "long.csv", "w", encoding="utf-8") as handle:
@@ -68,30 +69,40 @@ def test_out_of_memory_half_the_batch_twice_as_often_does_the_same_steps(runs, t
     assert (row["attempts"], row["train.batch_size"], row["train.accumulate"], row["train.steps"]) == (2, 32, 2, 1)
 
 
+PATIENT = f"""
+import runpy, sys
+sys.path.insert(0, {str(ROOT)!r})
+from harness.runs import launch
+launch.GRACE = 600.0  # seconds that it is waited for a worker which was asked to end
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 @pytest.mark.parametrize(("number", "recipe"), [(signal.SIGINT, "hf_trainer"), (signal.SIGTERM, "tfidf")])
 def test_interrupted_once(runs, tmp_path, number, recipe):
     process = runs.start(f"recipe={recipe}", "data.train_size=1000")
     runs.wait_for("train", process)
-    began = time.monotonic()
     process.send_signal(number)
     end(process)
-    assert time.monotonic() - began < 10
     assert process.returncode == 130
     assert runs.row()["status"] == "interrupted"
+    ended = [
+        event["name"] for event in events.read(runs.folders()[0] / "events.jsonl") if event["event"] == "phase_end"
+    ]
+    assert "train" not in ended, "it went on training"
     assert workers(tmp_path) == []
 
 
 def test_interrupted_twice_ends_at_once_a_worker_that_does_not_react(runs, tmp_path):
-    process = runs.start("recipe=tfidf", "data.train_size=1000")
+    process = runs.start("recipe=tfidf", "data.train_size=1000", script=["-c", PATIENT])
     runs.wait_for("train", process).send_signal(signal.SIGSTOP)
     process.send_signal(signal.SIGINT)
     time.sleep(1)
     assert process.poll() is None
     assert workers(tmp_path)
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
     end(process)
-    assert time.monotonic() - began < 3
     assert process.returncode == 130
     assert runs.row()["status"] == "interrupted"
     assert workers(tmp_path) == []
@@ -100,6 +111,7 @@ def test_interrupted_twice_ends_at_once_a_worker_that_does_not_react(runs, tmp_p
 @pytest.mark.parametrize(
     ("limit", "status"), [("limits.minutes=0.05", "timed_out"), ("limits.memory_gb=0.2", "out_of_memory")]
 )
+@REALLY
 def test_a_limit_ends_the_run_cleanly(runs, tmp_path, limit, status):
     runs.run("recipe=tfidf", "data.train_size=5000", limit, code=1)
     row = runs.row()
@@ -119,6 +131,7 @@ def test_of_two_started_at_once_one_works_and_the_other_waits(runs):
     assert runs.row()["status"] == "finished"
 
 
+@REALLY
 def test_a_repetition_that_fails_keeps_the_finished_result(runs):
     runs.run("recipe=tfidf")
     before = runs.row()

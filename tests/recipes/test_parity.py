@@ -6,20 +6,11 @@ That the same seed gives the same predictions to the bit, test_runs.py holds for
 from pathlib import Path
 
 import pytest
-from support import THOROUGH, VARIANTS, Runs, hold, killed_at_checkpoint, others
+from support import THOROUGH, VARIANTS, Forked, Runs, hold, killed_at_checkpoint, others
 
 from harness.use.parity import ROWS, Comparison
 
 MAPPED = ["recipe=fairseq", "recipe=keras"]  # their weights have names of their own; the others read by transformers
-
-
-class Forked(Comparison):
-    """Its workers need not import their library: tests/warm.py."""
-
-    def run(self, words, name) -> Path:
-        runs = Runs(self.place / name)
-        runs.run(*self.words, *words, small=False)
-        return runs.folders()[0]
 
 
 class CutOff(Comparison):

@@ -7,12 +7,23 @@ import os
 import pty
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support import DEEP, REAL, ROOT, VARIANTS, killed_at_checkpoint, killed_in, others, plant, plant_checkpoint
+from support import (
+    DEEP,
+    REAL,
+    ROOT,
+    VARIANTS,
+    forked,
+    killed_at_checkpoint,
+    killed_in,
+    others,
+    plant,
+    plant_checkpoint,
+    script,
+)  # fmt: skip
 
 from harness.base import environments
 from harness.machine import host
@@ -58,7 +69,7 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
         words += ["checkpoint.every=4", "logger=csv"]
         killed_at_checkpoint(8, runs, words, tmp_path)
         plant_checkpoint(*runs.outputs.glob("*/.*/checkpoints/checkpoint-8"), tmp_path / "loaded")
-        killed_at_checkpoint(12, runs, words, tmp_path)
+        killed_at_checkpoint(12, runs, words, tmp_path, **forked())
     for phase in () if deep else ("train", "save"):
         killed_in(phase, runs, words, tmp_path)
     said = runs.run(*words, **REAL)  # what a worker gives that a server has forked, below, is to be the same to the bit
@@ -116,7 +127,7 @@ def check_use(folder: Path) -> None:
     """See that a run's model predicts what it did, from its folder."""
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     test = Split("test", Path(job["splits"]["test"]["data"]))
-    command = [sys.executable, str(ROOT / "scripts" / "predict.py"), str(folder), test.text(0)]
+    command = script("scripts/predict.py", folder, test.text(0))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     best = np.load(folder / "predictions_test.npz")["logits"][0].argmax()
@@ -310,7 +321,7 @@ def test_on_a_terminal_a_live_bar_shows_the_phases(runs, recipe):
     """And a training at a rate that is too small to move a weight says so."""
     terminal, end = pty.openpty()
     still = ["recipe.learning_rate=1e-60"] if recipe in DEEP else []
-    process = runs.start(f"recipe={recipe}", *still, output=end)
+    process = runs.start(f"recipe={recipe}", *still, output=end, **forked())
     os.close(end)
     said = b""
     with contextlib.suppress(OSError):  # how a terminal ends on Linux

@@ -100,14 +100,10 @@ def test_what_runs_need_is_prepared_and_checked_once(runs, monkeypatch):
     prepare.found.cache_clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         identities = [
-            prepare.prepare(checked(compose("config", ["data=onet", f"seed={seed}"]))).identity for seed in range(3)
+            prepare.prepare(checked(compose("config", ["data=onet", f"seed={seed}"]))).identity for seed in range(4)
         ]
     assert looked == ["prepare", "find", "tokenise"]
-    assert len({identity.directory(runs.outputs) for identity in identities}) == 3
-    start = time.monotonic()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        prepare.prepare(checked(compose("config", ["data=onet", "seed=3"])))
-    assert time.monotonic() - start < 0.8, "a finished run is skipped in well under a second"
+    assert len({identity.directory(runs.outputs) for identity in identities}) == 4
 
 
 def test_joblib_does_two_at_once_each_on_its_half_of_the_machine_and_tells_of_a_failure_at_once(runs):

