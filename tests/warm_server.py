@@ -6,6 +6,8 @@ the files that it is given. Nothing is computed before a fork, so that no librar
 server ends when the process OWNER has ended.
 """
 
+import atexit
+import gc
 import importlib
 import json
 import os
@@ -22,13 +24,14 @@ PATIENCE = 2.0  # seconds between two looks for the owner
 
 
 def main(place: str, owner: str, recipe: str) -> None:
-    """Import the recipe, then fork for each request; a forked worker returns from here too, by SystemExit."""
+    """Import the recipe, then fork for each request, until the owner has ended."""
     sys.path[0] = str(ROOT)
     work = importlib.import_module("recipes.worker.main").main
     native = (ROOT / "recipes" / recipe / "recipe.py").exists()  # parity's reference is controlled alone
     importlib.import_module(f"recipes.{recipe}.{'recipe' if native else 'controlled'}")
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError(f"recipe={recipe}: importing it starts threads, which a fork would lack")
+    gc.freeze()  # it is the server's, and stays as it is
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that see a worker end
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(f"{place}.new")
@@ -61,7 +64,11 @@ def serve(client: socket.socket, work: Callable[..., int]) -> None:
         os.environ.clear()
         os.environ.update(asked["variables"])
         sys.argv[1:] = asked["words"]
-        sys.exit(work(*asked["words"]))
+        code = work(*asked["words"])
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # to take a library's modules apart takes a second
     for file in files:
         os.close(file)  # or the worker's input would not end with its parent
     client.send(str(worker).encode())
