@@ -1,5 +1,6 @@
 """Fixtures: what several tests start from, made once for all of them and their processes."""
 
+import csv
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from support import ROOT, Runs, minilm
 
 from harness.base import environments
 from harness.base.home import build_beside
+from harness.inputs.data.kinds import job_titles
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +77,25 @@ def finished(shared) -> Callable[[str], Path]:
         return folder
 
     return run
+
+
+@pytest.fixture(scope="session")
+def titles_with_labels(shared) -> list[str]:
+    """Write job titles, each with its group of occupations and the larger one above it; return the words for them."""
+    folder = shared / "titles"
+    with build_beside(folder, "job titles with several labels") as building:
+        if building:
+            levels = [job_titles.source({"level": level}).parts["train"].read([]) for level in job_titles.DIGITS]
+            with open(building / "titles.csv", "w", encoding="utf-8", newline="") as handle:
+                rows = ([title, f"{group}|{within}"] for (_, title, group), (*_, within) in zip(*levels, strict=True))
+                csv.writer(handle).writerows([["title", "labels"], *rows])
+    return [
+        "data=csv",
+        f"data.train={folder}/titles.csv",
+        "data.text=title",
+        "data.label=labels",
+        "data.label_separator='|'",
+    ]
 
 
 @pytest.fixture(scope="session")

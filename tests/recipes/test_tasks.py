@@ -1,0 +1,55 @@
+"""Any number of labels a text, with the real libraries: the losses of the reference, and all that a run is good for."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from support import ROOT, hold, others
+
+from harness.use.parity import ROWS, Comparison
+
+SEVERAL = ["recipe=torch", "recipe=hf_trainer"]
+
+
+@pytest.mark.parametrize("recipe", SEVERAL)
+def test_several_labels_have_the_reference_s_losses(recipe, tmp_path, titles_with_labels, references):
+    """In steps of two batches each."""
+    halves = [f"train.batch_size={ROWS // 2}", "train.accumulate=2"]
+    comparison = Comparison(tmp_path, [*titles_with_labels, *halves], references)
+    hold(comparison.lines([recipe], repeated=False))
+
+
+def script(name, *words):
+    command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("recipe", others(SEVERAL, "recipe=hf_trainer"))
+def test_several_labels_are_learnt_predicted_and_exported(recipe, runs, tmp_path, titles_with_labels):
+    words = [recipe, *titles_with_labels, "data.train_size=1500", "train.epochs=2", "precision=fp32"]
+    said = runs.run(*words)
+    row = runs.row()
+    (folder,) = runs.folders()
+    assert (row["task"], row["test.rows"]) == ("multilabel", 100)
+    assert row["test.micro_f1"] > 0.3, said
+    assert row["test.exact_match"] < row["test.micro_f1"]
+    labels = json.loads((folder / "job.json").read_text(encoding="utf-8"))["labels"]
+    found = np.load(folder / "predictions_test.npz")
+    assert found["labels"].shape == found["logits"].shape == (100, len(labels))
+    assert (found["labels"].sum(1) == 2).all(), "each title has its group and the one above it"
+
+    file, out = tmp_path / "titles.csv", tmp_path / "out.csv"
+    file.write_text("title\nnight nurse\nwelder\n", encoding="utf-8")
+    script("predict", folder, "--file", file, "--text", "title", "--out", out, "--all")
+    header, *lines = out.read_text(encoding="utf-8").splitlines()
+    assert header.count("probability_") == len(labels)
+    assert len(lines) == 2
+
+    script("export", folder, "--format", "onnx")
+    (after,) = (json.loads((one / "result.json").read_text(encoding="utf-8")) for one in runs.folders())
+    assert after["onnx.max_difference"] <= 1e-4
+    assert after["onnx.test.micro_f1"] == after["test.micro_f1"]
