@@ -21,7 +21,8 @@ from harness.config import placing
 from harness.machine import placement
 from harness.machine.host import Machine
 from harness.runs import launch
-from harness.use.parity import ROWS, STEPS, read, training_lines
+from harness.use.parity import ROWS, STEPS, training_lines
+from harness.use.saved import contents
 
 TWO = ["placement=multi_cpu", "placement.processes=2", f"train.batch_size={ROWS // 2}"]
 
@@ -46,14 +47,14 @@ def test_two_processes_with_half_the_batch_train_as_one_and_predict_each_row_onc
     model = ["model=path", f"model.path={small_network('bert')}", "data.test_size=101"]
     comparison = Forked(tmp_path, [*TWO, *model], references)
     run = comparison.run([*words.split(), "model.dropout=0"], "two")  # two real processes; what reloads is forked
-    row = read(run / "result.json")
+    row = contents(run / "result.json")
     assert (row["placement"], row["processes"], row["train.steps"]) == ("multi_cpu", 2, STEPS)
     hold(training_lines(run, comparison.reference(run)), at_least=5)
     assert row["reload.max_difference"] == 0
     for name in ("valid", "test"):
-        predicted, data = np.load(run / f"predictions_{name}.npz"), read(run / "job.json")["splits"][name]["data"]
+        predicted, data = np.load(run / f"predictions_{name}.npz"), contents(run / "job.json")["splits"][name]["data"]
         np.testing.assert_array_equal(predicted["row_ids"], np.fromfile(f"{data}/row_ids.bin", np.int64))
-        assert predicted["logits"].shape == (len(predicted["labels"]), len(read(run / "job.json")["labels"]))
+        assert predicted["logits"].shape == (len(predicted["labels"]), len(contents(run / "job.json")["labels"]))
         assert np.isfinite(predicted["logits"]).all()
 
 
