@@ -20,7 +20,7 @@ def main() -> int:
 
     libraries = traits.libraries()
     arguments = choose.parser(__doc__, libraries).parse_args()
-    question = choose.asked(arguments)
+    question = choose.asked(arguments, libraries)
     evidence = choose.gather(question, {library.name for library in libraries})
     answer = choose.answer(question, libraries, evidence)
     if arguments.json:

@@ -13,6 +13,7 @@ import yaml
 
 from harness.base.errors import UserError
 from harness.base.home import ROOT
+from harness.figures.metrics import CLASSIFICATION
 
 OWN = {  # how much of the implementation is yours, from least to most: you …
     "call": "call one method",
@@ -51,6 +52,7 @@ class RecipeFile(TypedDict, total=False):
     name: str
     backend: str
     variants: list[str]
+    tasks: list[str]
     pretrained: bool
     places: list[str]
     places_of: dict[str, list[str]]  # by backend
@@ -87,6 +89,11 @@ class Library:
     def places(self) -> list[str]:
         several = self.settings.get("places_of")
         return several[self.settings["backend"]] if several else self.settings.get("places", ["cpu"])
+
+    @property
+    def takes(self) -> list[str]:
+        """Return what `task=` may be with it."""
+        return self.settings.get("tasks") or [CLASSIFICATION]
 
     @property
     def cpu_build(self) -> bool:

@@ -18,11 +18,13 @@ from support import ROOT
 
 from harness.results import choose, reading
 from harness.results.choose.criteria import Check
-from harness.results.choose.evidence import MEASURES
+from harness.results.choose.evidence import measures
 from harness.results.choose.question import LIMITS
 from harness.results.choose.schema import Criterion
 from harness.results.compare.analysis import analyse
 from harness.results.compare.statistics import mean_interval
+
+MEASURES = measures("classification")
 
 
 @pytest.mark.parametrize("number", range(5))
@@ -160,7 +162,7 @@ def test_a_figure_of_zero_has_no_ratio_and_equals_itself_alone(tmp_path):
 def test_without_predictions_nobody_is_called_equal_in_quality_and_the_answer_says_why(tmp_path):
     answer = asked(write(tmp_path, world(1)))
     assert not any("test macro-F1" in titles for one in answer["libraries"] for titles in one["equal"].values())
-    assert any("who equals whom in macro-F1 is not told" in note for note in answer["measured"]["notes"])
+    assert any("who equals whom in test macro-F1 is not told" in note for note in answer["measured"]["notes"])
 
 
 def test_without_results_the_traits_answer_and_how_to_measure_is_told(tmp_path):
@@ -306,7 +308,7 @@ def test_what_the_last_command_relaxes_lets_the_nearest_library_in(tmp_path, num
     assert advised["take"] is None
     words = shlex.split(advised["steps"][-1]["command"])
     assert words[:2] == ["python", "scripts/choose.py"]
-    after = answered(choose.asked(choose.parser(None, LIBRARIES).parse_args(words[2:])))
+    after = answered(choose.asked(choose.parser(None, LIBRARIES).parse_args(words[2:]), LIBRARIES))
     assert after["recommendation"]["take"]
     assert f"nearest is {after['recommendation']['take']}:" in advised["why"][-1] or len(left(after)) > 1
 

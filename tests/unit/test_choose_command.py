@@ -18,13 +18,13 @@ from harness.results.choose.question import interview
 
 
 def test_the_questions_of_a_terminal_are_the_options():
-    answers = iter(["gpus", "gpu", "first_project", "", "loss, gradient_norm", "", "18", "8,5", "8.5", "", ""])
+    first = ["gpus", "gpu", "first_project", "", "loss, gradient_norm", "multilabel"]
+    answers = iter([*first, "", "18", "8,5", "8.5", "", ""])
     question = choose.Question()
-    interview(question, ask=lambda _: next(answers))
-    arguments = choose.parser(None, LIBRARIES).parse_args(
-        ["--where", "gpu", "--aim", "first_project", "--watch", "loss,gradient_norm", "--age", "18", "--p95-ms", "8.5"]
-    )
-    assert question == choose.asked(arguments)
+    interview(question, LIBRARIES, ask=lambda _: next(answers))
+    words = "--where gpu --aim first_project --watch loss,gradient_norm --age 18 --p95-ms 8.5 --task multilabel"
+    arguments = choose.parser(None, LIBRARIES).parse_args(words.split())
+    assert question == choose.asked(arguments, LIBRARIES)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_without_options_a_terminal_is_asked(tmp_path):
         stderr=there,
     )
     os.close(there)
-    os.write(here, b"both\n" + b"\n" * 8)
+    os.write(here, b"both\n" + b"\n" * 9)
     said = b""
     while True:
         try:

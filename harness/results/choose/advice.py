@@ -6,22 +6,26 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from harness.base.home import ROOT
+from harness.figures.metrics import CLASSIFICATION
 from harness.results.choose.criteria import Check, shown_of
 from harness.results.choose.entry import Entry, equals, rivals
-from harness.results.choose.evidence import MEASURES, Evidence
+from harness.results.choose.evidence import Evidence
 from harness.results.choose.question import Question, words
 from harness.results.choose.schema import Recommendation, Step
+from harness.results.choose.strength import tasks_of
 from harness.results.compare.rules import RUNS
 from harness.results.traits import Library, models
 
 SHARED = ("data.", "train.", "model", "precision", "threads", "measure.")  # words of a run that its rivals must share
 
+ANYBODYS = ("csv", "hub")  # choices of data= that are nothing without words of their own
 MEASURE = "to measure them on this machine, and then to ask again:"
 
 
 def command(library: Library, question: Question, evidence: Evidence) -> str:
-    """Return the command that starts with a library."""
-    words = [*library.words, *about_data(question, evidence)]
+    """Return the command that starts with a library: of the task, where its recipe takes it."""
+    words = [*library.words, *(about_data(question, evidence) if evidence.task in library.takes else ())]
     if library.settings["pretrained"] and question.language and question.language != "en":
         speaks = models().get(question.language)
         words += [f"model={speaks[0]}"] if speaks else ["model=path", "model.path=FOLDER"]
@@ -29,27 +33,36 @@ def command(library: Library, question: Question, evidence: Evidence) -> str:
 
 
 def about_data(question: Question, evidence: Evidence) -> list[str]:
+    """Return the words that choose data and task; of a task that the default data set is not of, the first that is."""
     data = question.data or (evidence.group.data if evidence.group else None)
-    return [f"data={data}"] if data else []
+    if evidence.task == CLASSIFICATION:
+        return [f"data={data}"] if data else []
+    names = sorted(path.stem for path in (ROOT / "conf" / "data").glob("*.yaml"))
+    able = [name for name in names if evidence.task in tasks_of(name)]
+    data = data or next((name for name in able if name not in ANYBODYS), "csv")
+    return [f"data={data}", f"task={evidence.task}"]
 
 
 def placed(question: Question) -> list[str]:
     return ["placement=gpu"] if question.where == "gpu" else []
 
 
-def measuring(question: Question, entries: Sequence[Entry], evidence: Evidence) -> str:
-    """Return the command that measures here, as the figures were, all that no declared trait rules out.
+def measuring(question: Question, entries: Sequence[Entry], evidence: Evidence) -> list[Step]:
+    """Return the command that measures here, as the figures were, all that takes the task and no trait rules out.
 
     A sweep is over recipes, so of one with several backends that of its own file.
     """
-    hopeful = [one.library for one in entries if not any(check.broken and not check.runs for check in one.checks)]
+    left = [one.library for one in entries if not any(check.broken and not check.runs for check in one.checks)]
+    hopeful = [library for library in left if evidence.task in library.takes]
+    if not hopeful:
+        return []
     plain = [library.recipe for library in hopeful if len(library.words) == 1]
     chosen = [f"recipe={','.join(plain)}"] if plain else list(hopeful[0].words)
     runs = [run for one in evidence.contestants.values() for run in one.runs if run.row["model"]]
     same = [f"{key}={value}" for key, value in runs[0].words.items() if key.startswith(SHARED)] if runs else []
     seeds = f"seed={','.join(map(str, range(RUNS)))}"
     words = [*chosen, seeds, *about_data(question, evidence), *same, *placed(question)]
-    return shlex.join(["python", "train.py", "-m", *words])
+    return [{"do": MEASURE, "command": shlex.join(["python", "train.py", "-m", *words])}]
 
 
 def relaxed(entries: Sequence[Entry]) -> list[str]:
@@ -87,12 +100,12 @@ def recommended(
         return nearest(question, entries, evidence)
     if not evidence.group:
         alone = f"nothing is measured; by what is declared {len(left)} of {len(entries)} are left: {', '.join(left)}"
-        step: Step = {"do": MEASURE, "command": measuring(question, entries, evidence)}
-        return {"take": None if left[1:] else left[0], "why": [alone], "steps": [step]}
+        steps = measuring(question, entries, evidence)
+        return {"take": None if left[1:] else left[0], "why": [alone], "steps": steps}
     why = ["nothing wanted speaks against it; how good and how fast it is was not measured"]
     if first.figures:
         why = list(reasons(first, entries, front, evidence))
-    step = {"do": "to start with it:", "command": command(first.library, question, evidence)}
+    step: Step = {"do": "to start with it:", "command": command(first.library, question, evidence)}
     return {"take": first.name, "why": why, "steps": [step]}
 
 
@@ -101,25 +114,26 @@ def reasons(first: Entry, entries: Sequence[Entry], front: Sequence[str], eviden
     if unknown := [check.title for check in first.checks if check.unknown]:
         yield f"if what is not known holds: {', '.join(unknown)}"
     others = rivals(first, entries)
-    quality = first.figures["quality"].value
+    quality = first.figures["quality"]
     yield (
-        f"the highest valid macro-F1 of {len(others) + 1} that are left, {quality:.3f}"
+        f"the {'highest' if quality.measure.more else 'lowest'} {quality.measure.title} of {len(others) + 1} "
+        f"that are left, {quality.value:.3f}"
         if others
         else "the only one left of those that were measured"
     )
-    same = [one for one in others if MEASURES["test"].title in equals(first, one, front, evidence)]
+    same = [one for one in others if evidence.measures["test"].title in equals(first, one, front, evidence)]
     if same:
-        yield f"not shown to be worse, in test macro-F1: {', '.join(one.name for one in same)}"
+        yield f"not shown to be worse, in {evidence.measures['test'].title}: {', '.join(one.name for one in same)}"
     if untested := [one.name for one in others if frozenset([first.name, one.name]) not in evidence.shown]:
         yield f"not tested beside, for want of two seeds or of predictions: {', '.join(untested)}"
     for name in front:
         if name == "quality" or not same:
             continue
         one = min(same, key=lambda one: one.point([name]))
-        told_apart = MEASURES[name].title not in equals(first, one, front, evidence)
+        told_apart = evidence.measures[name].title not in equals(first, one, front, evidence)
         if told_apart and one.point([name]) < first.point([name]):
-            shown = [shown_of(name, each.figures[name]).partition(" (")[0] for each in (one, first)]
-            yield f"of these, for less {MEASURES[name].title}: {one.name}, {shown[0]} for {shown[1]}"
+            shown = [shown_of(each.figures[name]).partition(" (")[0] for each in (one, first)]
+            yield f"of these, for less {evidence.measures[name].title}: {one.name}, {shown[0]} for {shown[1]}"
 
 
 def nearest(question: Question, entries: Sequence[Entry], evidence: Evidence) -> Recommendation:
@@ -133,8 +147,8 @@ def nearest(question: Question, entries: Sequence[Entry], evidence: Evidence) ->
     why.append(f"nearest is {one.name}: {against(one)}")
     steps: list[Step] = []
     if evidence.group and (hoped or (not evidence.own and any(check.runs for check in one.broken))):
-        steps = [{"do": MEASURE, "command": measuring(question, entries, evidence)}]
-    again = shlex.join(["python", "scripts/choose.py", *words(relaxing(question, one))])
+        steps = measuring(question, entries, evidence)
+    again = shlex.join(["python", "scripts/choose.py", *words(relaxing(question, one, evidence))])
     return {"take": None, "why": why, "steps": [*steps, {"do": f"to relax what {one.name} breaks:", "command": again}]}
 
 
@@ -144,12 +158,12 @@ def excess(question: Question, check: Check) -> float:
     return max(check.value / limit, limit / check.value) if limit else math.inf
 
 
-def relaxing(question: Question, one: Entry) -> Question:
+def relaxing(question: Question, one: Entry, evidence: Evidence) -> Question:
     """Return the question with what a library breaks relaxed so far that it breaks nothing."""
     changed = replace(question, limits=dict(question.limits), own=list(question.own))
     for check in one.broken:
         if check.name in question.limits:
-            changed.limits[check.name] = rounded(check.value, up=not MEASURES[check.name].more)
+            changed.limits[check.name] = rounded(check.value, up=not evidence.measures[check.name].more)
         elif check.name == "own" and check.value:
             changed.own.append(check.value)
         elif check.name == "age":

@@ -3,7 +3,7 @@
 What is printed and what `--json` gives are both this value; schema.py has its form.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import cast
 
@@ -11,7 +11,7 @@ from harness.results import reading
 from harness.results.choose.advice import command, recommended, relaxed
 from harness.results.choose.criteria import Check, shown_of
 from harness.results.choose.entry import FRONT, Entry, equals, ordered, rivals
-from harness.results.choose.evidence import MEASURES, Evidence, shorter
+from harness.results.choose.evidence import Evidence, shorter
 from harness.results.choose.question import Question
 from harness.results.choose.schema import Answer, Beside, Criterion, Described, Ranked, Results
 from harness.results.traits import Library, docstring
@@ -23,7 +23,7 @@ RULE = [
     "Without its members the next front counts, and so on.",
     "One front is one rank: its members trade one thing for another and nothing is weighed; they stand by {first}.",
     "Of scores the mean over seeds counts, of all else the median.",
-    "Not told apart, as in scripts/compare.py: no difference of test macro-F1 is shown (on the same seeds and rows, by "
+    "Not told apart, as in scripts/compare.py: no difference of {test} is shown (on the same seeds and rows, by "
     "Holm over all pairs); of all else the 95% interval of the ratio holds 1.",
 ]
 
@@ -42,19 +42,27 @@ def answer(question: Question, libraries: Sequence[Library], evidence: Evidence)
         }
         for entry in entries
     ]
-    titles = [MEASURES[name].title for name in front]
-    stand = "valid macro-F1, then by name" if evidence.figures else "name"
+    titles = [evidence.measures[name].title for name in front]
+    stand = f"{evidence.measures['quality'].title}, then by name" if evidence.figures else "name"
+    words = {"front": ", ".join(titles) or "nothing, for want of figures", "first": stand}
+    words["test"] = evidence.measures["test"].title
     return {
         "question": {**asdict(question), "outputs": str(question.outputs), "results": list(map(str, question.results))},
         "constraints": {check.name: check.wanted for check in entries[0].checks if check.wanted},
-        "measured": measured(evidence),
+        "measured": {**measured(evidence), "notes": [*untaken(question, libraries), *evidence.notes]},
         "front": titles,
-        "rule": [line.format(front=", ".join(titles) or "nothing, for want of figures", first=stand) for line in RULE],
+        "rule": [line.format(**words) for line in RULE],
         "libraries": listed,
         "beside": beside(evidence.beside) if evidence.beside else None,
         "advice": relaxed(entries),
         "recommendation": recommended(question, entries, front, evidence),
     }
+
+
+def untaken(question: Question, libraries: Sequence[Library]) -> Iterator[str]:
+    """Say of a task that no recipe takes what follows from that."""
+    if question.task and not any(question.task in library.takes for library in libraries):
+        yield f"no recipe here takes task={question.task}: it is held against what the libraries declare"
 
 
 def measured(evidence: Evidence) -> Results:
@@ -66,6 +74,7 @@ def measured(evidence: Evidence) -> Results:
         "from": "your own results" if evidence.own else "the reference results",
         "places": [shorter(place) for place in evidence.places],
         "group": group.title,
+        "task": group.task,
         "machine": group.machine,
         "data": group.data,
         "seeds": {name: len(one.runs) for name, one in sorted(evidence.contestants.items())},
@@ -81,7 +90,7 @@ def beside(evidence: Evidence) -> Beside:
             {
                 "name": name,
                 "lacking": evidence.lacking[name],
-                "figures": {key: shown_of(key, figure) for key, figure in own.items()},
+                "figures": {key: shown_of(figure) for key, figure in own.items()},
             }
             for name, own in evidence.figures.items()
         ],
@@ -99,7 +108,7 @@ def described(entry: Entry, others: Sequence[Entry], front: Sequence[str], evide
         "status": entry.status,
         "measured": bool(entry.figures),
         "on_front": None if entry.broken or entry.layer is None else entry.layer == 0,
-        "best_in": [MEASURES[name].title for name in front if best(entry, others, name)],
+        "best_in": [evidence.measures[name].title for name in front if best(entry, others, name)],
         "beaten_by": [
             other.name for other in others if front and reading.beats(other.point(front), entry.point(front))
         ],

@@ -4,7 +4,7 @@ import datetime
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.results.choose.evidence import MEASURES, Figure, shorter
+from harness.results.choose.evidence import Evidence, Figure, Measure, shorter
 from harness.results.choose.question import Question
 from harness.results.traits import OWN, Library, docstring, models
 
@@ -39,11 +39,13 @@ class Check:
         return "--" + self.name.replace("_", "-")
 
 
-def checks(question: Question, library: Library, figures: dict[str, Figure]) -> list[Check]:
+def checks(question: Question, library: Library, evidence: Evidence) -> list[Check]:
     """Return every criterion of a library: those of its declaration, then those that are measured."""
     found = [criterion(question, library) for criterion in (where, aim, own, watch, task, language, age)]
     found += [mentioned(library, name) for name in ("from_scratch", "papers", "serving", "licence")]
-    return found + [measured(question, name, figures.get(name)) for name in MEASURES]
+    figures = evidence.figures.get(library.name, {})
+    limits = question.limits
+    return found + [measured(name, one, limits.get(name), figures.get(name)) for name, one in evidence.measures.items()]
 
 
 def where(question: Question, library: Library) -> Check:
@@ -85,7 +87,12 @@ def watch(question: Question, library: Library) -> Check:
 
 
 def task(question: Question, library: Library) -> Check:
-    return declared(library, "tasks", "task", question.task, lambda value: bool({question.task, "any"} & set(value)))
+    """Hold a task against those that the library is for, and those that its recipe takes here."""
+    check = declared(library, "tasks", "task", question.task, lambda value: bool({question.task, "any"} & set(value)))
+    if question.task not in library.takes or check.holds:
+        return check
+    here = {"shown": f"{question.task}, here", "holds": True, "source": f"{library.file}: tasks", "date": None}
+    return Check(**{**vars(check), **here})
 
 
 def language(question: Question, library: Library) -> Check:
@@ -134,33 +141,32 @@ def declared(library: Library, trait: str, name: str, wanted: str | None, test: 
     return Check(name, title, wanted, value, shown, test(value) if wanted else None, known.source, known.date)
 
 
-def measured(question: Question, name: str, figure: Figure | None) -> Check:
+def measured(name: str, measure: Measure, limit: float | None, figure: Figure | None) -> Check:
     """Hold a figure against its limit."""
-    measure, limit = MEASURES[name], question.limits.get(name)
     wanted = f"{'≥' if measure.more else '≤'} {limit:g} {measure.unit}" if limit else None
     if figure is None:
         return Check(name, measure.title, wanted, None, "not measured", None)
     holds = None if limit is None else (figure.value >= limit if measure.more else figure.value <= limit)
-    shown = shown_of(name, figure)
+    shown = shown_of(figure)
     if limit is not None and figure.range[0] <= limit <= figure.range[1] and figure.range[0] < figure.range[1]:
         shown += ", the limit lies within the range"
     runs = [shorter(run) for run in figure.runs]
     return Check(name, measure.title, wanted, figure.value, shown, holds, None, None, runs)
 
 
-def shown_of(name: str, figure: Figure) -> str:
+def shown_of(figure: Figure) -> str:
     """Return a figure in words, and of several seeds how they scatter."""
     plural = f"{len(figure.values)} seeds" if len(figure.values) > 1 else "one seed"
-    text = f"{number(name, figure.value)} {MEASURES[name].unit}".strip()
+    text = f"{number(figure.measure, figure.value)} {figure.measure.unit}".strip()
     low, high = figure.range
     if low == high:
         return f"{text} ({plural})"
     what = ""
-    if MEASURES[name].quality and figure.interval:
+    if figure.measure.quality and figure.interval:
         (low, high), what = figure.interval, "95% interval "
-    return f"{text} ({what}{number(name, low)} to {number(name, high)}, {plural})"
+    return f"{text} ({what}{number(figure.measure, low)} to {number(figure.measure, high)}, {plural})"
 
 
-def number(name: str, value: float) -> str:
+def number(measure: Measure, value: float) -> str:
     """Return a number with three digits that count."""
-    return f"{value:.3f}" if MEASURES[name].quality else f"{value:#.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:.3f}" if measure.quality else f"{value:#.3g}" if abs(value) < 100 else f"{value:,.0f}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.results import reading
 from harness.results.choose.criteria import Check, checks
-from harness.results.choose.evidence import MEASURES, Evidence, Figure
+from harness.results.choose.evidence import Evidence, Figure
 from harness.results.choose.question import Question
 from harness.results.traits import Library
 
@@ -45,7 +45,7 @@ class Entry:
 
     def point(self, front: Sequence[str]) -> list[float]:
         """Return what the front compares; less is better."""
-        return [(-1 if MEASURES[name].more else 1) * self.figures[name].value for name in front]
+        return [(-1 if one.measure.more else 1) * one.value for one in map(self.figures.__getitem__, front)]
 
     def place(self) -> tuple[int, float]:
         """Return what decides the rank: the status, then the front; what is hoped for stands after all measured."""
@@ -54,8 +54,8 @@ class Entry:
 
     def key(self) -> tuple[Any, ...]:
         """Return the order within and across ranks."""
-        quality = self.figures.get("quality")
-        return *self.place(), not self.measured, -quality.value if quality else 0.0, self.name
+        quality = self.point(["quality"]) if "quality" in self.figures else [0.0]
+        return *self.place(), not self.measured, *quality, self.name
 
 
 def ordered(question: Question, libraries: Sequence[Library], evidence: Evidence, front: Sequence[str]) -> list[Entry]:
@@ -63,7 +63,8 @@ def ordered(question: Question, libraries: Sequence[Library], evidence: Evidence
     entries = []
     for library in libraries:
         figures = evidence.figures.get(library.name, {})
-        entries.append(Entry(library, checks(question, library, figures), figures, bool(figures) or not evidence.group))
+        known = bool(figures) or not evidence.group
+        entries.append(Entry(library, checks(question, library, evidence), figures, known))
     for status in STATUSES:
         layered([entry for entry in entries if entry.status == status], front)
     return sorted(entries, key=Entry.key)
@@ -91,4 +92,4 @@ def rivals(entry: Entry, entries: Sequence[Entry]) -> list[Entry]:
 def equals(one: Entry, other: Entry, front: Sequence[str], evidence: Evidence) -> list[str]:
     """Return the titles of what compare cannot tell two libraries apart in; it goes by test for valid."""
     measures = ["test" if name == "quality" else name for name in front]
-    return [MEASURES[name].title for name in measures if evidence.equal(name, one.name, other.name)]
+    return [evidence.measures[name].title for name in measures if evidence.equal(name, one.name, other.name)]

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,10 @@ import numpy as np
 
 from harness.base.errors import UserError, nearest
 from harness.base.home import ROOT
+from harness.figures.metrics import CLASSIFICATION, METRICS
 from harness.results import reading
 from harness.results.choose.question import Question
-from harness.results.choose.strength import lacking
+from harness.results.choose.strength import lacking, tasks_of
 from harness.results.compare import analysis, statistics
 from harness.results.compare.analysis import Contestant
 from harness.results.contestants import contestants
@@ -49,9 +50,7 @@ class Measure:
         return None if value is None else value / self.per
 
 
-MEASURES = {
-    "quality": Measure("valid macro-F1", "valid.macro_f1", more=True),
-    "test": Measure("test macro-F1", "test.macro_f1", more=True),
+COSTS = {
     "train_minutes": Measure("training time", "train.seconds", "min", timed=True, per=60),
     "p95_ms": Measure("latency p95", "inference.batch1.p95_ms", "ms", timed=True),
     "texts_per_second": Measure(
@@ -61,6 +60,16 @@ MEASURES = {
     "model_mb": Measure("model size", "model.size_mb", "MB"),
     "environment_mb": Measure("environment size", "environment.size_mb", "MB"),
 }
+
+
+def measures(task: str) -> dict[str, Measure]:
+    """Return the figures that results of a task have; `quality` and `test` are its primary figure on valid and test."""
+    metrics = METRICS.get(task, METRICS[CLASSIFICATION])  # of a task that is not scored here there is no result
+    quality = {
+        name: Measure(f"{split} {metrics.primary_name}", f"{split}.{metrics.primary}", more=metrics.sign > 0)
+        for name, split in (("quality", "valid"), ("test", "test"))
+    }
+    return quality | COSTS
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,7 @@ class Figure:
 class Evidence:
     """The results that count: one group, which may be compared. `group` is None where nothing is measured."""
 
+    task: str
     group: Group | None = None
     own: bool = False
     places: list[Path] = field(default_factory=list)
@@ -102,9 +112,14 @@ class Evidence:
     ratios: dict[tuple[str, frozenset[str]], bool] = field(default_factory=dict)  # that hold 1, as far as asked
 
     @cached_property
+    def measures(self) -> dict[str, Measure]:
+        """Return the figures that results of the task have."""
+        return measures(self.task)
+
+    @cached_property
     def figures(self) -> dict[str, dict[str, Figure]]:
         """Return the figures of each library, by measure."""
-        return {name: figures(one.runs) for name, one in self.contestants.items()}
+        return {name: figures(one.runs, self.measures) for name, one in self.contestants.items()}
 
     @property
     def strong(self) -> list[str]:
@@ -120,11 +135,11 @@ class Evidence:
 
     @cached_property
     def shown(self) -> dict[frozenset[str], bool]:
-        """Tell of each pair that compare tests whether macro-F1 on test is shown to differ (Holm, over the group)."""
+        """Tell of each pair that compare tests whether the figure on test is shown to differ (Holm, over the group)."""
         try:
             tested = analysis.tested(self.members)
         except UserError as error:
-            self.notes.append(f"who equals whom in macro-F1 is not told: {error}")
+            self.notes.append(f"who equals whom in {self.measures['test'].title} is not told: {error}")
             return {}
         return {
             frozenset([ours.name, others.name]): p < statistics.LEVEL
@@ -133,12 +148,12 @@ class Evidence:
         }
 
     def equal(self, measure: str, one: str, other: str) -> bool:
-        """Tell whether compare tests two libraries and cannot tell them apart in a figure; of scores, in test macro-F1.
+        """Tell whether compare tests two libraries and cannot tell them apart in a figure; of scores, in that on test.
 
         Of times and sizes the 95% interval of the ratio of the medians holds 1; of one run, noise is not known.
         """
         pair = frozenset([one, other])
-        if MEASURES[measure].quality:
+        if self.measures[measure].quality:
             return self.shown.get(pair) is False
         if (measure, pair) not in self.ratios:
             ours, others = (self.figures[name][measure].values for name in sorted(pair))
@@ -154,20 +169,21 @@ def gather(question: Question, names: Collection[str]) -> Evidence:
     """Return the figures of the libraries `names`: from the results asked for, else from own, else from the reference.
 
     Own results are gone by where two libraries or more are as strong as compare's rules ask, or where there is nothing
-    else; weaker ones stand beside.
+    else; weaker ones stand beside. Those of another task than the one asked for do not count.
     """
+    none = Evidence(question.task or CLASSIFICATION)
     reference = reading.read(reading.REFERENCE) if reading.REFERENCE.is_dir() else []
     if places := question.results:
         own = reading.REFERENCE not in [place.absolute() for place in places]
         found = best(question, names, reading.read(*places), reference)
-        return found.read_from(places, own) if found else Evidence(notes=[nothing(question, places)])
+        return found.read_from(places, own) if found else replace(none, notes=[nothing(question, places)])
     outputs = question.outputs
     mine = best(question, names, reading.read(outputs), reference) if outputs.is_dir() else None
     mine = mine and mine.read_from([outputs], own=True)
     theirs = best(question, names, reference, reference)
     theirs = theirs and theirs.read_from([reading.REFERENCE], own=False)
     if not mine or not theirs:
-        return mine or theirs or Evidence(notes=[nothing(question, [question.outputs, reading.REFERENCE])])
+        return mine or theirs or replace(none, notes=[nothing(question, [question.outputs, reading.REFERENCE])])
     if len(mine.strong) < 2:
         theirs.beside = mine
         return theirs
@@ -181,7 +197,9 @@ def nothing(question: Question, places: Sequence[Path]) -> str:
     if question.data and question.data not in known:
         hint = nearest(question.data, known)
         raise UserError(f"--data {question.data}: no result is of it, and there is no such data set.{hint}", code=2)
-    what = f" data={question.data}" if question.data else ""
+    if question.data and question.task and question.task not in (can := tasks_of(question.data)):
+        raise UserError(f"--data {question.data} is of {' or '.join(can)}, --task {question.task} is another.", code=2)
+    what = "".join(f" {key}={value}" for key, value in (("task", question.task), ("data", question.data)) if value)
     where = ", ".join(map(shorter, places))
     return f"nothing is measured: no finished run of protocol=native{what} on the {question.device} in {where}"
 
@@ -199,7 +217,8 @@ def best(
         lacks = {name: lacking(one.runs, reference) for name, one in libraries.items()}
         if libraries:
             notes = [f"left apart: {one}" for one in apart]
-            candidates.append(Evidence(group, contestants=libraries, lacking=lacks, members=members, notes=notes))
+            of = Evidence(group.task, group, contestants=libraries, lacking=lacks, members=members, notes=notes)
+            candidates.append(of)
     if not candidates:
         return None
 
@@ -215,6 +234,9 @@ def best(
 def noted(question: Question, chosen: Evidence, others: Sequence[Group]) -> Iterator[str]:
     """Yield what one should know of the figures: which there are besides, and which do not count."""
     assert chosen.group
+    if tasks := sorted({group.task for group in others} - {chosen.task}):
+        yield f"these are of task={chosen.task}; of others there are figures too: --task {' or --task '.join(tasks)}"
+    others = [group for group in others if group.task == chosen.task]
     if elsewhere := sorted({group.data for group in others} - {chosen.group.data}):
         yield f"of other data there are figures too: --data {' or --data '.join(elsewhere)}"
     same = [group.title for group in others if group.data == chosen.group.data]
@@ -232,22 +254,23 @@ def noted(question: Question, chosen: Evidence, others: Sequence[Group]) -> Iter
 
 
 def counts(one: Result, question: Question) -> bool:
-    """Tell whether a result answers the question: native, finished, on the right device and data."""
+    """Tell whether a result answers the question: native, finished, on the right device, data and task."""
     row = one.row
     on_gpu = "gpu" in (row.get("placement") or "cpu")
     return (
         one.finished
         and row["protocol"] == "native"
-        and row.get("valid.macro_f1") is not None
+        and row.get(f"valid.{one.metrics.primary}") is not None
+        and question.task in (None, one.task)
         and on_gpu == (question.device == "gpu")
         and question.data in (None, row["data"])
     )
 
 
-def figures(runs: Sequence[Result]) -> dict[str, Figure]:
+def figures(runs: Sequence[Result], measures: Mapping[str, Measure]) -> dict[str, Figure]:
     """Return the figures that the runs of a library, one a seed, have."""
     measured = {}
-    for name, measure in MEASURES.items():
+    for name, measure in measures.items():
         values = [(value, one.folder) for one in runs if (value := measure.of(one)) is not None]
         if values:
             measured[name] = Figure(measure, tuple(value for value, _ in values), tuple(folder for _, folder in values))

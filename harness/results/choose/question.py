@@ -17,6 +17,12 @@ AIMS = {
     "from_scratch": "it trains without pretrained weights",
     "reproduce": "it carries the code of papers",
 }
+TASKS = {
+    "classification": "one label a text",
+    "multilabel": "any number of labels a text",
+    "tagging": "a label a token",
+    "regression": "a number a text",
+}
 LIMITS = {
     "model_mb": "the saved model, at most",
     "p95_ms": "latency of one text at the 95th percentile, at most",
@@ -84,6 +90,11 @@ def known(trait: str, libraries: Collection[Library]) -> list[str]:
     return sorted({word for value in values for word in value or ()} - {"any", "multilingual"})
 
 
+def taken(libraries: Collection[Library]) -> list[str]:
+    """Return what `task=` may be with a recipe here, in the order of TASKS."""
+    return [task for task in TASKS if any(task in library.takes for library in libraries)]
+
+
 def language(option: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if not (len(text) == 2 and text.isalpha()):
@@ -105,7 +116,7 @@ def parser(description: str | None, libraries: Collection[Library]) -> argparse.
     option("--aim", one_of("--aim", AIMS), "what it is for", AIMS)
     option("--own", some_of("--own", OWN), "how much of the implementation is to be yours; several with commas", OWN)
     option("--watch", some_of("--watch", WATCH), "what the library is to give at each step; several with commas", WATCH)
-    tasks = known("tasks", libraries)
+    tasks = sorted({*known("tasks", libraries), *taken(libraries)})
     made.add_argument("--task", type=one_of("--task", tasks), metavar="TASK", help=", ".join(tasks))
     made.add_argument("--language", type=language("--language"), metavar="CODE", help="of the texts: en, fr, …")
     option("--age", number("--age"), "months that the library's last release may be old", ["MONTHS"])
@@ -122,7 +133,7 @@ def parser(description: str | None, libraries: Collection[Library]) -> argparse.
     return made
 
 
-def asked(arguments: argparse.Namespace) -> Question:
+def asked(arguments: argparse.Namespace, libraries: Collection[Library]) -> Question:
     """Return the question that the options put, or, where none does and a person is there, the answers given."""
     limits = {name: value for name in LIMITS if (value := getattr(arguments, name)) is not None}
     wants = {name: getattr(arguments, name) for name in ("where", "aim", "own", "watch", "task", "language", "age")}
@@ -130,7 +141,7 @@ def asked(arguments: argparse.Namespace) -> Question:
     question.data, question.results = arguments.data, arguments.results
     silent = arguments.json or any(wants.values()) or limits
     if not silent and sys.stdin.isatty() and sys.stdout.isatty():
-        interview(question)
+        interview(question, libraries)
     return question
 
 
@@ -149,7 +160,7 @@ def words(question: Question) -> list[str]:
     return found + (["--results", *map(str, question.results)] if question.results else [])
 
 
-def interview(question: Question, ask: Callable[[str], str] = input) -> None:
+def interview(question: Question, libraries: Collection[Library], ask: Callable[[str], str] = input) -> None:
     """Ask a few plain questions; Enter leaves each open."""
     print("Enter leaves a question open.\n")
     question.where = answered(ask, "Where must it run", WHERE, one_of("where", WHERE)) or "cpu"
@@ -158,6 +169,10 @@ def interview(question: Question, ask: Callable[[str], str] = input) -> None:
     question.watch = (
         answered(ask, "What is to be seen at each step (several with commas)", WATCH, some_of("watch", WATCH)) or []
     )
+    tasks = taken(libraries)
+    if len(tasks) > 1:
+        meant = {task: TASKS[task] for task in tasks}
+        question.task = answered(ask, "What is asked of a text", meant, one_of("task", tasks))
     question.language = answered(ask, "Language of the texts: two letters, such as en", {}, language("language"))
     question.age = answered(ask, "Months that its last release may be old", {}, number("age"))
     for limit in ("p95_ms", "memory_mb", "train_minutes"):

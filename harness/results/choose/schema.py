@@ -55,6 +55,7 @@ class Results(Notes, TypedDict("From", {"from": str}, total=False), total=False)
 
     places: list[str]
     group: str
+    task: str
     machine: str
     data: str
     seeds: dict[str, int]  # how many, by library

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from harness.base.home import ROOT
+from harness.figures.metrics import CLASSIFICATION
 from harness.results.compare.rules import RUNS
 from harness.results.reading import Result
 from harness.results.traits import LOADER
@@ -35,7 +36,8 @@ def lacking(runs: Sequence[Result], reference: Sequence[Result]) -> list[str]:
 def small(runs: Sequence[Result], reference: Sequence[Result]) -> Iterator[str]:
     """Yield which sizes are below those of the reference results of the same data, or of the data set."""
     row, words = runs[0].row, runs[0].words
-    beside = [one.row for one in reference if one.finished and one.row["data"] == row["data"]]
+    alike = [one for one in reference if one.finished and one.task == runs[0].task]
+    beside = [one.row for one in alike if one.row["data"] == row["data"]]
     for key, what in SIZES.items():
         size = min((one.row[key] for one in runs if one.row.get(key)), default=None)
         wanted = min((row[key] for row in beside if row.get(key)), default=None)
@@ -62,3 +64,8 @@ def settings(name: str) -> Mapping[str, Any]:
     """Return what a file of conf/ says, such as `data/onet`; nothing where there is none."""
     path = ROOT / "conf" / f"{name}.yaml"
     return yaml.load(path.read_text(encoding="utf-8"), LOADER) if path.is_file() else {}
+
+
+def tasks_of(data: str) -> list[str]:
+    """Return what `task=` may be with a data set of conf/data/."""
+    return settings(f"data/{data}").get("tasks") or [CLASSIFICATION]

@@ -42,8 +42,6 @@ def heading(answer: Answer) -> Iterator[str]:
         said = each({name: ", ".join(lacking.get(name, ["nothing"])) for name in known["seeds"]})
         yield f"note: weaker than scripts/compare.py asks: {said}"
     yield from (f"note: {note}" for note in known["notes"])
-    if answer["question"]["task"] not in (None, "classification"):
-        yield "note: the recipes here, and all figures, are of classification"
 
 
 def each(values: Mapping[str, object]) -> str:
