@@ -15,15 +15,17 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModel
 
-config = AutoConfig.for_model(**json.loads(sys.argv[1]), attn_implementation="eager")
-encoder, head = AutoModel.from_config(config), torch.nn.Linear(getattr(config, "hidden_size", None) or config.dim, 5)
-if hasattr(encoder, "pooler"):
-    encoder.pooler = None
-with FlopCounterMode(display=False) as counter:
-    for length in json.loads(sys.argv[2]):
-        ids = torch.arange(length)[None] + 5
-        head(encoder(input_ids=ids).last_hidden_state.mean(1)).sum().backward()
-print(counter.get_total_flops())
+for config in json.loads(sys.argv[1]):
+    config = AutoConfig.for_model(**config, attn_implementation="eager")
+    width = getattr(config, "hidden_size", None) or config.dim
+    encoder, head = AutoModel.from_config(config), torch.nn.Linear(width, 5)
+    if hasattr(encoder, "pooler"):
+        encoder.pooler = None
+    with FlopCounterMode(display=False) as counter:
+        for length in json.loads(sys.argv[2]):
+            ids = torch.arange(length)[None] + 5
+            head(encoder(input_ids=ids).last_hidden_state.mean(1)).sum().backward()
+    print(counter.get_total_flops())
 """
 SIZES = {
     "bert": {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 80},
@@ -31,13 +33,15 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("architecture", SIZES)
-def test_the_operations_of_a_training_are_those_that_pytorch_counts(architecture):
+def test_the_operations_of_a_training_are_those_that_pytorch_counts():
     """A text at a time, so without padding; what the libraries do beside is then nothing."""
-    config, lengths = {"model_type": architecture, "vocab_size": 100, **SIZES[architecture]}, [1, 3, 17, 60]
-    command = [environments.ensure("hf_trainer").python, "-c", COUNTED, json.dumps(config), json.dumps(lengths)]
-    counted = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert compute.training_gflop(config, np.array(lengths), 2, 5) == pytest.approx(2 * counted / 1e9, rel=1e-12)
+    lengths = [1, 3, 17, 60]
+    configs = [{"model_type": name, "vocab_size": 100, **sizes} for name, sizes in SIZES.items()]
+    command = [environments.ensure("hf_trainer").python, "-c", COUNTED, json.dumps(configs), json.dumps(lengths)]
+    counted = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    for config, operations in zip(configs, counted, strict=True):
+        own = compute.training_gflop(config, np.array(lengths), 2, 5)
+        assert own == pytest.approx(2 * int(operations) / 1e9, rel=1e-12), config
 
 
 @pytest.mark.parametrize("recipe", ["tfidf", "torch"])
