@@ -222,9 +222,10 @@ def best(
     if not candidates:
         return None
 
-    def key(one: Evidence) -> tuple[int, int, int, str]:
+    def key(one: Evidence) -> tuple[int, int, int, bool, str]:
         assert one.group
-        return -len(one.strong), -len(one.contestants), -len(groups[one.group]), one.group.title
+        strength = -len(one.strong), -len(one.contestants), -len(groups[one.group])
+        return *strength, one.task != CLASSIFICATION, one.group.title
 
     chosen, *others = sorted(candidates, key=key)
     chosen.notes += noted(question, chosen, [one.group for one in others if one.group])

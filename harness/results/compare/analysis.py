@@ -210,7 +210,7 @@ def order(ours: Contestant, others: Contestant, pairs: int) -> float:
     values = [
         metrics.sign * np.array([run.row[f"test.{metrics.primary}"] for run in runs]) for runs in paired(ours, others)
     ]
-    worse, better = sorted(values, key=np.sum)
+    better, worse = sorted(values, key=np.sum, reverse=True)
     return statistics.stochastic_order(better, worse, statistics.LEVEL / max(pairs, 1))
 
 
