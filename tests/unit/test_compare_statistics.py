@@ -86,7 +86,7 @@ def test_predictions_that_are_the_same_are_no_difference_and_right_beside_wrong_
     same = ours.difference(ours.scores(MACRO_F1, labels, np.concatenate([right, right]).T), [0, 1], [2, 3])
     assert (same.value, same.low, same.high, same.p, same.error, same.smallest()) == (0, 0, 0, 1, 0, 0)
     apart = ours.difference(ours.scores(MACRO_F1, labels, np.concatenate([right, wrong]).T), [0, 1], [2, 3])
-    assert (apart.value, apart.p, apart.error) == (1, 0, 0)
+    assert (apart.value, apart.p, apart.error, apart.of_seeds) == (1, 0, 0, 1)
 
 
 @pytest.mark.parametrize(("rows", "classes"), SIZES.values(), ids=SIZES)
