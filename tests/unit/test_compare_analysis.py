@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from results_support import known, row, several, write
 
+from harness.base.errors import UserError
 from harness.figures.metrics import METRICS, Figure
 from harness.figures.metrics.counts import Counted, of_rows, share
 from harness.results import reading
@@ -57,18 +58,20 @@ def with_errors(folder):
 
 
 def test_figures_are_the_task_s_primary_on_each_split_what_else_it_shows_and_costs():
-    assert [(key, one.name) for key, one in QUALITY.items()] == [
-        ("valid.macro_f1", "valid macro-F1"), ("test.macro_f1", "test macro-F1"),
-        ("test_unseen.macro_f1", "unseen macro-F1"), ("test.accuracy", "test accuracy"),
+    assert [(one.key, one.name, one.most) for one in analysis.quality(METRICS["classification"])] == [
+        ("valid.macro_f1", "valid macro-F1", 1), ("test.macro_f1", "test macro-F1", 1),
+        ("test_unseen.macro_f1", "unseen macro-F1", 1), ("test.accuracy", "test accuracy", 1),
     ]  # fmt: skip
     several_labels = [one.key for one in analysis.quality(METRICS["multilabel"])]
     assert several_labels == ["valid.macro_f1", "test.macro_f1", "test_unseen.macro_f1", "test.micro_f1"]
 
 
 def test_groups_stand_in_the_order_of_their_titles():
-    places = ["onet", "emscad", "job_titles", "skillspan"]
-    found = analysis.analyse(results(*(row("torch", 0, data=data) for data in places)), pairs=False)
-    assert [one.group.data for one in found] == sorted(places)
+    made = [("onet", "a", "minilm"), ("emscad", "b", "minilm"), ("emscad", "a", "zz"), ("emscad", "c", None)]
+    rows = [row("torch", 0, data=data, data_digest=digest, model=model) for data, digest, model in made]
+    titles = [one.group.title for one in analysis.analyse(results(*rows), pairs=False)]
+    assert titles == sorted(titles)
+    assert len(titles) == 4
 
 
 def test_in_a_group_the_best_on_valid_stands_first_and_one_without_runs_last():
@@ -114,6 +117,7 @@ def test_quality_is_a_mean_with_an_interval_within_its_bounds_and_costs_are_medi
     found, whole = one.summary(QUALITY["test.macro_f1"]), statistics.mean_interval(values)
     assert whole.low < 0 < 1 < whole.high
     assert found == (pytest.approx(values.mean()), 0, 1)
+    assert contestant("torch", [0.02, 0.99]).summary(QUALITY["test.macro_f1"])[1:] == (0, 1)
     near = contestant("torch", [0.5, 0.51, 0.52])
     assert near.summary(QUALITY["test.macro_f1"]) == statistics.mean_interval(np.array([0.5, 0.51, 0.52]))
     times = Contestant("torch", results(*(row("torch", n, train__seconds=s) for n, s in enumerate([1.0, 2.0, 9.0]))))
@@ -147,15 +151,15 @@ def test_the_order_is_that_of_the_one_with_the_higher_sum(swapped, pairs):
 
 
 def test_a_ratio_takes_figures_above_nothing_of_both():
-    ours = Contestant(
-        "torch", results(*(row("torch", n, train__seconds=4.0 + n, memory__peak_rss_mb=0.0) for n in (0, 1, 2)))
-    )
-    others = Contestant(
-        "flair", results(*(row("flair", n, train__seconds=2.0 + n, inference__batch1__p50_ms=None) for n in (0, 1, 2)))
+    seconds = {"torch": [0.4, 0.5, 0.6], "flair": [0.2, 0.3, 0.4]}
+    lacks = {"torch": {"memory__peak_rss_mb": 0.0}, "flair": {"inference__batch1__p50_ms": None}}
+    ours, others = (
+        Contestant(name, results(*(row(name, n, train__seconds=one, **lacks[name]) for n, one in enumerate(values))))
+        for name, values in seconds.items()
     )
     found = analysis.ratios(ours, others)
     assert list(found) == ["train.seconds"]
-    assert found["train.seconds"] == statistics.ratio_of_medians(np.array([4.0, 5, 6]), np.array([2.0, 3, 4]))
+    assert found["train.seconds"] == statistics.ratio_of_medians(*map(np.array, seconds.values()))
     assert list(analysis.ratios(others, others)) == ["train.seconds", "memory.peak_rss_mb"]
     assert [one.key for one in analysis.RATIOS] == TIMES
 
@@ -164,7 +168,10 @@ def test_pairs_are_of_those_with_runs_and_p_values_are_corrected_over_those_test
     several(tmp_path, {"torch": 0.5, "keras": 0.9, "flair": 0.6}, seeds=range(5), rows=300)
     several(tmp_path, {"fastai": 0.5}, seeds=[4], rows=300)
     write(tmp_path, row("hf_trainer", 0, status="failed"))
-    (found,) = analysis.analyse(reading.read(tmp_path), pairs=True)
+    made = reading.read(tmp_path)
+    for one in made:  # who is better on valid is worse on test
+        one.row = Row({**one.row, "valid.macro_f1": 1 - one.row["test.macro_f1"]})
+    (found,) = analysis.analyse(made, pairs=True)
     names = [frozenset([pair.ours, pair.others]) for pair in found.pairs]
     assert sorted(map(sorted, names)) == sorted(
         map(list, itertools.combinations(["fastai", "flair", "keras", "torch"], 2))
@@ -198,10 +205,23 @@ def test_without_pairs_the_level_is_that_of_one():
     assert (found.pairs, found.smallest_level) == ([], 0.05)
 
 
+def test_predictions_are_read_only_where_two_seeds_can_be_tested_and_who_has_no_runs_is_in_no_pair():
+    one, other, none = contestant("torch", [0.5]), contestant("flair", [0.6, 0.7]), Contestant("keras")
+    ((ours, others, found, p),) = analysis.tested([none, one, other])  # there are no files of predictions
+    assert (ours, others, found.seeds, found.tested) == (one, other, 1, False)
+    assert np.isnan(p)
+
+
+def test_one_run_has_scores_too(tmp_path):
+    write(tmp_path, row("torch", 0), test=(np.arange(9) % 3, np.arange(9) % 2))
+    (one,) = reading.read(tmp_path)
+    assert analysis.predictions_scored([one]).observed == pytest.approx([one.row["test.macro_f1"]])
+
+
 def test_predictions_of_other_rows_are_refused_with_both_folders(tmp_path):
     labels = np.arange(6) % 3
     folders = [write(tmp_path, row("torch", seed), test=(np.roll(labels, seed), labels)) for seed in (0, 1)]
-    with pytest.raises(Exception) as refused:
+    with pytest.raises(UserError) as refused:
         analysis.predictions_scored(reading.read(tmp_path))
     said = f"{folders[1]}: its test rows are not those of {folders[0]}; remove one, or choose one."
     assert str(refused.value) == said
