@@ -1,12 +1,16 @@
 """The choice of a library for a task: results of another task are no evidence, and commands are those that run."""
 
+from dataclasses import replace
+
 import pytest
 from choose_support import LIBRARIES, asked, world, write
 from results_support import row
 
 from harness.base.errors import UserError
+from harness.figures.metrics import METRICS, Figure
 from harness.results import choose
 
+SPLITS = ("valid", "test")
 TAKERS = {library.name for library in LIBRARIES if "multilabel" in library.takes}
 
 
@@ -63,3 +67,18 @@ def test_of_a_task_that_no_recipe_takes_nothing_is_to_be_measured(tmp_path):
 def test_data_of_another_task_is_refused(tmp_path):
     with pytest.raises(UserError, match="--data job_titles is of classification, --task multilabel is another"):
         asked(write(tmp_path, world(0)), choose.Question(task="multilabel", data="job_titles"))
+
+
+def test_where_less_is_better_the_lowest_comes_first(tmp_path, monkeypatch):
+    figures = {**METRICS["multilabel"].figures, "error": Figure("error", "minimize")}
+    monkeypatch.setitem(METRICS, "multilabel", replace(METRICS["multilabel"], primary="error", figures=figures))
+    recipes = sorted({library.recipe for library in LIBRARIES if library.name in TAKERS})
+    rows = [
+        row(recipe, seed, task="multilabel", data="skillspan", **{f"{split}.error": place / 10 for split in SPLITS})
+        for place, recipe in enumerate(recipes, 1)
+        for seed in range(2)
+    ]
+    answer = asked(write(tmp_path, rows), choose.Question(task="multilabel"))
+    assert answer["front"][0] == "valid error"
+    assert answer["recommendation"]["take"] == recipes[0]
+    assert any(line.startswith("the lowest valid error of") for line in answer["recommendation"]["why"])

@@ -101,3 +101,23 @@ def test_the_pareto_front_is_what_no_other_beats():
     expected = [place for place, one in enumerate(points) if not np.isnan(one).any() and not beaten[place]]
     assert reading.pareto_front(points) == expected
     assert reading.pareto_front([]) == []
+
+
+def test_rows_that_say_no_task_are_of_classification_and_two_tasks_are_never_one_group(tmp_path):
+    write(tmp_path, row("torch", 0))
+    write(tmp_path, row("torch", 1, task="multilabel"))
+    found = reading.read(tmp_path)
+    assert [one.task for one in found] == ["classification", "multilabel"]
+    assert [one.row["seed"] for one in reading.filtered(found, ["task=classification"])] == [0]
+    titles = [group.title for group in reading.grouped(found)]
+    assert len(titles) == 2
+    assert ["multilabel" in title for title in titles] == [False, True]
+    baseline = reading.Result(row("tfidf", 0, task="multilabel"), Path())
+    joined = reading.grouped([*found, baseline])
+    assert [baseline in members for members in joined.values()] == [False, True]
+
+
+def test_a_task_of_a_later_version_is_told(tmp_path):
+    write(tmp_path, row("torch", 0, task="translation"))
+    with pytest.raises(UserError, match="of task=translation, which this version does not know"):
+        reading.read(tmp_path)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import types
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import yaml
@@ -22,6 +22,7 @@ from support import ROOT
 from harness import config
 from harness.base import bootstrap
 from harness.base.errors import UserError
+from harness.figures.metrics import METRICS
 from harness.machine import host
 from harness.results.reading import Result
 from harness.runs import store
@@ -322,3 +323,17 @@ def test_the_table_says_which_run_s_times_are_no_timing():
     seen[0].earlier = True
     remarks = [row[-1] for row in tables.outcome(sweep, seen).rows]
     assert remarks == ["from an earlier start, noisy: no timing", ""]
+
+
+@pytest.mark.parametrize(("tasks", "name"), [
+    ((None, None), "macro-F1"), ((None, "multilabel"), "macro-F1 or micro-F1"), (("multilabel",) * 2, "micro-F1"),
+])  # fmt: skip
+def test_the_table_shows_the_primary_figure_of_each_run_s_task(tasks, name, monkeypatch):
+    monkeypatch.setitem(METRICS, "multilabel", replace(METRICS["multilabel"], primary="micro_f1"))
+    figures = {"test.macro_f1": 0.5, "test.micro_f1": 0.7, "worker.seconds": 3.0, "status": "finished", "reason": None}
+    sweep = record("a", "b")
+    rows = [Row(figures | ({"task": task} if task else {})) for task in tasks]
+    seen = [look.Seen(run, "finished", row) for run, row in zip(sweep.runs, rows, strict=True)]
+    table = tables.outcome(sweep, seen)
+    assert table.head[2] == name
+    assert [row[2] for row in table.rows] == ["0.700" if task else "0.500" for task in tasks]
