@@ -28,15 +28,19 @@ BENCHMARKS = ROOT / "benchmarks"
 
 @dataclass
 class Measured:
-    """One run: training in samples a second, macro-F1 on test, peak resident memory in MB (10^6 bytes)."""
+    """One run: training in samples a second, quality on test, peak resident memory in MB (10^6 bytes).
+
+    Quality is the task's primary figure, with its name.
+    """
 
     speed: float
-    macro_f1: float
+    name: str
+    quality: float
     memory: float
     outside: float = 0.0  # seconds of our command outside the worker
 
     def __str__(self) -> str:
-        return f"{self.speed:6.1f} samples/s, macro-F1 {self.macro_f1:.3f}, {self.memory:5.0f} MB"
+        return f"{self.speed:6.1f} samples/s, {self.name} {self.quality:.3f}, {self.memory:5.0f} MB"
 
 
 def main() -> int:
@@ -130,17 +134,19 @@ def train(words: list[str]) -> float:
 
 def ours(words: list[str], outputs: str) -> Measured:
     """Run train.py."""
+    from harness.figures.metrics import of_row
+
     seconds = train([f"outputs={outputs}", "rerun=true", *words])
     row = json.loads(result_of(outputs).read_text(encoding="utf-8"))
-    figures = (row["train.samples_per_second"], row["test.macro_f1"], row["memory.peak_rss_mb"])
-    return Measured(*figures, seconds - row["worker.seconds"])
+    task, speed, memory = of_row(row), row["train.samples_per_second"], row["memory.peak_rss_mb"]
+    return Measured(speed, task.primary_name, row[f"test.{task.primary}"], memory, seconds - row["worker.seconds"])
 
 
 def plain(script: Path, environment: str | None, outputs: str) -> Measured:
     """Run the plain script with the job of our run, on as many threads, and its memory sampled as ours is."""
     import numpy as np
 
-    from harness.figures.metrics import classification
+    from harness.figures.metrics import of_row
     from harness.machine.gpu import ORDER
     from harness.machine.monitor import Monitor
     from harness.runs.launch import of_threads
@@ -160,10 +166,10 @@ def plain(script: Path, environment: str | None, outputs: str) -> Measured:
     said = log.read_text(encoding="utf-8")
     if process.returncode:
         raise UserError(f"{script.relative_to(ROOT)} failed:\n{said[-2000:]}")
-    labels = np.load(result.with_name("predictions_test.npz"))["labels"]
-    quality = classification.scores(labels, np.load(logits)["logits"])
+    labels, task = np.load(result.with_name("predictions_test.npz"))["labels"], of_row(row)
+    quality = task.scores(labels, np.load(logits)["logits"])[task.primary]
     speed = row["train.epochs"] * row["train.rows"] / float(said.splitlines()[-1])
-    return Measured(speed, quality["macro_f1"], monitor.figures()["memory.peak_rss_mb"] or 0.0)
+    return Measured(speed, task.primary_name, quality, monitor.figures()["memory.peak_rss_mb"] or 0.0)
 
 
 def result_of(outputs: str) -> Path:

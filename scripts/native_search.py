@@ -1,8 +1,8 @@
 """Choose each recipe's learning rate on the valid split, the same rates for all, and run the choice with more seeds.
 
 It does the runs of `train.py -m experiment=native_search` (what is finished is not repeated), takes for each recipe the
-rate with the highest macro-F1 on valid, runs that with the seeds given, and prints both tables. Test figures play no
-part in the choice.
+rate that is best on valid by the task's primary figure (macro-F1), runs that with the seeds given, and prints both
+tables. Test figures play no part in the choice.
 """
 
 import argparse
@@ -19,9 +19,11 @@ from harness.base import bootstrap, output
 from harness.base.errors import UserError, guarded
 
 if TYPE_CHECKING:
+    from harness.figures.metrics import Metrics
     from harness.runs.row import Row
 
 RATE = "recipe.learning_rate"
+COST = ("train.seconds", "train.samples_per_second", "memory.peak_rss_mb")
 
 
 def main() -> int:
@@ -29,24 +31,24 @@ def main() -> int:
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="for all runs, such as recipe=torch,flair")
     parser.add_argument("--seeds", default="0,1,2", help="of the runs with the chosen rates (default 0,1,2)")
     arguments = parser.parse_intermixed_args()
+    from harness.figures.metrics import of_row
+
     recipes, rates = (swept(key, arguments.words) for key in ("recipe", RATE))
-    words = [word for word in arguments.words if not word.startswith("recipe=")]
-    print(
-        "| recipe | " + " | ".join(f"{rate}" for rate in rates) + " |  macro-F1 on valid, by learning rate", flush=True
-    )
+    words = [word for word in arguments.words if not word.startswith(("recipe=", f"{RATE}="))]
+    seeds = arguments.seeds.split(",")
+    baseline = [run(["recipe=tfidf", f"seed={seed}", *words]) for seed in seeds]
+    task = of_row(baseline[0])
+    print(f"| recipe | {' | '.join(rates)} |  {task.primary_name} on valid, by learning rate", flush=True)
     chosen = {}
     for recipe in recipes:
-        found = [run([f"recipe={recipe}", f"{RATE}={rate}", *words])["valid.macro_f1"] for rate in rates]
-        print(f"| {recipe} | " + " | ".join(f"{figure:.3f}" for figure in found) + " |", flush=True)
-        chosen[recipe] = rates[found.index(max(found))]
-    print(
-        "| recipe | chosen | test accuracy | test macro-F1 | valid macro-F1 | training | samples/s | memory |",
-        flush=True,
-    )
-    baseline = [run(["recipe=tfidf", f"seed={seed}", *words]) for seed in arguments.seeds.split(",")]
+        rows = [run([f"recipe={recipe}", f"{RATE}={rate}", *words]) for rate in rates]
+        found = [row[f"valid.{task.primary}"] for row in rows]
+        print(f"| {recipe} | {' | '.join(f'{figure:.3f}' for figure in found)} |", flush=True)
+        chosen[recipe] = rates[max(range(len(rates)), key=lambda place: task.sign * found[place])]
+    print(f"| recipe | chosen | {' | '.join(quality(task))} | training | samples/s | memory |", flush=True)
     print(line("tfidf", "", baseline), flush=True)
     for recipe, rate in chosen.items():
-        rows = [run([f"recipe={recipe}", f"{RATE}={rate}", f"seed={s}", *words]) for s in arguments.seeds.split(",")]
+        rows = [run([f"recipe={recipe}", f"{RATE}={rate}", f"seed={seed}", *words]) for seed in seeds]
         print(line(recipe, rate, rows), flush=True)
     return 0
 
@@ -74,21 +76,23 @@ def run(words: list[str]) -> "Row":
     return Row.read(Path(folder) / "result.json")
 
 
+def quality(task: "Metrics") -> dict[str, str]:
+    """Return the columns of quality with their keys in a row: a summary's figures on test, the primary on valid."""
+    shown = {f"test {task.figures[key].name}": f"test.{key}" for key in task.shown}
+    return shown | {f"valid {task.primary_name}": f"valid.{task.primary}"}
+
+
 def line(recipe: str, rate: str, rows: list["Row"]) -> str:
-    """Return a row of the table: means over the seeds, and the range of the macro-F1."""
-    mean = {key: statistics.mean(row[key] or 0 for row in rows) for key in rows[0] if key in FIGURES}
-    scores = [row["test.macro_f1"] for row in rows]
-    return (
-        f"| `{recipe}` | {rate} | {mean['test.accuracy']:.3f} | {mean['test.macro_f1']:.3f} "
-        f"({min(scores):.3f} to {max(scores):.3f}) | {mean['valid.macro_f1']:.3f} | {mean['train.seconds']:.0f} s "
-        f"| {mean['train.samples_per_second']:.0f} | {mean['memory.peak_rss_mb'] / 1000:.1f} GB |"
-    )
+    """Return a row of the table: means over the seeds, and the range of each figure on test."""
+    from harness.figures.metrics import of_row
 
-
-FIGURES = {
-    "test.accuracy", "test.macro_f1", "valid.macro_f1", "train.seconds", "train.samples_per_second",
-    "memory.peak_rss_mb",
-}  # fmt: skip
+    cells = []
+    for key in quality(of_row(rows[0])).values():
+        values = [row[key] for row in rows]
+        between = f" ({min(values):.3f} to {max(values):.3f})" if key.startswith("test.") else ""
+        cells.append(f"{statistics.mean(values):.3f}{between}")
+    seconds, speed, memory = (statistics.mean(row[key] or 0 for row in rows) for key in COST)
+    return f"| `{recipe}` | {rate} | {' | '.join(cells)} | {seconds:.0f} s | {speed:.0f} | {memory / 1000:.1f} GB |"
 
 
 if __name__ == "__main__":
