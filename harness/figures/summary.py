@@ -30,6 +30,10 @@ def figures(row: Row) -> list[str]:
         if f"{split}.{metrics.primary}" in row:
             scores = [f"{metrics.figures[key].name} {row[f'{split}.{key}']:.3f}" for key in metrics.shown]
             lines.append(f"  {name:<9} {'   '.join(scores)}   ({row[f'{split}.rows']:,} rows)")
+    if row.get("test.answered") == 0:
+        lines.append(
+            "  note      no label was given to any test text, none was likelier than not: train longer, or see the rate"
+        )
     for split in ("test", "valid"):
         if seen := row.get(f"{split}.seen_in_train"):
             lines.append(f"  note      {seen:,} of the {row[f'{split}.rows']:,} {split} texts stand in train too")

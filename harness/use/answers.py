@@ -63,7 +63,7 @@ class OneLabel(Answers):
 
 
 class SeveralLabels(Answers):
-    """Multilabel: those that are likelier than not, as a list in JSON, elsewhere parted by `separator`."""
+    """Multilabel: those likelier than not, as a list where there are lists, elsewhere parted by `separator`."""
 
     columns = ("labels",)
 
@@ -82,6 +82,12 @@ class SeveralLabels(Answers):
 def answers_of(run: Saved, every: bool, lists: bool = False) -> Answers:
     """Return how a run answers; `lists`: several labels are a list, and not text."""
     if run.task.name == "multilabel":
-        separator = None if lists else run.config["data"].get("label_separator") or ";"
+        given = run.config["data"].get("label_separator")
+        separator = None if lists else given or separator_of(run.job["labels"])
         return SeveralLabels(run.task, run.job["labels"], every, separator)
     return OneLabel(run.task, run.job["labels"], every)
+
+
+def separator_of(names: Sequence[str]) -> str:
+    """Return what can part these labels, since none of them holds it: a semicolon, a bar, or a new line."""
+    return next(one for one in (";", "|", "\n") if not any(one in name for name in names))

@@ -53,3 +53,15 @@ def test_several_labels_are_learnt_predicted_and_exported(recipe, runs, tmp_path
     (after,) = (json.loads((one / "result.json").read_text(encoding="utf-8")) for one in runs.folders())
     assert after["onnx.max_difference"] <= 1e-4
     assert after["onnx.test.micro_f1"] == after["test.micro_f1"]
+
+
+@pytest.mark.parametrize("labels", [["CDI", "CDI;nuit"], ["", "nuit"]], ids=["one that all texts have", "one alone"])
+def test_labels_at_the_edges_are_learnt_saved_and_loaded(labels, runs, tmp_path):
+    lines = [f"{('infirmier de jour', 'veilleur de nuit')[row % 2]} {row},{labels[row % 2]}" for row in range(60)]
+    (tmp_path / "offres.csv").write_text("\n".join(["titre,contrat", *lines]), encoding="utf-8")
+    data = ["data=csv", f"data.train={tmp_path}/offres.csv", "data.text=titre", "data.label=contrat"]
+    sizes = ["data.train_size=null", "data.valid_size=10", "data.test_size=10"]
+    said = runs.run("recipe=tfidf", *data, "data.label_separator=';'", *sizes)
+    assert ("all texts have `CDI`" in said) == ("CDI" in labels)
+    row = runs.row()
+    assert (row["test.micro_f1"], row["reload.max_difference"]) == (1, 0)

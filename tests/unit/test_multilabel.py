@@ -13,7 +13,7 @@ from harness.config import CONF, allowed, checked, choices
 from harness.config.tasks import tasks
 from harness.figures.metrics import multilabel
 from harness.inputs.data import prepare
-from harness.use.answers import SeveralLabels
+from harness.use.answers import SeveralLabels, separator_of
 from recipes.contract.split import Split
 from recipes.contract.tasks import TASKS
 
@@ -89,12 +89,12 @@ def test_a_text_that_stands_twice_stays_in_one_split_and_counts_as_a_duplicate(t
 @pytest.mark.parametrize(
     ("label", "said"),
     [
-        (["food", ""], "an empty label: row 3"),
-        (["food", " \u200b"], "an empty label: row 3"),
-        (None, "an empty label: row 3"),
-        ("NULL", "an empty label (`NULL`): row 3"),
+        (["food", ""], "one of several labels is empty: between two separators, after the last, or in a list: row 3"),
+        (["food", " \u200b"], "one of several labels is empty"),
+        (None, "an empty label, and no empty list, which is a text without labels: row 3"),
+        ("NULL", "an empty label (`NULL`), and no empty list, which is a text without labels: row 3"),
         ("food", "one label where a list is wanted (data.label_separator=… parts several in a cell): row 3"),
-        (["food", ["hotel"]], "a label that is no text or whole number (list; task=multilabel takes lists): row 3"),
+        (["food", ["hotel"]], "a label that is no text or whole number (a list in a list): row 3"),
         ([{"a": 1}], "a label that is no text or whole number (dict): row 3"),
     ],
 )
@@ -108,9 +108,28 @@ def test_labels_that_cannot_be_right_are_told_with_their_row(tmp_path, label, sa
 
 def test_an_empty_label_in_a_parted_cell_is_told_and_an_empty_cell_has_none(tmp_path):
     rows = [(text, ";".join(labels)) for text, labels in jobs(20)]
-    rows[4] = (rows[4][0], "food;;hotel")
-    with pytest.raises(UserError, match="an empty label: row 5"):
-        several(write_csv(tmp_path / "jobs.csv", rows), label_separator=";")
+    rows[4], rows[8] = (rows[4][0], "food;;hotel"), (rows[8][0], "food;")
+    with pytest.raises(UserError, match="one of several labels is empty: .*: rows 5, 9"):
+        several(write_csv(tmp_path / "jobs.csv", rows), label_separator=";", empty_rows="drop")
+
+
+def test_a_separator_that_no_cell_holds_and_labels_of_all_texts_are_told(as_cells, tmp_path):
+    (line,) = [one for one in several(as_cells, label_separator="|").report["told"] if "label_separator" in one]
+    assert line.endswith("stands in no cell, so that none has several labels; `;` stands in 1 of 3 different ones")
+    assert not any("label_separator" in one for one in several(as_cells, label_separator=";").report["told"])
+    rows = [{"text": text, "label": [*labels, "job"]} for text, labels in jobs(80)]
+    told = several(write_json_lines(tmp_path / "jobs.jsonl", rows)).report["told"]
+    assert any("all texts have `job`: of that nothing can be learnt" in line for line in told)
+
+
+def test_many_labels_to_a_text_need_few_texts_but_texts_enough_each(tmp_path):
+    """As skills are: more of them than there are postings, ten a posting; labels given once are free text."""
+    draw = np.random.default_rng(0)
+    rows = [{"text": f"posting {i}", "label": [f"skill {n}" for n in draw.integers(0, 900, 10)]} for i in range(600)]
+    assert len(several(write_json_lines(tmp_path / "a.jsonl", rows), valid_size=2, test_size=2).labels) > 600
+    rows = [{"text": f"posting {i}", "label": [f"{i} {n}" for n in range(2)]} for i in range(600)]
+    with pytest.raises(UserError, match="Give the column of the labels"):
+        several(write_json_lines(tmp_path / "b.jsonl", rows))
 
 
 def test_a_label_that_train_lacks_is_told_with_its_rows(as_lists, tmp_path):
@@ -190,6 +209,19 @@ def test_figures_are_scikit_learn_s_over_the_labels_that_occur():
     details = multilabel.details(labels, logits, list("abcdef"))["classes"]
     assert details["b"]["f1"] == pytest.approx(f1_score(labels[:, 1], predicted[:, 1]))
     assert details["f"] == {"precision": 0, "recall": 0, "f1": 0, "rows": 0}
+
+
+def test_one_label_alone_has_figures_of_its_own_and_not_of_its_absence():
+    labels, logits = np.array([[1], [0], [0], [1]], np.uint8), np.array([[-1], [-1], [1], [1]], np.float32)
+    found = multilabel.scores(labels, logits)
+    assert (found["micro_f1"], found["macro_f1"], found["exact_match"], found["answered"]) == (0.5, 0.5, 0.5, 0.5)
+    assert multilabel.scores(labels, -np.ones((4, 1), np.float32))["micro_f1"] == 0
+    details = multilabel.details(labels, logits, ["food"])["classes"]
+    assert details == {"food": {"precision": 0.5, "recall": 0.5, "f1": 0.5, "rows": 2}}
+
+
+def test_labels_are_parted_in_a_file_by_what_none_of_them_holds():
+    assert [separator_of(names) for names in (["a", "b|"], ["a;b", "c"], ["a;b", "c|"])] == [";", "|", "\n"]
 
 
 def test_without_any_label_nothing_is_right_or_wrong():

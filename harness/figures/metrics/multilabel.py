@@ -19,18 +19,21 @@ def scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
     """Return the figures of one split from its labels and logits, both (rows, labels).
 
     Macro-F1 is over the labels that occur among the truth or the predictions, as with one label a text. Exact match is
-    the share of texts whose labels are all right and none too many; log loss is a text's mean over its labels.
+    the share of texts whose labels are all right and none too many; answered is the share to which any label is given;
+    log loss is a text's mean over its labels.
     """
     from sklearn import metrics
 
     predicted = TASK.answers(logits)
     occur = np.flatnonzero(labels.any(0) | predicted.any(0))
-    macro = metrics.f1_score(labels, predicted, average="macro", labels=occur, zero_division=0) if len(occur) else 0.0
+    both = indicators(labels), indicators(predicted)
+    macro = metrics.f1_score(*both, average="macro", labels=occur, zero_division=0) if len(occur) else 0.0
     return {
         "rows": len(labels),
-        "micro_f1": float(metrics.f1_score(labels, predicted, average="micro", zero_division=0)),
+        "micro_f1": float(metrics.f1_score(*both, average="micro", zero_division=0)),
         "macro_f1": float(macro),
-        "exact_match": float(metrics.accuracy_score(labels, predicted)),
+        "exact_match": float(metrics.accuracy_score(*both)),
+        "answered": float(predicted.any(1).mean()),
         "log_loss": TASK.loss(logits, labels).mean,
     }
 
@@ -39,9 +42,16 @@ def details(labels: np.ndarray, logits: np.ndarray, names: list[str]) -> dict[st
     """Return precision, recall, F1 and number of texts of each label."""
     from sklearn import metrics
 
-    columns = metrics.precision_recall_fscore_support(labels, TASK.answers(logits), average=None, zero_division=0)
+    columns = metrics.precision_recall_fscore_support(
+        indicators(labels), indicators(TASK.answers(logits)), average=None, labels=range(len(names)), zero_division=0
+    )
     classes = {
         name: {"precision": float(p), "recall": float(r), "f1": float(f), "rows": int(n)}
         for name, p, r, f, n in zip(names, *columns, strict=True)
     }
     return {"classes": classes}
+
+
+def indicators(labels: np.ndarray) -> np.ndarray:
+    """Return labels with a column of zeros more: in one column alone scikit-learn would take 0 for a label too."""
+    return np.pad(labels, ((0, 0), (0, 1)))

@@ -87,9 +87,13 @@ def _surprises(
     said = []
     for split, rows in spools.items():
         said += told.lines(rows.place, rows.notes)
+        said += told.of_separator(rows.place, rows.notes, labels.met)
         said += told.of_encoding(rows.place, rows.notes, "not UTF-8 (data.encoding=… to say otherwise)")
         if labels.several and (without := _without_label(numbers[split], labels)):
             said.append(f"{rows.place}: {without:,} of {len(rows):,} texts have none of the labels")
+        if labels.several:
+            everywhere = np.flatnonzero(labels.rows(numbers[split]) == len(rows))
+            said += told.of_everywhere(rows.place, [labels.names[place] for place in everywhere])
     said += told.of_labels(look_alike) + told.of_leaks(spools["train"].place, leaking)
     read = {split: rows.notes for split, rows in spools.items()}
     return {"told": said, "read": read, "labels_alike": look_alike, "predicts_label": leaking}
@@ -178,10 +182,9 @@ def _assign(spools: Mapping[str, Spool], strata: np.ndarray, sizes: Sizes) -> di
 
 def _check_classes(rows: Spool, train: np.ndarray, labels: Labels) -> None:
     """Raise UserError when the rows left for train are fewer than there are classes, or lack one."""
-    what = "labels" if labels.several else "classes"
-    if len(train) < len(labels.names):
+    if not labels.several and len(train) < len(labels.names):
         raise UserError(
-            f"{rows.place}: {len(train):,} rows for train are fewer than the {len(labels.names)} {what}.\n"
+            f"{rows.place}: {len(train):,} rows for train are fewer than the {len(labels.names):,} classes.\n"
             "Give more rows, or a larger data.train_size."
         )
     missing = np.flatnonzero(labels.rows(train) == 0)

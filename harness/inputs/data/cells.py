@@ -48,6 +48,10 @@ class NoList(str):
     """A label's cell that is one text where a list of labels is wanted."""
 
 
+class Unnamed(str):
+    """A label's cell of several, one of which is empty: between two separators, after the last, or in a list."""
+
+
 def name(text: str) -> str:
     """Return a label or a header as it counts."""
     return _short(text) if len(text) <= SHORT else _name(text)
@@ -125,6 +129,7 @@ class Reading:
     ) -> None:
         self.missing, self.drop_empty, self.several, self.separator = missing, drop_empty, several, separator
         self.longest = max(map(len, DOUBTFUL | (missing or frozenset()))) + 8
+        self.parted = 0  # cells that the separator stands in
         self.words: Counter[str] = Counter()
         self.kept: Counter[str] = Counter()
         self.cleaned: Counter[str] = Counter()
@@ -148,9 +153,12 @@ class Reading:
         """
         cell = self.word(cell)
         if isinstance(cell, str) and not isinstance(cell, Missing) and self.separator:
+            self.parted += self.separator in cell
             cell = [] if empty(cell) else cell.split(self.separator)
         if isinstance(cell, list):
             names = [self.label(one) for one in cell]
+            if "" in names:
+                return Unnamed()
             return tuple(sorted(set(names)) if all(isinstance(one, str) for one in names) else names)
         return self.label(cell) if empty(cell) or not isinstance(cell, str) else NoList(cell)
 
@@ -177,6 +185,8 @@ class Reading:
 
     def note(self, notes: dict[str, Any]) -> None:
         """Write into a table's notes what made a difference."""
+        if self.separator:
+            notes["parted_cells"] = self.parted
         if self.cleaned:
             notes["cleaned"] = {**self.cleaned, "characters": dict(self.characters.most_common())}
         if self.words:

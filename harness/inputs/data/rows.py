@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.base.errors import UserError
-from harness.inputs.data.cells import Missing, NoList, Reading, empty, joined
+from harness.inputs.data.cells import Missing, NoList, Reading, Unnamed, empty, joined
 from harness.inputs.data.source import Notes, Row
 
 MANY_LABELS = 1000  # above it classes must have ROWS_OF_MANY rows each, in the mean
@@ -65,13 +65,13 @@ def fill(rows: Spool, source: Iterable[Row], said: dict[Said, int], seed: int, h
     `said` maps what label cells say to numbers in order of appearance; new ones are added. Raises UserError for cells
     that are empty (unless `how` drops them) or no text, and for a label column that holds free text.
     """
-    wrong, key, met, here = Wrong(), str(seed).encode(), set[int](), dict[str, None]()
+    wrong, key, met, here, given = Wrong(), str(seed).encode(), set[int](), dict[str, None](), 0
     with open(rows.texts, "wb", buffering=1 << 20) as handle:
         for number, cells, label in source:
             parts = how.texts(cells) if isinstance(cells, list) else []
             text = joined(parts) if parts else cells.strip() and cells
             label = how.labels(label) if how.several else how.label(label)
-            problem = problem_of(text, label)
+            problem = problem_of(text, label, how.several)
             if problem:
                 wrong.add(problem, number)
                 continue
@@ -80,21 +80,23 @@ def fill(rows: Spool, source: Iterable[Row], said: dict[Said, int], seed: int, h
             rows.sizes.append(len(data))
             rows.characters.append(len(text))
             rows.labels.append(said.setdefault(label, len(said)))
+            names = names_of(label)
+            given += len(names)
             if rows.labels[-1] not in met:
                 met.add(rows.labels[-1])
-                here |= dict.fromkeys(names_of(label))
+                here |= dict.fromkeys(names)
             rows.row_ids.append(number)
             rows.hashes.append(_hash(data, key))
             for values, part in zip(rows.parts, parts, strict=False):  # of one column alone there are none
                 values.append(0 if empty(part) else _hash(part.encode(), key))
             if len(rows) % 10_000 == 0:
-                if len(here) > MOST_LABELS and _few_rows(len(rows), len(here)):
-                    raise _free_text(rows.place, list(here), len(rows))
+                if len(here) > MOST_LABELS and _few_rows(given, len(here)):
+                    raise _free_text(rows.place, list(here), len(rows), how.several)
                 yield len(rows)
     wrong.settle(rows.place, how.drop_empty, rows.notes)
     how.note(rows.notes)
-    if len(rows) > 100 and _few_rows(len(rows), len(here)):
-        raise _free_text(rows.place, list(here), len(rows))
+    if len(rows) > 100 and _few_rows(given, len(here)):
+        raise _free_text(rows.place, list(here), len(rows), how.several)
     yield len(rows)
 
 
@@ -107,23 +109,28 @@ def _hash(data: bytes, key: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8, key=key).digest(), "little")
 
 
-def _few_rows(rows: int, classes: int) -> bool:
-    """Tell whether the classes have so few rows each, in the mean, that they are no classes."""
-    return rows < (ROWS_OF_MANY if classes > MANY_LABELS else 2) * classes
+def _few_rows(given: int, names: int) -> bool:
+    """Tell whether the names are given to so few rows each, in the mean, that they are no labels."""
+    return given < (ROWS_OF_MANY if names > MANY_LABELS else 2) * names
 
 
-def problem_of(text: Any, label: Any) -> str | None:
+def problem_of(text: Any, label: Any, several: bool = False) -> str | None:
     """Say what is wrong with a row's text and label, or labels, if anything; an empty one is "" or the word for it."""
     labels = label if isinstance(label, tuple) else [label]
     for cell, what in ((text, "text"), *((one, "label") for one in labels)):
         if isinstance(cell, NoList):
             return "one label where a list is wanted (data.label_separator=… parts several in a cell)"
+        if isinstance(cell, Unnamed):
+            return "one of several labels is empty: between two separators, after the last, or in a list"
         if cell == "" or isinstance(cell, Missing):
-            return f"an empty {what} (`{cell}`)" if isinstance(cell, Missing) else f"an empty {what}"
+            nothing = f"an empty {what} (`{cell}`)" if isinstance(cell, Missing) else f"an empty {what}"
+            no_list = what == "label" and several and not isinstance(label, tuple)
+            return f"{nothing}, and no empty list, which is a text without labels" if no_list else nothing
         if not isinstance(cell, str):
             wanted = "text" if what == "text" else "text or whole number"
-            several = "; task=multilabel takes lists" if what == "label" and isinstance(cell, list) else ""
-            return f"a {what} that is no {wanted} ({type(cell).__name__}{several})"
+            kind = "a list in a list" if several and isinstance(cell, list) else type(cell).__name__
+            lists = "; task=multilabel takes lists" if what == "label" and kind == "list" else ""
+            return f"a {what} that is no {wanted} ({kind}{lists})"
     try:
         text.encode()
         "".join(labels).encode()
@@ -168,10 +175,11 @@ def listed(first: Sequence[int], count: int) -> str:
     return f"row{'s' if count > 1 else ''} {', '.join(map(str, first))}{more}"
 
 
-def _free_text(place: str, names: Sequence[str], rows: int) -> UserError:
+def _free_text(place: str, names: Sequence[str], rows: int, several: bool) -> UserError:
     examples = "; ".join(repr(name[:40]) for name in names[:3])
+    column, label = ("labels", "Labels") if several else ("class", "Classes")
     return UserError(
         f"{place}: the label column looks like free text: {len(names):,} different labels in the first {rows:,} rows, "
-        f"such as {examples}.\nGive the column of the class with data.label=COLUMN. Classes need 2 rows each in the "
+        f"such as {examples}.\nGive the column of the {column} with data.label=COLUMN. {label} need 2 rows each in the "
         f"mean, and {ROWS_OF_MANY} where there are more than {MANY_LABELS:,}."
     )

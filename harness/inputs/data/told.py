@@ -7,6 +7,7 @@ from harness.inputs.data.rows import SHOWN, listed
 from harness.inputs.data.source import Notes
 
 MOST = 5  # labels, words or characters listed in a line
+SEPARATORS = ";|,/"  # which people part labels with, in cells
 
 
 def lines(place: str, notes: Notes) -> list[str]:
@@ -42,6 +43,24 @@ def of_encoding(place: str, notes: Notes, what_to_do: str) -> list[str]:
     """Return a line where the text's encoding is not UTF-8."""
     encoding = notes.get("encoding", "utf-8")
     return [] if encoding in ("utf-8", "utf-8-sig") else [f"{place} was read as {encoding}, {what_to_do}"]
+
+
+def of_separator(place: str, notes: Notes, names: Sequence[str]) -> list[str]:
+    """Return a line where the separator of labels stands in no cell; `names` are the labels."""
+    if notes.get("parted_cells", 1):
+        return []
+    counts = {separator: sum(separator in name for name in names) for separator in SEPARATORS}
+    likely = max(counts, key=lambda separator: counts[separator])
+    instead = f"; `{likely}` stands in {counts[likely]:,} of {len(names):,} different ones" if counts[likely] else ""
+    return [f"{place}: data.label_separator stands in no cell, so that none has several labels{instead}"]
+
+
+def of_everywhere(place: str, names: Sequence[str]) -> list[str]:
+    """Return a line on labels that all texts of a split have."""
+    if not names:
+        return []
+    shown = ", ".join(f"`{name}`" for name in names[:MOST]) + (", …" if len(names) > MOST else "")
+    return [f"{place}: all texts have {shown}: of that nothing can be learnt"]
 
 
 def of_labels(alike: Sequence[Mapping[str, int]]) -> list[str]:
