@@ -12,6 +12,7 @@ import pytest
 from support import ROOT
 
 from harness.base import home
+from harness.figures.metrics import METRICS
 from harness.results import small
 from harness.runs import store
 from harness.sweeps.record import Record, Run
@@ -141,6 +142,7 @@ def test_a_lock_whose_file_its_holder_removes_is_still_held_by_one_at_a_time(tmp
 def test_a_reference_result_may_be_kept_by_two_at_once(tmp_path, monkeypatch):
     class Result:
         row, folder, latencies, curve, classes = {"data": "onet"}, tmp_path / "run", {}, [(1, 0.5)], []
+        metrics = METRICS["classification"]
 
     with ThreadPoolExecutor(8) as pool:
         (kept,) = set(pool.map(lambda _: small.keep(Result, tmp_path / "reference"), range(200)))
