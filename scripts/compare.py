@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from harness.base import bootstrap
-from harness.base.errors import UserError, guarded
+from harness.base.errors import UserError, guarded, writing
 
 if TYPE_CHECKING:
     from harness.results.compare.analysis import Analysis
@@ -31,7 +31,8 @@ WRITTEN = (".md", ".tex", ".csv", ".html")
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("words", nargs="*", metavar="KEY=VALUE[,VALUE]", help="which results, by the keys of result.json")
+    about = "which results, by the keys of result.json; of a digest its beginning"
+    add("words", nargs="*", metavar="KEY=VALUE[,VALUE]", help=about)
     add(
         "--outputs", type=Path, action="append", metavar="FOLDER", help="results (default outputs or outputs/reference)"
     )
@@ -49,6 +50,7 @@ def parsed() -> argparse.Namespace:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    from harness.results import reading
     from harness.results.compare import against, analysis, render, same, sections
 
     found, opening = chosen(arguments)
@@ -67,16 +69,16 @@ def main(arguments: argparse.Namespace) -> int:
         if not paired:
             opening.append("So many are not compared in pairs: choose some with KEY=VALUE, or give --pairs.")
     if len(analyses) > render.SHOWN:
-        opening.append(
-            f"{len(analyses)} groups, of which the first {render.SHOWN} are shown here: choose some with KEY=VALUE."
-        )
+        shown = f"{len(analyses)} groups, of which the first {render.SHOWN} are shown here"
+        opening.append(f"{shown}: choose some with KEY=VALUE, such as {reading.parting(found)}.")
     render.terminal(made, opening)
     if pictured(arguments) and not (arguments.aa or arguments.against):
         draw(arguments, analyses, made)
     for path in arguments.out:
-        path.parent.mkdir(parents=True, exist_ok=True)
         text = render.comma_separated(analyses) if path.suffix == ".csv" else render.TEXT[path.suffix](made, opening)
-        path.write_text(text, encoding="utf-8")
+        with writing("--out", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
     return 0 if check.held else 1
 
 
@@ -91,12 +93,13 @@ def draw(arguments: argparse.Namespace, analyses: list["Analysis"], made: list["
 
     for number, (analysis, section) in enumerate(zip(analyses, made, strict=True), 1):
         section.pictures = list(pictures.drawn(analysis))
-        if arguments.pictures:
-            arguments.pictures.mkdir(parents=True, exist_ok=True)
-            for one in section.pictures:
-                name = f"{number}-{analysis.group.data}-{analysis.group.protocol}-{one.name}"
-                (arguments.pictures / f"{name}.svg").write_bytes(one.svg)
-                (arguments.pictures / f"{name}.png").write_bytes(one.png)
+        if folder := arguments.pictures:
+            with writing("--pictures", folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                for one in section.pictures:
+                    name = f"{number}-{analysis.group.data}-{analysis.group.protocol}-{one.name}"
+                    (folder / f"{name}.svg").write_bytes(one.svg)
+                    (folder / f"{name}.png").write_bytes(one.png)
 
 
 def chosen(arguments: argparse.Namespace) -> tuple[list["Result"], list[str]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.base import bootstrap
-from harness.base.errors import UserError, guarded
+from harness.base.errors import UserError, guarded, writing
 
 if TYPE_CHECKING:
     from harness.use.saved import Saved
@@ -67,7 +67,11 @@ def show(run: "Saved", texts: list[str], every: bool) -> None:
     if nothing := [number for number, text in enumerate(texts, 1) if cells.empty(text)]:
         raise UserError(f"text {nothing[0]} is empty.", code=2)
     chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-    with tempfile.TemporaryDirectory() as scratch, predictor(run, Path(scratch)) as model:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        writing("TMPDIR", Path(scratch)),
+        predictor(run, Path(scratch)) as model,
+    ):
         logits = np.concatenate(list(model.logits(chunks)))
     for text, lines in zip(texts, answers_of(run, every).lines(logits), strict=True):
         print(text, *lines, sep="\n  ")

@@ -1,5 +1,6 @@
-"""Lists of environments of one's own, for tests that build them."""
+"""Environments for tests: lists of one's own to build them from, and Pythons that lack packages."""
 
+import venv
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,3 +18,20 @@ def write_lists(place: Path, monkeypatch, lists: Mapping[str, tuple[str, str]]) 
     monkeypatch.setattr(environments, "LISTS", folder)
     monkeypatch.setenv("FINETUNE_RECIPES_HOME", str(place / "home"))
     return folder
+
+
+def bare(folder):
+    """Return a Python without packages."""
+    venv.create(folder, with_pip=False)
+    return folder / "bin" / "python"
+
+
+def hollow(folder, name):
+    """Return a Python with what is left of the packages of an environment when somebody has removed their files."""
+    python = bare(folder)
+    (site,) = folder.glob("lib/python*/site-packages")
+    for package in environments.requirements(name):
+        (site / f"{package}-9.dist-info").mkdir()
+        about = f"Name: {package}\nVersion: 9\n"
+        (site / f"{package}-9.dist-info" / "METADATA").write_text(about, encoding="utf-8")
+    return python

@@ -146,12 +146,24 @@ def _given(name: str) -> Environment:
             f"{said}: there is no {python}. It has {there or 'no environment'}.\n"
             f"Make the environment {name} there, of what configs/environments/{name}.txt pins, or unset the variable."
         )
-    packages = interpreter.asked_once(said, python)[1]
+    return Environment(name, python, complete(name, said, python))
+
+
+def complete(name: str, who: str, python: Path, instead: str = "") -> dict[str, str]:
+    """Return the packages of an interpreter. Raises UserError where it lacks one that `NAME.in` asks for."""
+    packages = interpreter.asked_once(who, python)[1]
     if missing := [one for one in requirements(name, always=True) if interpreter.normal(one) not in packages]:
-        raise UserError(
-            f"{said}: {python} lacks {', '.join(missing)}.\nInstall into it what configs/environments/{name}.txt pins."
-        )
-    return Environment(name, python, packages)
+        pins = f"configs/environments/{name}.txt"
+        raise UserError(f"{who}: {python} lacks {', '.join(missing)}.\nInstall into it what {pins} pins{instead}.")
+    return packages
+
+
+def check(name: str, choice: str) -> None:
+    """Raise UserError where no run can be done in what `env=CHOICE` names: no Python there, or one without packages."""
+    if choice != "managed":
+        complete(name, f"env={choice}", python_of(choice), ", or take env=managed")
+    elif given():
+        _given(name)
 
 
 def settled(name: str) -> tuple[Path, str]:

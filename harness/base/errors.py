@@ -1,14 +1,18 @@
 """Errors for people: what was wrong, where, and what to do; never a traceback."""
 
+import contextlib
 import difflib
 import errno
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from harness.base import output
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class UserError(Exception):
@@ -23,17 +27,41 @@ class UserError(Exception):
         self.message, self.code, self.log = message, code, log
 
 
-def explain(error: OSError) -> str:
-    """Say in one or two lines what an operating-system error means and what to do about it."""
-    where = f": {error.filename}" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def explain(error: OSError, place: Path | None = None) -> str:
+    """Say in one or two lines what an operating-system error means and what to do about it.
+
+    A write that finds no room does not say where it went: `place` is where.
+    """
+    name = error.filename or (place if error.errno in NO_ROOM else None)
+    where = f": {name}" if name else ""
+    if error.errno in NO_ROOM:
         return f"no space left on the device{where}\nFree some space, then give the same command again."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in NOT_ALLOWED:
         return (
             f"no permission{where}\nResults go to `outputs=FOLDER`; environments, weights and data go to the "
             "folder named by FINETUNE_RECIPES_HOME (default ~/.cache/finetune-recipes)."
         )
     return f"{error.strerror or error}{where}"
+
+
+@contextlib.contextmanager
+def writing(option: str, *places: Path) -> Iterator[None]:
+    """Have what fails in the block, because `places` may not be written or have no room, say where that is.
+
+    `option` is what people give to have it written elsewhere: of no permission the error names it (UserError).
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            error.filename = error.filename or str(places[0].absolute())
+        elif error.errno in NOT_ALLOWED and error.filename:
+            found = Path(str(error.filename)).absolute()
+            wanted = [place.absolute() for place in places]
+            if any(found.is_relative_to(place) or place.is_relative_to(found) for place in wanted):
+                said = f"{wanted[0]}: no permission to write in the folder {found.parent}"
+                raise UserError(f"{said}; {option} says where else to write.") from None
+        raise
 
 
 def answered(action: Callable[[], int | None]) -> int:

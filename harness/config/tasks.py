@@ -19,9 +19,12 @@ def settle(values: dict[str, Any]) -> None:
     data, recipe = values["data"], values["recipe"]
     can, takes = (section.pop("tasks", None) or [PLAIN] for section in (data, recipe))
     separator = data.get("label_separator")
-    task = values["task"] or ("multilabel" if separator else can[0])
+    told = "multilabel" if separator else can[0]
+    task = told if values["task"] is None else values["task"]
     if separator and task != "multilabel":
         raise UserError(f"data.label_separator={separator} parts several labels: task=multilabel, not {task}.", code=2)
+    if task not in can and task not in (known := usable()):
+        raise UserError(f"task={task}: give one of {', '.join(known)}, or null.{nearest(task, known)}", code=2)
     if task not in can:
         others = [name for name in choices("data") if task in tasks("data", name)]
         instead = f" With task={task}: {', '.join(f'data={name}' for name in others)}." if others else ""
@@ -31,6 +34,14 @@ def settle(values: dict[str, Any]) -> None:
         instead = f" These do: {', '.join(f'recipe={name}' for name in others)}." if others else ""
         raise UserError(f"recipe={recipe['name']} does not take task={task}.{instead}", code=2)
     values["task"] = task
+
+
+def usable() -> list[str]:
+    """Return the tasks that some data can be and some recipe takes, in the order in which the files name them."""
+    named = [
+        dict.fromkeys(task for name in choices(group) for task in tasks(group, name)) for group in ("data", "recipe")
+    ]
+    return [task for task in named[0] if task in named[1]]
 
 
 def tasks(group: str, name: str) -> list[str]:

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,9 @@ from harness.runs.row import Row
 from recipes.contract.tasks import TASKS
 
 REFERENCE = ROOT / "outputs" / "reference"
+SHORT = 8  # characters of a digest that choose it, as of a commit in git
+DIGESTS = ("data_digest", "weights_digest", "weights_drawn")
+PARTING = ("data", "data_digest", "task", "model", "protocol", "precision", "machine", "threads", "train.epochs")
 
 
 class Group(NamedTuple):
@@ -234,6 +237,9 @@ def filtered(results: Sequence[Result], words: Iterable[str]) -> list[Result]:
             raise UserError(f"no result has a key '{key}'.{nearest(key, keys)}", code=2)
         known = {_text(one.value(key)) for one in results}
         wanted = {text} if text in known else set(text.split(","))  # a machine's name has commas in it
+        if key in DIGESTS:  # a beginning will do, as headings give it
+            begun = {one: {full for full in known if len(one) >= SHORT and full.startswith(one)} for one in wanted}
+            wanted = {full for one in wanted for full in begun[one] or {one}}
         if missing := sorted(wanted - known):
             there = ", ".join(sorted(known)[:20])
             raise UserError(
@@ -266,6 +272,45 @@ def grouped(results: Iterable[Result]) -> dict[Group, list[Result]]:
         if not hosts:
             groups[bare] = baselines
     return groups
+
+
+def titles(groups: Mapping[Group, Sequence[Result]]) -> dict[Group, str]:
+    """Return what each group is, in a line: of those whose lines would be alike, with the words that part them."""
+    alike: dict[str, list[Group]] = {}
+    for group in groups:
+        alike.setdefault(group.title, []).append(group)
+    return {
+        one: ", ".join([title, *told_apart(groups[one][0], [groups[other][0] for other in ones])])
+        for title, ones in alike.items()
+        for one in ones
+    }
+
+
+def told_apart(one: Result, others: Sequence[Result]) -> list[str]:
+    """Return what parts a result's data and weights from those of others: how its command chose them, and their digest.
+
+    The digest, short as it is, chooses the group. Of a path its last name is told.
+    """
+    said = []
+    for prefix, digest in (("data.", "data_digest"), ("model.", "weights")):
+        if len({getattr(other.group, digest) for other in others}) > 1:
+            said += [
+                f"{key}={value if ',' in value else value.rpartition('/')[2]}"
+                for key, value in one.words.items()
+                if key.startswith(prefix) and any(other.words.get(key) != value for other in others)
+            ]
+            own = getattr(one.group, digest)
+            said += [f"{key}={own[:SHORT]}" for key in DIGESTS if own and one.row.get(key) == own]
+    return said
+
+
+def parting(results: Iterable[Result]) -> str:
+    """Return the word KEY=VALUE that parts results best: of the key that has most values."""
+    found = list(results)
+    values = {key: [value for one in found if (value := one.row.get(key)) is not None] for key in PARTING}
+    key = max(PARTING, key=lambda key: len(set(values[key])))
+    value = values[key][0]
+    return shlex.quote(f"{key}={value[:SHORT] if key in DIGESTS else value}")
 
 
 def beats(one: Sequence[float], other: Sequence[float]) -> bool:

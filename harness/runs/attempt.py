@@ -57,7 +57,7 @@ def attempt(prepared: Prepared, working: Path, number: int, judge: Judge | None 
         done.outcome.end("failed", error.message)
         done.outcome.log = error.log
     except OSError as error:
-        done.outcome.end("failed", explain(error))
+        done.outcome.end("failed", explain(error, working))
     except KeyboardInterrupt:
         done.outcome.end("interrupted", "stopped (Ctrl-C or a signal); the same command goes on with it")
     if not code.is_still(prepared.identity.code, recipe.name, protocol):

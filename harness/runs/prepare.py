@@ -4,6 +4,7 @@ import functools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from harness.base import environments
 from harness.base.errors import UserError
 from harness.config import Resolved, Settings, resolve
 from harness.config.settings import Data, Model
@@ -40,9 +41,14 @@ class Prepared:
         return self.identity.directory(self.settings.results)
 
 
-def prepare(settings: Settings) -> Prepared:
-    """Settle placement and precision, find weights and data, tokenise, and say what the run is."""
+def prepare(settings: Settings, elsewhere: bool = False) -> Prepared:
+    """Settle placement and precision, find weights and data, tokenise, and say what the run is.
+
+    Done `elsewhere`, on another machine, it has an environment that cannot be looked at from here.
+    """
     resolved = resolve(settings, Machine.here())
+    if not elsewhere:
+        environments.check(settings.recipe.environment, settings.env)
     dataset, model, tokens = found(settings.data, settings.task, settings.model if settings.recipe.pretrained else None)
     return Prepared(settings, resolved, dataset, model, tokens, identity(settings, resolved, dataset, model, tokens))
 

@@ -126,7 +126,7 @@ def described(
     task = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     try:
         settings = config.checked(task)
-        prepared = prepare.prepare(placed_as_here(settings) if elsewhere else settings)
+        prepared = prepare.prepare(placed_as_here(settings) if elsewhere else settings, elsewhere)
     except (UserError, OSError) as error:
         return Run(list(words), like={}, **refused(error))
     like: Like = {

@@ -36,7 +36,7 @@ def drawn(head: list[str], rows: Iterable[list[str | Text]]) -> screen.Table:
 def quality(seen: list[Seen]) -> str:
     """Return what the figure of quality is called that stands beside each run: its task's primary, on test."""
     names = sorted({of_row(one.row).primary_name for one in seen if one.row})
-    return " or ".join(names) or METRICS[CLASSIFICATION].primary_name
+    return f"test {' or '.join(names) or METRICS[CLASSIFICATION].primary_name}"
 
 
 def score(row: Row | None) -> str:

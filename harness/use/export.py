@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.base import environments, progress
-from harness.base.errors import UserError
+from harness.base.errors import UserError, writing
 from harness.base.home import locked
 from harness.figures.metrics import METRICS, of_row
 from harness.inputs import data
@@ -29,7 +29,11 @@ def export(run: Saved, out: Path | None, int8: bool) -> Path:
     chosen, out = out, out or run.folder / "onnx"
     refuse(chosen)
     working = out.with_name(f".{out.name}.exporting")
-    with store.claimed(run.folder), locked(working / "lock", str(out)):  # the second: of another run, to the same place
+    with (
+        store.claimed(run.folder),
+        writing("--out", out, working),
+        locked(working / "lock", str(out)),  # of another run, to the same place
+    ):
         refuse(chosen)
         for remains in ("work", "folder"):
             shutil.rmtree(working / remains, ignore_errors=True)

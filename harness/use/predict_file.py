@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from harness.base import progress
-from harness.base.errors import UserError, address
+from harness.base.errors import UserError, address, writing
 from harness.base.home import locked, sha256
 from harness.inputs.data import cells, told
 from harness.inputs.data import rows as checked
@@ -154,7 +154,7 @@ def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefi
     names = answers.added(prefix)
     table.check(names)
     working = out.with_name(f".{out.name}.predicting")
-    with locked(working / "lock", f"{out.name}"):
+    with writing("--out", out, working), locked(working / "lock", f"{out.name}"):
         refuse(out)
         begin(working, {"file": sha256(table.path), "columns": table.columns, "notes": table.notes,
                         "chunk": CHUNK, "model": run.digest(), "job": run.job})  # fmt: skip

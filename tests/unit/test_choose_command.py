@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import resource
 import shlex
 import subprocess
@@ -79,6 +80,12 @@ def test_the_command_line_says_the_same_as_json_and_in_words_within_a_second(tmp
     assert f"the Pareto front of {', '.join(answer['front'])}: {', '.join(on)}\n" in text
     assert all(line in text for line in answer["rule"])
     assert text.splitlines()[-1].strip() == answer["recommendation"]["steps"][-1]["command"]
+
+
+def test_the_readme_says_with_which_constraints_nothing_holds():
+    said = (ROOT / "README.md").read_text(encoding="utf-8")
+    (words,) = re.findall(r"breaks a constraint \(exit code 1, as with `(.+?)`\)", said)
+    assert run(*words.split(), code=1).startswith("No library that was measured holds all that is wanted:")
 
 
 README = shlex.split("--where cpu --p95-ms 10 --memory-mb 1500 --own callbacks,loop --age 12")

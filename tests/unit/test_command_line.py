@@ -3,10 +3,10 @@
 import socket
 import subprocess
 import sys
-import venv
 
 import pytest
 import yaml
+from environments_support import bare, hollow
 from support import ROOT
 
 from harness import config
@@ -171,10 +171,27 @@ def test_a_program_that_is_no_python_is_told(cli):
     assert (done.stdout + done.stderr).count("does not answer as a Python does") == 1, "an error is told once"
 
 
+def test_an_environment_in_which_no_run_can_be_done_is_refused_before_anything(cli, tmp_path):
+    words = ["recipe=tfidf", "data=onet"]
+    for env, said in (
+        (tmp_path / "none", f"there is no Python at {tmp_path}/none"),
+        (
+            bare(tmp_path / "bare"),
+            "lacks scikit-learn, skops, numpy.\nInstall into it what configs/environments/tfidf.txt pins",
+        ),
+    ):
+        done = cli(*words, f"env={env}")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"error: env={env}: ") and said in done.stderr
+        assert not (tmp_path / "outputs").exists(), "it is no run that failed"
+    done = cli("-m", *words, f"env={tmp_path}/none", "plan=true")
+    assert done.returncode == 1 and "there is no Python" in done.stdout
+    assert cli("-m", *words, f"env={tmp_path}/none", "plan=true", "hydra/launcher=submitit_slurm").returncode == 0
+
+
 def test_a_python_that_cannot_begin_is_told_in_the_words_of_one_that_could(cli, tmp_path):
     """Without numpy a worker ends before it can report what it lacks."""
-    venv.create(tmp_path / "bare", with_pip=False)
-    python = tmp_path / "bare" / "bin" / "python"
+    python = hollow(tmp_path / "hollow", "tfidf")
     said = cli("recipe=tfidf", "data=onet", f"env={python}").stdout
     pins = "configs/environments/tfidf.txt"
     assert f"ModuleNotFoundError: No module named 'numpy' in {python}: install {pins} there" in said
@@ -183,7 +200,7 @@ def test_a_python_that_cannot_begin_is_told_in_the_words_of_one_that_could(cli, 
 @pytest.mark.parametrize(
     ("program", "said"),
     [
-        ("echo broken >&2; exit 3", "does not run as a Python:\n              broken"),
+        ("echo broken >&2; exit 3", "does not run as a Python:\n  broken"),
         ("kill -SEGV $$", "ended with exit code -11 and said nothing"),
         ("echo '[\"2.7.18\", []]'", "is Python 2.7.18; the recipes need Python 3.10 or newer"),
     ],
@@ -194,7 +211,7 @@ def test_an_interpreter_that_will_not_do_is_told(cli, tmp_path, program, said):
     python.chmod(0o755)
     done = cli("recipe=tfidf", "data=onet", f"env={python}")
     assert done.returncode == 1
-    assert said in done.stdout
+    assert said in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,7 @@ def test_what_got_worse_or_slower_since_then_is_marked(compare, tmp_path):
     slower = {"torch": 1.5, "flair": 1.0, "keras": 1.0, "fastai": 1.0}
     several(tmp_path / "outputs", now, change=lambda recipe, seed: {"train__seconds": 40 * slower[recipe] + seed / 10})
     said = compare("--against", str(tmp_path / "then"))
+    assert re.search("seeds +test macro-F1 +training now / then", said)
     assert re.search(r"flair +5 +-0\.\d+ .* WORSE", said)
     assert re.search(r"torch .* SLOWER TO TRAIN", said)
     assert re.search(r"keras .* faster to train, faster to answer", said)
@@ -216,8 +217,50 @@ def test_a_browser_shows_the_report(compare, tmp_path):
 def test_many_groups_are_shown_in_part_and_written_whole(compare, tmp_path):
     for number in range(25):
         write(tmp_path / "outputs", row("torch", 0, data_digest=f"{number:02}" * 32))
-    assert "25 groups, of which the first 20 are shown here" in compare("--out", str(tmp_path / "all.md"))
-    assert (tmp_path / "all.md").read_text(encoding="utf-8").count("\n## ") == 25
+    said = compare("--out", str(tmp_path / "all.md"))
+    found = re.search(
+        r"25 groups, of which the first 20 are shown here: choose some with KEY=VALUE, such as (\S+)\.", said
+    )
+    assert found and found[1].startswith("data_digest=")
+    assert compare(found[1]).startswith("1 results")
+    headings = re.findall(r"\n## (.*)", (tmp_path / "all.md").read_text(encoding="utf-8"))
+    assert len(set(headings)) == 25
+
+
+def test_groups_that_would_be_headed_alike_say_what_parts_them_in_words_that_choose_it(compare, tmp_path):
+    files = {"jobs": "a1" * 32, "posts": "b2" * 32}
+    for name, digest in files.items():
+        for recipe in ("torch", "tfidf"):
+            words = ["data=csv", f"data.train=/home/me/{name}.csv", "data.text=title"]
+            write(tmp_path / "outputs", row(recipe, 0, data="csv", data_digest=digest, words=words))
+    for weights in ("c3", "d4"):
+        words = [f"model.path=/models/{weights}"]
+        write(tmp_path / "outputs", row("flair", 0, data="onet", weights_digest=weights * 32, words=words))
+    write(tmp_path / "outputs", row("keras", 0, data="emscad"))
+    said = compare()
+    for name, digest in files.items():
+        word = f"data_digest={digest[:8]}"
+        assert f", data.train={name}.csv, {word}\n" in said
+        assert compare(word).startswith("2 results")
+    for weights in ("c3", "d4"):
+        assert f", model.path={weights}, weights_digest={(weights * 32)[:8]}\n" in said
+    (heading,) = re.findall("^emscad, .*", said, re.MULTILINE)
+    assert "data_digest" not in heading, "no other is headed so"
+    assert "no result has data_digest=a1a1a1" in compare("data_digest=a1a1a1", code=2), "too short"
+    assert "no result has data_digest=ffffffff" in compare(f"data_digest={'f' * 8},{'a1' * 4}", code=2)
+
+
+def test_a_reason_that_ends_with_a_full_stop_has_one(compare, tmp_path):
+    write(tmp_path / "outputs", row("torch", 0, status="failed", reason="too few rows: ['_ConstantPredictor']."))
+    assert "torch seed 0 failed: too few rows: ['_ConstantPredictor'].\n" in compare()
+
+
+def test_a_place_that_may_not_be_written_or_is_full_is_named_with_its_option(compare, tmp_path):
+    write(tmp_path / "outputs", row("torch", 0))
+    said = compare("--out", "/sys/page.md", code=1)  # where not even root may
+    assert "/sys/page.md: no permission to write in the folder /sys; --out says where else to write." in said
+    (tmp_path / "full.md").symlink_to("/dev/full")
+    assert f"no space left on the device: {tmp_path}/full.md\n" in compare("--out", str(tmp_path / "full.md"), code=1)
 
 
 def test_what_cannot_be_compared_is_told(compare, tmp_path):

@@ -9,10 +9,13 @@ from hydra import compose, initialize_config_dir
 from sklearn.metrics import f1_score
 
 from harness.base.errors import UserError
-from harness.config import CONF, allowed, checked, choices
-from harness.config.tasks import tasks
+from harness.config import CONF, checked, choices
+from harness.config import tasks as of_config
+from harness.config.tasks import tasks, usable
 from harness.figures.metrics import multilabel
+from harness.figures.summary import figures
 from harness.inputs.data import prepare
+from harness.runs.row import Row
 from harness.use.answers import SeveralLabels, separator_of
 from recipes.contract.split import Split
 from recipes.contract.tasks import TASKS
@@ -176,10 +179,11 @@ def test_the_data_says_the_task_unless_it_is_given(words, task):
     ("words", "said"),
     [
         (["task=multilabel", "recipe=tfidf"], "data=job_titles is classification. With task=multilabel: data=csv, "),
-        (["data=csv", "task=tagging"], "data=csv is classification or multilabel."),
+        (["data=csv", "task=tagging"], "task=tagging: give one of classification, multilabel, or null."),
+        (["data=csv", "task="], "task=: give one of classification, multilabel, or null."),
         (["data=skillspan", "task=multilabel", "recipe=fairseq"], "recipe=fairseq does not take task=multilabel."),
         (["data=csv", "recipe=tfidf", "task=classification", "data.label_separator=';'"], "parts several labels"),
-        (["task=multilable"], "task=multilable: give one of classification, multilabel, tagging, regression, or null"),
+        (["task=multilable"], "task=multilable: give one of classification, multilabel, or null. Did you"),
     ],
 )
 def test_a_task_that_cannot_be_is_refused_in_words(words, said):
@@ -189,10 +193,17 @@ def test_a_task_that_cannot_be_is_refused_in_words(words, said):
 
 
 def test_the_tasks_that_files_name_are_those_of_the_contract():
-    assert allowed.OTHERS["task"] == f"one of {', '.join(TASKS)}, or null"
     for group in ("data", "recipe"):
         for name in choices(group):
             assert set(tasks(group, name)) <= set(TASKS)
+
+
+def test_a_task_may_be_given_where_some_data_can_be_it_and_some_recipe_takes_it(monkeypatch):
+    for task in usable():
+        assert all(any(task in tasks(group, name) for name in choices(group)) for group in ("data", "recipe"))
+    said = {"data": ["a", "b", "c"], "recipe": ["c", "d", "a"]}
+    monkeypatch.setattr(of_config, "tasks", lambda group, name: said[group])
+    assert usable() == ["a", "c"]
 
 
 def test_figures_are_scikit_learn_s_over_the_labels_that_occur():
@@ -222,6 +233,14 @@ def test_one_label_alone_has_figures_of_its_own_and_not_of_its_absence():
 
 def test_labels_are_parted_in_a_file_by_what_none_of_them_holds():
     assert [separator_of(names) for names in (["a", "b|"], ["a;b", "c"], ["a;b", "c|"])] == [";", "|", "\n"]
+
+
+def test_the_summary_shows_the_figures_that_the_readme_names():
+    scores = multilabel.scores(np.array([[1, 0], [0, 1]]), np.array([[2.0, -2.0], [2.0, 2.0]]))
+    others = dict.fromkeys(("train.seconds", "train.samples_per_second", "train.rows", "memory.peak_rss_mb"), 1.0)
+    made = {**others, "task": "multilabel", "model.parameters": None, "model.size_mb": None}
+    line = figures(Row({**made, **{f"test.{key}": value for key, value in scores.items()}}))[0]
+    assert line == "  test      micro-F1 0.800   macro-F1 0.833   exact match 0.500   (2 rows)"
 
 
 def test_without_any_label_nothing_is_right_or_wrong():

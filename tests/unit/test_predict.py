@@ -298,6 +298,16 @@ def test_a_url_for_a_place_of_this_machine_is_told(cli, tmp_path, words, said, c
     assert not list(tmp_path.glob("s3*"))
 
 
+def test_a_place_that_may_not_be_written_is_told_with_out(tmp_path, monkeypatch):
+    path = tmp_path / "jobs.csv"
+    path.write_text("title\nnurse\n", encoding="utf-8")
+    monkeypatch.setattr(predict_file, "answers_of", lambda *_, **__: OneLabel(CLASSIFICATION, ["a", "b"]))
+    with pytest.raises(
+        UserError, match="^/sys/p.csv: no permission to write in the folder /sys; --out says where else"
+    ):
+        predict_file.predict_file(None, Table(path, ["title"]), Path("/sys/p.csv"))
+
+
 @pytest.fixture
 def outputs(tmp_path):
     """Two finished runs, one that failed, and what is left of one that was killed."""

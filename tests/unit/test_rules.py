@@ -117,3 +117,10 @@ def test_a_recipe_has_a_pinned_environment(words):
 def test_lists_name_no_address():
     for path in (ROOT / "configs" / "environments").iterdir():
         assert "://" not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_map_of_contributing_names_the_groups_of_conf():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (line,) = (line for line in text.splitlines() if line.startswith("    conf/ "))
+    named = set(line.partition(": ")[2].replace("/", "").split())
+    assert named == {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"}

@@ -326,7 +326,8 @@ def test_the_table_says_which_run_s_times_are_no_timing():
 
 
 @pytest.mark.parametrize(("tasks", "name"), [
-    ((None, None), "macro-F1"), ((None, "multilabel"), "macro-F1 or micro-F1"), (("multilabel",) * 2, "micro-F1"),
+    ((None, None), "test macro-F1"), ((None, "multilabel"), "test macro-F1 or micro-F1"),
+    (("multilabel",) * 2, "test micro-F1"),
 ])  # fmt: skip
 def test_the_table_shows_the_primary_figure_of_each_run_s_task(tasks, name, monkeypatch):
     monkeypatch.setitem(METRICS, "multilabel", replace(METRICS["multilabel"], primary="micro_f1"))

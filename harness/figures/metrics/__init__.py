@@ -69,7 +69,7 @@ METRICS = {
     ),
     "multilabel": Metrics(
         primary="macro_f1",  # as with one label: what is rare counts as much as what is frequent
-        shown=("micro_f1", "macro_f1"),
+        shown=("micro_f1", "macro_f1", "exact_match"),
         figures={
             "micro_f1": Figure("micro-F1"),
             "macro_f1": Figure("macro-F1"),

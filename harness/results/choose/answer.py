@@ -73,7 +73,7 @@ def measured(evidence: Evidence) -> Results:
         "notes": evidence.notes,
         "from": "your own results" if evidence.own else "the reference results",
         "places": [shorter(place) for place in evidence.places],
-        "group": group.title,
+        "group": evidence.title,
         "task": group.task,
         "machine": group.machine,
         "data": group.data,

@@ -102,6 +102,7 @@ class Evidence:
 
     task: str
     group: Group | None = None
+    title: str = ""  # of the group, among those that answer
     own: bool = False
     places: list[Path] = field(default_factory=list)
     contestants: dict[str, Contestant] = field(default_factory=dict)  # each library with its runs
@@ -209,6 +210,7 @@ def best(
 ) -> Evidence | None:
     """Return the group with most libraries that are strong, then most at all, then most runs, that answers."""
     groups = reading.grouped(one for one in everything if counts(one, question))
+    titles = reading.titles(groups)
     candidates = []
     for group, runs in groups.items():
         sides, apart = contestants(runs)
@@ -218,29 +220,29 @@ def best(
         if libraries:
             notes = [f"left apart: {one}" for one in apart]
             of = Evidence(group.task, group, contestants=libraries, lacking=lacks, members=members, notes=notes)
-            candidates.append(of)
+            candidates.append(replace(of, title=titles[group]))
     if not candidates:
         return None
 
     def key(one: Evidence) -> tuple[int, int, int, bool, str]:
         assert one.group
         strength = -len(one.strong), -len(one.contestants), -len(groups[one.group])
-        return *strength, one.task != CLASSIFICATION, one.group.title
+        return *strength, one.task != CLASSIFICATION, one.title
 
     chosen, *others = sorted(candidates, key=key)
-    chosen.notes += noted(question, chosen, [one.group for one in others if one.group])
+    chosen.notes += noted(question, chosen, {one.group: one.title for one in others if one.group})
     return chosen
 
 
-def noted(question: Question, chosen: Evidence, others: Sequence[Group]) -> Iterator[str]:
+def noted(question: Question, chosen: Evidence, others: Mapping[Group, str]) -> Iterator[str]:
     """Yield what one should know of the figures: which there are besides, and which do not count."""
     assert chosen.group
     if tasks := sorted({group.task for group in others} - {chosen.task}):
         yield f"these are of task={chosen.task}; of others there are figures too: --task {' or --task '.join(tasks)}"
-    others = [group for group in others if group.task == chosen.task]
+    others = {group: title for group, title in others.items() if group.task == chosen.task}
     if elsewhere := sorted({group.data for group in others} - {chosen.group.data}):
         yield f"of other data there are figures too: --data {' or --data '.join(elsewhere)}"
-    same = [group.title for group in others if group.data == chosen.group.data]
+    same = [title for group, title in others.items() if group.data == chosen.group.data]
     if same:
         more = f"; and {len(same) - 2} more" if len(same) > 2 else ""
         yield f"not looked at, of the same data: {'; '.join(same[:2])}{more}"

@@ -42,7 +42,7 @@ SHRUNK = {
     "memory.peak_rss_mb": "smaller",
 }
 NOTE = (
-    "Now against then: {} as the difference on the seeds that both have (p by Holm, over all lines), times and "
+    "Now against then: test {} as the difference on the seeds that both have (p by Holm, over all lines), times and "
     "memory as ratios of medians; 95% intervals. Marked is what lies beyond them."
 )
 
@@ -74,7 +74,7 @@ def compared(now: list[Analysis], then: list[Analysis]) -> list[Section]:
         both = [(one, before[analysis.group, one.name]) for one in ones if (analysis.group, one.name) in before]
         if both:
             notes = {"Not there then": unknown(ones, both), "What else is not as it was then": otherwise(both)}
-            made.append(Section(analysis.group.title, [changes(both)], notes))
+            made.append(Section(analysis.title, [changes(both)], notes))
     if not made:
         raise UserError("the earlier results have nothing that was run as these were: same data, settings and machine.")
     return made
@@ -104,7 +104,7 @@ def changes(both: list[tuple[Contestant, Contestant]]) -> Table:
         cells = [ranged(times[figure.key], 2) if figure.key in times else "–" for figure in RATIOS]
         shown = f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" if one.tested else "–"
         rows.append([now.name, str(one.seeds), shown, *cells, verdict(one, p, times, metrics)])
-    head = ["", "seeds", metrics.primary_name, *(f"{figure.name} now / then" for figure in RATIOS), "that is"]
+    head = ["", "seeds", f"test {metrics.primary_name}", *(f"{figure.name} now / then" for figure in RATIOS), "that is"]
     return Table("Against earlier results", head, rows, {0, len(head) - 1}, NOTE.format(metrics.primary_name))
 
 
@@ -127,9 +127,9 @@ def verdict(found: Difference, p: float, times: dict[str, Interval], metrics: Me
         elif ratio.high < 1:
             said.append(SHRUNK[key])
     if not found.tested:
-        said.append(f"{metrics.primary_name} not tested: that takes two seeds that both have")
+        said.append(f"test {metrics.primary_name} not tested: that takes two seeds that both have")
     elif not said:
         smallest = found.smallest()
-        would = f"no change shown; {smallest:.3f} of {metrics.primary_name} would have been"
+        would = f"no change shown; {smallest:.3f} of test {metrics.primary_name} would have been"
         said.append(would if smallest else "the same predictions")
     return ", ".join(said)

@@ -12,7 +12,7 @@ from harness.figures.metrics import Metrics
 from harness.results.compare import statistics
 from harness.results.compare.statistics import Difference, Interval
 from harness.results.contestants import Apart, contestants
-from harness.results.reading import Group, Result, grouped
+from harness.results.reading import Group, Result, grouped, titles
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ class Analysis:
     """A group with all that is said of it."""
 
     group: Group
+    title: str  # of the group among those it was found with
     contestants: list[Contestant]
     pairs: list[Pair] | None = None  # None: they were not compared
     apart: list[Apart] = field(default_factory=list)  # results of the same names that are of other identities
@@ -123,12 +124,13 @@ def analyse(results: list[Result], pairs: bool, beside: bool = False) -> list[An
 
     `beside`: results of one name and several identities compete with one another.
     """
-    found = []
-    for group, members in sorted(grouped(results).items(), key=lambda item: item[0].title):
+    found, groups = [], grouped(results)
+    headings = titles(groups)
+    for group, members in sorted(groups.items(), key=lambda item: headings[item[0]]):
         sides, apart = contestants(members, beside)
         ones = [sorted_out(name, runs) for name, runs in sides.items()]
         ones.sort(key=lambda one: place(one, group.metrics))
-        found.append(Analysis(group, ones, compared(ones) if pairs else None, apart))
+        found.append(Analysis(group, headings[group], ones, compared(ones) if pairs else None, apart))
     return found
 
 

@@ -32,7 +32,7 @@ def about_runs(ones: list[Contestant], runs: int) -> Iterator[str]:
     failed = [run for one in ones for run in one.failed]
     reasons = [
         f"{run.row['recipe']} seed {run.row['seed']} {run.row['status']}: "
-        + (run.row.get("reason") or "").partition("\n")[0].rstrip(":")
+        + (run.row.get("reason") or "").partition("\n")[0].rstrip(":. ")
         for run in failed
     ]
     many = len(reasons) > 5

@@ -62,4 +62,4 @@ class Check:
                 [one.name, str(len(one.runs)), f"{half} and {half}", f"{alarms} of {TIMES} ({alarms / TIMES:.1%})"]
             )
         head = ["", "runs", "a side", "called different"]
-        return Section(analysis.group.title, [Table("A recipe against itself", head, rows, {0}, NOTE)])
+        return Section(analysis.title, [Table("A recipe against itself", head, rows, {0}, NOTE)])

@@ -56,7 +56,7 @@ def section(analysis: Analysis, runs: int) -> Section:
     """Return what there is to say of a group."""
     apart = {"Left apart": [str(one) for one in analysis.apart]} if analysis.apart else {}
     notes = {**apart, "Rules": rules.said(analysis, runs)}
-    made = Section(analysis.group.title, [figures(analysis, runs)], notes)
+    made = Section(analysis.title, [figures(analysis, runs)], notes)
     if analysis.pairs:
         made.tables += [differences(analysis), *ratios(analysis.pairs)]
     return made
