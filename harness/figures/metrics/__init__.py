@@ -74,6 +74,7 @@ METRICS = {
             "micro_f1": Figure("micro-F1"),
             "macro_f1": Figure("macro-F1"),
             "exact_match": Figure("exact match"),
+            "answered": Figure("answered"),
             "log_loss": Figure("log loss", "minimize"),
         },
         scores=multilabel.scores,
