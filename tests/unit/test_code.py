@@ -138,15 +138,19 @@ def test_an_edited_recipe_is_another_run_and_another_s_edit_is_not(recipes, tmp_
 
 
 def test_why_a_run_is_done_again_is_said_and_the_row_has_what_it_was(recipes, tmp_path, monkeypatch, capsys):
-    words = [f"outputs={tmp_path / 'outputs'}", f"env={tmp_path}/nowhere", "seed=3"]
-    before = run.run(values(*words), "command")
-    edit(recipes / "tfidf" / "recipe.py")
+    words = [f"outputs={tmp_path / 'outputs'}", "seed=3"]
 
-    def another_edit(*_) -> None:
+    def none(*_) -> None:
+        raise UserError("no environment")
+
+    def none_and_another_edit(*_) -> None:
         edit(recipes / "contract" / "job.py")
         raise UserError("no environment")
 
-    monkeypatch.setattr(environments, "of", another_edit)
+    monkeypatch.setattr(environments, "of", none)
+    before = run.run(values(*words), "command")
+    edit(recipes / "tfidf" / "recipe.py")
+    monkeypatch.setattr(environments, "of", none_and_another_edit)
     now = run.run(values(*words), "command")
     said = capsys.readouterr().err
     assert re.search(r"the code of recipe=tfidf was edited since tfidf-native-seed3-\w+ \(failed\): another run", said)
