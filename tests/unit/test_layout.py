@@ -71,7 +71,7 @@ def test_a_command_goes_over_several_lines_as_a_shell_reads_it():
     "words",
     [
         ["scripts/choose.py", "--where", "cpu", "--p95-ms", "10", "--explain"],
-        ["scripts/compare.py", "data=onet"],
+        ["scripts/compare.py", "data=onet", "--outputs", "outputs/reference"],
         ["train.py", "--info"],
         ["train.py", "-m", "recipe=tfidf", "seed=-1,0,1", "data=onet", "plan=true", "outputs=/tmp/none"],
         ["scripts/environments.py"],

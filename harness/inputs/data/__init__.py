@@ -28,8 +28,8 @@ class Dataset:
     """Prepared data: `folder`/<split>/{texts.values,texts.offsets,labels,row_ids}.bin, and seen.bin but for train.
 
     `labels` are the names, sorted; labels.bin is as the task has it: one label a text is its index (int32).
-    row_ids.bin (int64) holds each row's
-    number in its source, counted from 1. seen.bin (uint8) has 1 where the very same text stands in train.
+    row_ids.bin (int64) holds each row's number in its source, counted from 1. seen.bin (uint8) has 1 where the very
+    same text stands in train.
     `digest` is a SHA-256 over every split's texts and label names. `report` is JSON-able.
     """
 
