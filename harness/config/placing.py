@@ -52,10 +52,11 @@ def check_gpus(settings: Settings, name: str, machine: Machine) -> None:
     if not machine.gpus:
         raise UserError(f"placement={name}: there is no GPU here. Take placement=cpu or multi_cpu.", code=2)
     if environments.is_ours(settings.env) and settings.recipe.of_cpu_build:
-        backend = settings.recipe.backend
+        recipe, framework = settings.recipe, settings.recipe.framework
+        which, other = ("recipe.backend", ", or recipe.backend=torch") if recipe.backend else ("recipe", "")
         raise UserError(
-            f"placement={name}: recipe.backend={backend} has the CPU build in its own environment.\n"
-            f"Take env=PYTHON of one where {backend} was installed for GPUs, or recipe.backend=torch.",
+            f"placement={name}: {which}={framework} has the CPU build in its own environment.\n"
+            f"Take env=PYTHON of one where {framework} was installed for GPUs{other}.",
             code=2,
         )
 

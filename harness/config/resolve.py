@@ -34,7 +34,7 @@ def resolve(settings: Settings, machine: Machine) -> Resolved:
 
 
 def precision(settings: Settings, where: Placement, machine: Machine) -> str:
-    """Return the precision of a run; `auto` is bf16 where the device computes it natively."""
+    """Return the precision of a run; `auto` is bf16 where the device computes it natively, and the recipe faster."""
     recipe, asked = settings.recipe, settings.precision
     if settings.protocol.name == "controlled":
         if not recipe.pretrained:
@@ -43,7 +43,8 @@ def precision(settings: Settings, where: Placement, machine: Machine) -> str:
             raise UserError("protocol=controlled is in fp32; leave precision= out, or take protocol=native.", code=2)
         return "fp32"
     if asked == Precision.auto:
-        return "bf16" if machine.computes_bf16(where.devices) else "fp32"
+        slow = not where.devices and recipe.framework in recipe.slow_bf16
+        return "bf16" if machine.computes_bf16(where.devices) and not slow else "fp32"
     if asked == Precision.tf32 and recipe.pretrained and not machine.computes_tf32(where.devices):
         which = "these GPUs are older" if where.gpu else f"placement={where.name} is on processors"
         raise UserError(  # it would be a run in fp32 by another name

@@ -20,7 +20,8 @@ COUNT = "a whole number above 0"
 ROWS = f"{COUNT}, or a number above 0 below 1, or null"
 TRUTH = "true or false"
 CAPABILITIES = {  # of conf/recipe/: what a recipe can, not what a run is
-    "places", "places_of", "elsewhere", "one_process", "cpu_builds", "one_device_only", "one_device_only_of",
+    "places", "places_of", "elsewhere", "one_process", "cpu_builds", "slow_bf16", "one_device_only",
+    "one_device_only_of",
 }  # fmt: skip
 EVALUATED = ("valid", "test")
 
@@ -66,13 +67,19 @@ class Recipe(Choice):
     places: tuple[str, ...] = ("cpu",)  # what placement= may be
     elsewhere: str | None = None  # why no others
     one_process: bool = field(metadata=rule(TRUTH), default=False)  # it drives several devices itself
-    cpu_builds: tuple[str, ...] = ()  # backends whose own environment has no GPU
+    cpu_builds: tuple[str, ...] = ()  # frameworks whose build in its own environment has no GPU
+    slow_bf16: tuple[str, ...] = ()  # frameworks whose bf16 is slower than fp32 on processors
     one_device_only: Mapping[str, str] = field(default_factory=dict, hash=False)  # what it cannot, and why
 
     @property
     def of_cpu_build(self) -> bool:
         """Tell whether its own environment has a library without GPU support."""
-        return self.backend in self.cpu_builds
+        return self.framework in self.cpu_builds
+
+    @property
+    def framework(self) -> str:
+        """What it computes by: its backend, where it has several, or itself."""
+        return self.backend or self.name
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class Library:
     @property
     def cpu_build(self) -> bool:
         """Tell whether its own environment has a library without GPU support."""
-        return self.settings.get("backend") in self.settings.get("cpu_builds", [])
+        return self.settings.get("backend", self.recipe) in self.settings.get("cpu_builds", [])
 
 
 def libraries() -> list[Library]:

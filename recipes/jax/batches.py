@@ -1,0 +1,38 @@
+"""The rows of the job as JAX takes them: in few shapes, since a function is compiled for each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recipes.contract.job import Job
+from recipes.contract.split import Split, padded
+from recipes.jax.encoder import Bert
+
+
+def pad(rows: Sequence[np.ndarray], bert: Bert) -> tuple[np.ndarray, np.ndarray]:
+    """Pad token ids: ids and mask, int32 (rows, tokens), of 12 lengths up to 512 tokens.
+
+    They are multiples of 8 up to 32, and beyond of a quarter of the next power of two: 48, 64, 96, 128, 192, …
+    """
+    longest = max(map(len, rows))
+    ids, mask = padded(rows, bert.padding, max(8, 2 ** (longest - 1).bit_length() // 4))
+    return ids[:, : bert.longest], mask[:, : bert.longest]
+
+
+def step_batches(job: Job, split: Split, rows: np.ndarray, bert: Bert) -> dict[str, np.ndarray]:
+    """Return what an optimiser step is of: ids and mask, labels, and each row's share in the mean loss.
+
+    The first two axes are `train.accumulate` batches and the rows of each, on all devices. The last step of an epoch
+    may have fewer rows: it is filled up with rows of no share.
+    """
+    filled = np.resize(rows, job.rows_per_step)
+    ids, mask = pad([split.token_ids[row] for row in filled], bert)
+    share = np.where(np.arange(len(filled)) < len(rows), np.float32(1 / len(rows)), np.float32(0))
+    step = {"ids": ids, "mask": mask, "labels": split.labels[filled], "share": share}
+    return {name: values.reshape(job.train.accumulate, -1, *values.shape[1:]) for name, values in step.items()}
+
+
+def prediction_batch(token_ids: Sequence[np.ndarray], bert: Bert) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids and mask (rows, tokens) of texts; some come again where their number is no power of two."""
+    rows = 1 << (len(token_ids) - 1).bit_length()
+    return pad([token_ids[row % len(token_ids)] for row in range(rows)], bert)

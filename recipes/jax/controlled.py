@@ -1,0 +1,45 @@
+"""What `protocol=controlled` changes of the recipe: the head, transformers' linear schedule. Its AdamW is torch's."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from recipes.contract.job import Batch, Hidden, Job, Predict
+from recipes.contract.schedule import warmup_steps
+from recipes.jax import model, recipe
+from recipes.jax.batches import pad
+from recipes.jax.encoder import Bert, encode, encoder_of
+from recipes.jax.recipe import load
+
+__all__ = ["finetune", "hidden_states", "load"]
+
+
+def finetune(job: Job) -> Predict:
+    return recipe.finetune(job, build=build, schedule=warm_up_then_linear)
+
+
+def build(job: Job) -> tuple[model.Params, Bert]:
+    """Return the parameters with the job's head."""
+    params, bert = model.build(job)
+    weight, bias = job.head()
+    return params | {"head": {"kernel": jnp.asarray(weight.T), "bias": jnp.asarray(bias)}}, bert
+
+
+def warm_up_then_linear(job: Job, steps: int, rate: float) -> optax.Schedule:
+    """Return the rate at a step counted from 0: from 0 up to `rate`, then down to 0, both linearly."""
+    rising = warmup_steps(job.settings["warmup"], steps)
+    up, down = optax.linear_schedule(0.0, rate, rising), optax.linear_schedule(rate, 0.0, steps - rising)
+    return optax.join_schedules([up, down], [rising])
+
+
+def hidden_states(job: Job) -> Hidden:
+    """Return the encoder before training, as a function."""
+    params, bert = encoder_of(job.weights, job.precision)
+
+    def hidden(batch: Batch, training: bool) -> np.ndarray:
+        ids, mask = pad(batch.token_ids, bert)
+        key = jax.random.key(job.seed) if training else None
+        return np.asarray(encode(params, bert, ids, mask, job.dropout, key))
+
+    return hidden

@@ -1,0 +1,111 @@
+"""BERT (Devlin et al. 2018, arXiv 1810.04805) as pure functions of a tree of arrays; RoBERTa's differ in positions.
+
+The tree, its names as in weights.py (tokens x numbers; a kernel is in x out):
+
+    {"words", "positions", "segments": tables, "norm": {scale, bias},
+     "layers": [{"query", "key", "value", "attention_output", "inner", "output": {kernel, bias},
+                 "attention_norm", "output_norm": {scale, bias}}, …]}
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from recipes import weights
+from recipes.contract.job import Dropout
+from recipes.jax.trees import nested
+from recipes.jax.weights import first_position, to_jax
+
+ACTIVATIONS = {
+    "gelu": partial(jax.nn.gelu, approximate=False),
+    "gelu_new": jax.nn.gelu,
+    "gelu_pytorch_tanh": jax.nn.gelu,
+    "relu": jax.nn.relu,
+}
+NO_DROPOUT = Dropout()
+Key = jax.Array | None  # of random numbers; None: nothing is drawn, as in predicting
+
+
+@dataclass(frozen=True)
+class Bert:
+    """What the arrays do not show, fixed where a function is compiled."""
+
+    heads: int
+    activation: str
+    epsilon: float  # of LayerNorm
+    first_position: int  # the row of the position table that the first token takes
+    longest: int  # tokens at most
+    padding: int  # the token id of padding
+    dtype: str  # that is computed in: float32, or bfloat16, with LayerNorm and softmax in float32
+
+
+def encoder_of(folder: Path, precision: str) -> tuple[dict[str, Any], Bert]:
+    """Return the encoder in a Hugging Face folder: its tree of float32 arrays, and what these do not show."""
+    config, values = weights.read(folder)
+    first = first_position(config)
+    if config["hidden_act"] not in ACTIVATIONS:
+        raise ValueError(f"recipe=jax has no activation {config['hidden_act']}; it has {', '.join(ACTIVATIONS)}.")
+    bert = Bert(
+        config["num_attention_heads"],
+        config["hidden_act"],
+        config["layer_norm_eps"],
+        first,
+        config["max_position_embeddings"] - first,
+        config["pad_token_id"],
+        "bfloat16" if precision == "bf16" else "float32",
+    )
+    return nested(to_jax(config["num_hidden_layers"], values)), bert
+
+
+def encode(
+    params: Mapping[str, Any], bert: Bert, ids: jax.Array, mask: jax.Array, rates: Dropout = NO_DROPOUT, key: Key = None
+) -> jax.Array:
+    """Token ids and mask (rows, tokens) -> the last hidden states (rows, tokens, hidden) in the encoder's dtype."""
+    keys, norm = keys_of(key, 1 + 3 * len(params["layers"])), partial(layer_norm, epsilon=bert.epsilon)
+    positions = params["positions"][bert.first_position :][: ids.shape[1]]
+    x = norm(params["norm"], params["words"][ids] + params["segments"][0] + positions).astype(bert.dtype)
+    x = dropout(x, rates.hidden, next(keys))
+    for layer in params["layers"]:
+        attended = dense(layer["attention_output"], attention(layer, bert, x, mask, rates.attention, next(keys)))
+        x = norm(layer["attention_norm"], x + dropout(attended, rates.hidden, next(keys)))
+        inner = ACTIVATIONS[bert.activation](dense(layer["inner"], x))
+        x = norm(layer["output_norm"], x + dropout(dense(layer["output"], inner), rates.hidden, next(keys)))
+    return x
+
+
+def attention(layer: Mapping[str, Any], bert: Bert, x: jax.Array, mask: jax.Array, rate: float, key: Key) -> jax.Array:
+    """Return softmax(q k^T / sqrt(size of a head)) v of each head (Vaswani et al. 2017), side by side."""
+    split = (*x.shape[:2], bert.heads, -1)
+    query, keys, value = (dense(layer[name], x).reshape(split) for name in ("query", "key", "value"))
+    scores = jnp.einsum("rqhs,rkhs->rhqk", query, keys).astype(jnp.float32) / query.shape[-1] ** 0.5
+    shares = jax.nn.softmax(jnp.where(mask[:, None, None, :], scores, jnp.finfo(jnp.float32).min))
+    shares = dropout(shares.astype(x.dtype), rate, key)
+    return jnp.einsum("rhqk,rkhs->rqhs", shares, value).reshape(x.shape)
+
+
+def dense(layer: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
+    return x @ layer["kernel"].astype(x.dtype) + layer["bias"].astype(x.dtype)
+
+
+def layer_norm(layer: Mapping[str, jax.Array], x: jax.Array, epsilon: float) -> jax.Array:
+    wide = x.astype(jnp.float32)
+    centred = wide - wide.mean(-1, keepdims=True)
+    normal = centred * jax.lax.rsqrt((centred**2).mean(-1, keepdims=True) + epsilon)
+    return (normal * layer["scale"] + layer["bias"]).astype(x.dtype)
+
+
+def dropout(x: jax.Array, rate: float, key: Key) -> jax.Array:
+    """Return `x` with a share of its numbers at 0 and the others as much larger; as it is, where nothing is drawn."""
+    if key is None or rate == 0:
+        return x
+    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0).astype(x.dtype)
+
+
+def keys_of(key: Key, number: int) -> Iterator[Key]:
+    """Return a key for each of so many draws; None for each, where nothing is drawn."""
+    return iter([None] * number if key is None else jax.random.split(key, number))

@@ -1,0 +1,112 @@
+"""JAX alone, with optax: you write the loop, and its step as a pure function, which JAX differentiates and compiles.
+
+Pick it to write the mathematics itself, and have it compiled for processors, GPUs and several of them as it stands.
+
+After docs/the-training-cookbook.py of JAX (parameters as a tree, one compiled step of a state, a mesh of devices) and
+examples/gradient_accumulation_and_microbatching.ipynb of optax (donated state, a scan over the batches of a step).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from recipes.contract.checkpoints import step_of
+from recipes.contract.job import Batch, Job, Predict
+from recipes.jax import trees
+from recipes.jax.batches import prediction_batch, step_batches
+from recipes.jax.devices import shardings
+from recipes.jax.encoder import Bert
+from recipes.jax.model import Params, build, logits_of, save, saved
+from recipes.jax.optimizer import adamw, warm_up_then_cosine
+
+STATE = "state.safetensors"  # of a checkpoint
+LOSSES = {  # of each row
+    "classification": optax.softmax_cross_entropy_with_integer_labels,
+    "multilabel": lambda logits, labels: optax.sigmoid_binary_cross_entropy(logits, labels).mean(-1),
+}
+
+
+class State(NamedTuple):
+    """What a step makes anew: a tree of arrays, like all that JAX maps, compiles and places."""
+
+    params: Params
+    moments: optax.OptState
+    key: jax.Array  # of dropout
+
+
+def step_function(job: Job, bert: Bert, optimizer: optax.GradientTransformation) -> Callable:
+    """Return the step: state, parameters that are frozen, batches -> state, loss, the gradient's norm."""
+
+    def loss_of(params: Params, batch: dict[str, jax.Array], key: jax.Array, frozen: Params) -> jax.Array:
+        logits = logits_of(params | frozen, batch["ids"], batch["mask"], bert, job.pooling, job.dropout, key)
+        return jnp.sum(LOSSES[job.task.name](logits, batch["labels"]) * batch["share"])
+
+    @partial(jax.jit, donate_argnums=0)
+    def step(state: State, frozen: Params, batches: dict[str, jax.Array]) -> tuple[State, jax.Array, jax.Array]:
+        def add(total: Any, one: Any) -> tuple[Any, None]:
+            return jax.tree.map(jnp.add, total, jax.value_and_grad(loss_of)(state.params, *one, frozen)), None
+
+        key, *keys = jax.random.split(state.key, 1 + job.train.accumulate)
+        nothing = jnp.zeros(()), optax.tree.zeros_like(state.params)
+        (loss, gradient), _ = jax.lax.scan(add, nothing, (batches, jnp.stack(keys)))
+        updates, moments = optimizer.update(gradient, state.moments, state.params)
+        return State(optax.apply_updates(state.params, updates), moments, key), loss, optax.tree.norm(gradient)
+
+    return step
+
+
+def finetune(job: Job, build: Callable = build, schedule: Callable = warm_up_then_cosine) -> Predict:
+    settings, (everywhere, by_rows) = job.settings, shardings(job)
+    with job.phase("load_weights"):
+        params, bert = build(job)
+        job.event("model", parameters=optax.tree.size(params))
+        params = jax.device_put(params, everywhere)
+        frozen = {"words": params.pop("words")} if settings["freeze_word_embeddings"] else {}
+    with job.phase("build_data"):
+        train = job.split("train")
+        size = len(job.steps(train.row_ids))
+        steps = job.train.epochs * size
+    with job.phase("train"):
+        rate_of = partial(schedule, job, steps)
+        optimizer, step = adamw(settings, rate_of), 0
+        state = State(params, optimizer.init(params), jax.random.key(job.seed, impl="rbg"))  # rbg is soon compiled
+        state, update = jax.device_put(state, everywhere), step_function(job, bert, optimizer)
+        if checkpoint := job.checkpoints.newest():
+            state, step = trees.restored(state, checkpoint / STATE), step_of(checkpoint)
+        first, done = divmod(step, size)
+        for epoch in range(first, job.train.epochs):
+            for rows in job.steps(job.order(epoch))[done if epoch == first else 0 :]:
+                batches = jax.device_put(step_batches(job, train, rows, bert), by_rows)
+                state, loss, norm = update(state, frozen, batches)
+                step += 1
+                if job.reports(step, steps):
+                    rate = rate_of(settings["learning_rate"])(step - 1)
+                    job.step(step, steps, loss=loss.item(), learning_rate=float(rate), grad_norm=norm.item())
+                if job.checkpoints.due(step):
+                    with job.checkpoints.writing(step) as folder:
+                        trees.save(state, folder / STATE)
+            job.epoch_ended(partial(predictor, state.params | frozen, bert, job))
+    with job.phase("save"):
+        params = jax.device_get(state.params | frozen)
+        save(params, job)
+    return predictor(params, bert, job)
+
+
+def load(job: Job) -> Predict:
+    """Return the function that predicts, from the saved model alone."""
+    return predictor(*saved(job), job)
+
+
+def predictor(params: Params, bert: Bert, job: Job) -> Predict:
+    """Return the function that predicts, on one device."""
+    params = jax.device_put(params, jax.devices()[0])
+
+    def predict(batch: Batch) -> np.ndarray:
+        return np.asarray(logits_of(params, *prediction_batch(batch.token_ids, bert), bert, job.pooling))[: len(batch)]
+
+    return predict
