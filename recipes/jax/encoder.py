@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ ACTIVATIONS = {
     "relu": jax.nn.relu,
 }
 NO_DROPOUT = Dropout()
-Key = jax.Array | None  # of random numbers; None: nothing is drawn, as in predicting
+Key: TypeAlias = jax.Array | None  # of random numbers; None: nothing is drawn, as in predicting
 
 
 @dataclass(frozen=True)

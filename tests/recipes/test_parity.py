@@ -10,7 +10,11 @@ from support import THOROUGH, VARIANTS, Forked, Runs, hold, killed_at_checkpoint
 
 from harness.use.parity import ROWS, Comparison
 
-MAPPED = ["recipe=fairseq", "recipe=keras"]  # their weights have names of their own; the others read by transformers
+MAPPED = [
+    "recipe=fairseq",
+    "recipe=jax",
+    "recipe=keras",
+]  # their weights have names of their own; the others read by transformers
 
 
 class CutOff(Comparison):
