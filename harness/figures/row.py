@@ -156,6 +156,8 @@ def training(prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
         "train.resumed_at_step": outcome.resumed[0] if outcome.resumed else None,
         "train.seconds": seconds,
         **steps(outcome.train_start, outcome.reported),
+        "train.compile_seconds": round(outcome.compiled["seconds"], 3) if outcome.compiled else None,
+        "train.shapes": outcome.compiled["shapes"] if outcome.compiled else None,
         "train.samples_per_second": round(epochs * len(split) / seconds, 1) if seconds else None,
         "train.real_tokens_per_second": (
             round(epochs * int(split.lengths.sum()) / seconds, 1) if seconds and tokens else None

@@ -15,12 +15,13 @@ class Always(TypedDict):
 class Event(Always, total=False):
     """One report; which keys it has is by its kind."""
 
-    # phase_start, phase_end, epoch, resumed, waiting
+    # phase_start, phase_end, epoch, resumed, waiting, compiled
     name: str
     seconds: float
     cpu_seconds: float
     file: str
     what: str
+    shapes: int
     # step, checkpoint, checkpoint_refused, resumed, anew
     step: int
     steps: int

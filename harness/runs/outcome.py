@@ -21,6 +21,7 @@ class Outcome:
     steps: int | None = None
     train_start: float = 0.0  # seconds since the epoch
     reported: list[tuple[int, float]] = field(default_factory=list)  # steps of the phase train, and when each was told
+    compiled: Event | None = None  # while training: its seconds, and for how many shapes the step was
     worker_seconds: float | None = None
     parameters: int | None = None
     resources: dict[str, Event] = field(default_factory=dict)  # by action: what its process used, in bytes
@@ -73,6 +74,8 @@ class Outcome:
         elif kind == "epoch":
             self.epochs.append((event["time"], event["file"]))
             self.evaluating += event["seconds"]
+        elif kind == "compiled":
+            self.compiled = event
         elif kind == "model":
             self.parameters = event["parameters"]
         elif kind == "first_prediction":

@@ -1,4 +1,4 @@
-"""What each deep-learning framework has its own words for: seeds, waiting for its device, a product, memory, TF32.
+"""What each deep-learning framework has its own words for: seeds, waiting, a product, memory, TF32, compiling.
 
 `TABLE` has an entry for each; what numpy does stands for the rest. A framework is in use when the recipe has imported
 it: nothing is imported here, and Keras is the backend that it runs on.
@@ -6,9 +6,16 @@ it: nothing is imported here, and Keras is the backend that it runs on.
 
 import os
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+
+class Compilation(NamedTuple):
+    """One function, compiled for one shape of what it is given."""
+
+    function: str
+    seconds: float  # wall
 
 
 class Framework:
@@ -43,6 +50,11 @@ class Framework:
     def allocated_peak(self) -> int | None:
         """Return the most bytes that its allocator has given out on GPUs at a time, all of them together."""
         return None
+
+    compilations: list[Compilation] | None = None  # since `watch` was called; None: there are none, or it tells of none
+
+    def watch(self) -> None:
+        """Begin to keep `compilations`, where it tells of them."""
 
     def allow_tf32(self, allowed: bool) -> None:
         """Let products of float32 matrices be computed in TF32 on GPUs, or not."""
@@ -110,6 +122,16 @@ class Jax(Framework):
     def allocated_peak(self) -> int | None:
         told = [device.memory_stats() or {} for device in self.devices()]
         return sum(stats.get("peak_bytes_in_use", 0) for stats in told) or None
+
+    def watch(self) -> None:
+        if self.compilations is None:
+            self.compilations = []
+            self.module.monitoring.register_event_duration_secs_listener(self.note)
+
+    def note(self, event: str, seconds: float, fun_name: str = "", **_: Any) -> None:
+        """Keep what XLA compiled, or took from its cache."""
+        if event == "/jax/core/compile/backend_compile_duration" and self.compilations is not None:
+            self.compilations.append(Compilation(fun_name, seconds))
 
     def allow_tf32(self, allowed: bool) -> None:
         self.module.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "float32")
@@ -191,6 +213,24 @@ def wait() -> None:
     """Wait for the devices: a framework that works on its own returns before its numbers are there."""
     for framework in used():
         framework.wait()
+
+
+def watch() -> None:
+    """Begin to keep what is compiled, where the framework tells of it."""
+    main().watch()
+
+
+def compiled(since: int) -> dict[str, float] | None:
+    """Return the seconds of all compilations but the first `since`, and of how many shapes the main one was.
+
+    That is the function whose compilations took the longest together: the step of a training. None: nothing is told.
+    """
+    if (made := main().compilations) is None:
+        return None
+    functions: dict[str, list[float]] = {}
+    for function, seconds in made[since:]:
+        functions.setdefault(function, []).append(seconds)
+    return {"seconds": sum(map(sum, functions.values())), "shapes": len(max(functions.values(), key=sum, default=[]))}
 
 
 def nvidia_tf32(allowed: bool) -> None:

@@ -304,10 +304,13 @@ class Job:
             sys.exit()
         wall, cpu = time.perf_counter(), _cpu_seconds()
         self.event("phase_start", name=name)
+        made = len(frameworks.main().compilations or ())
         yield
         frameworks.wait()
         seconds, cpu_seconds = time.perf_counter() - wall, _cpu_seconds() - cpu
         self.event("phase_end", name=name, seconds=seconds, cpu_seconds=cpu_seconds)
+        if name == "train" and (compiled := frameworks.compiled(made)):
+            self.event("compiled", **compiled)
 
 
 def plain(value: Any) -> Any:

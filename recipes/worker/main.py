@@ -65,6 +65,7 @@ def recipe_of(job: Job) -> ModuleType:
     recipe = importlib.import_module(f"recipes.{job.recipe}.{'controlled' if job.controlled else 'recipe'}")
     if not job.placement.use_cpu:
         frameworks.allow_tf32(job.precision == "tf32")
+    frameworks.watch()
     return recipe
 
 

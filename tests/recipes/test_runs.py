@@ -84,6 +84,8 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
         assert len(told) >= min(20, row["train.steps"]), "a bar that moves"
         assert 0 < told[1]["learning_rate"] < max(step.get("learning_rate", 0) for step in told.values())
         assert row["train.weights_moved"]
+        compiles = "recipe=jax" in words or "recipe.backend=jax" in words
+        assert [bool(row[f"train.{key}"]) for key in ("compile_seconds", "shapes")] == [compiles] * 2
         figures = watched(runs.folders()[0] / "log.csv")
         assert figures >= WATCHED
         assert ("train/gradient_norm" in figures) == shows_gradients(row["recipe"])

@@ -75,6 +75,30 @@ def test_the_seed_goes_to_what_each_draws_from(imported):
     assert seeded == [("torch", 7), ("tensorflow", 7), ("mxnet", 7)]
 
 
+def test_what_jax_compiled_is_told_with_the_shapes_of_what_took_the_longest(imported, monkeypatch):
+    listeners = []
+    monitoring = types.SimpleNamespace(register_event_duration_secs_listener=listeners.append)
+    monkeypatch.setattr(frameworks, "TABLE", [frameworks.Jax()])
+    assert frameworks.compiled(0) is None
+    imported("jax", monitoring=monitoring)
+    assert frameworks.compiled(0) is None, "nobody has begun to look"
+    frameworks.watch()
+    frameworks.watch()
+    (listener,) = listeners
+    assert frameworks.compiled(0) == {"seconds": 0, "shapes": 0}
+    for kind, seconds, function in (
+        ("backend_compile", 8.0, "jit(encode)"),
+        ("backend_compile", 5.0, "jit(step)"),
+        ("jaxpr_trace", 7.0, "step"),  # of functions within one another: their seconds would count twice
+        ("backend_compile", 0.25, "jit(zeros)"),
+        ("backend_compile", 0.25, "jit(zeros)"),
+        ("backend_compile", 0.25, "jit(zeros)"),
+        ("backend_compile", 4.0, "jit(step)"),
+    ):
+        listener(f"/jax/core/compile/{kind}_duration", seconds, fun_name=function)
+    assert frameworks.compiled(1) == {"seconds": 9.75, "shapes": 2}
+
+
 def test_mxnet_is_waited_for(imported):
     waited = []
     imported("mxnet", nd=types.SimpleNamespace(waitall=lambda: waited.append(True)))

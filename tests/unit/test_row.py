@@ -75,6 +75,7 @@ def done(tmp_path):
     outcome = Outcome(
         phases=TRAINED, steps=8, train_start=100.0, reported=[(1, 101.0)], worker_seconds=20.5, parameters=7,
         reload_max_difference=0.0, cold_start=2.5, quiet={"machine.quiet": True}, started=1.0,
+        compiled={"event": "compiled", "time": 112.0, "seconds": 6.1234, "shapes": 4},
     )  # fmt: skip
     environment = Environment("torch-e", Path("python"), {"numpy": "2.4.0", "torch": "2.13.0"}, 1138.4)
     monitor = SimpleNamespace(figures=lambda: {"memory.peak_rss_mb": 900.0})
@@ -103,6 +104,7 @@ def test_the_row_of_a_finished_run_key_by_key(prepared, done, tmp_path):
         "train.rows": 3, "train.epochs": None, "train.batch_size": None, "train.accumulate": None, "train.steps": 8,
         "train.resumed_at_step": None, "train.seconds": 12.0, "train.first_step_seconds": 1.0,
         "train.step_seconds_median": None, "train.step_seconds_p10": None, "train.step_seconds_p90": None,
+        "train.compile_seconds": 6.123, "train.shapes": 4,
         "train.samples_per_second": 0.2, "train.real_tokens_per_second": None, "compute.useful_gflop": None,
         "compute.peak_gflops": None, "compute.share_of_peak": None, "train.weights_moved": None,
         "worker.seconds": 20.5, "phase.train.seconds": 12.0, "phase.train.cpu_seconds": 24.0,
