@@ -224,7 +224,8 @@ def test_one_s_own_postings_from_excel_in_french_with_the_first_token(runs, word
         "data.label=catégorie", "data.train_size=null", "data.valid_size=0.2", "data.test_size=0.2", "train.epochs=4",
         "train.batch_size=8",
     )  # fmt: skip
-    assert not deep or runs.row()["precision"] == ("bf16" if NATIVE_BF16 else "fp32")
+    faster = NATIVE_BF16 and words != "recipe=jax"  # whose bf16 is slower than fp32 on processors
+    assert not deep or runs.row()["precision"] == ("bf16" if faster else "fp32")
     assert runs.row()["test.accuracy"] == 1, said
     (folder,) = runs.folders()
     report = json.loads((folder / "data_report.json").read_text(encoding="utf-8"))
@@ -250,7 +251,7 @@ def test_in_bf16_batches_of_one_a_class_of_one_row_a_text_of_one_token_and_one_o
     assert row["test.accuracy"] == 1
 
 
-@pytest.mark.parametrize("recipe", others(DEEP, "hf_trainer", "fairseq", "keras"))
+@pytest.mark.parametrize("recipe", others(DEEP, "hf_trainer", "fairseq", "jax", "keras"))
 def test_a_small_network_from_scratch_has_the_same_layers_and_is_moved_by_a_training_of_one_step(runs, recipe):
     """More batches to a step than there are: all rows are one."""
     runs.run("experiment=small_network", f"recipe={recipe}", "seed=3", "train.accumulate=8")

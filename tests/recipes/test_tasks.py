@@ -10,7 +10,7 @@ from support import ROOT, hold, others
 
 from harness.use.parity import ROWS, Comparison
 
-SEVERAL = ["recipe=torch", "recipe=hf_trainer"]
+SEVERAL = ["recipe=torch", "recipe=hf_trainer", "recipe=jax"]
 
 
 @pytest.mark.parametrize("recipe", SEVERAL)

@@ -158,6 +158,23 @@ def test_a_backend_of_a_cpu_build_has_the_gpu_in_another_environment():
     assert resolve(asked("recipe=keras", "env=/no/such/python"), machine).placed.name == "gpu"
 
 
+def test_a_framework_of_a_cpu_build_is_named_by_its_recipe_where_that_has_no_backends():
+    machine = MACHINES["eight GPUs"]
+    assert resolve(asked("recipe=jax"), machine).placed.name == "cpu"
+    said = refused(machine, "recipe=jax", "placement=gpu")
+    assert "recipe=jax has the CPU build" in said and "recipe.backend" not in said
+    assert resolve(asked("recipe=jax", "env=/no/such/python"), machine).placed.name == "gpu"
+
+
+def test_auto_takes_no_bf16_on_processors_of_a_framework_that_is_slower_in_it():
+    processors = Machine(8, bf16=True)
+    assert resolve(asked("recipe=torch"), processors).precision == "bf16"
+    assert resolve(asked("recipe=jax"), processors).precision == "fp32"
+    assert resolve(asked("recipe=jax", "precision=bf16"), processors).precision == "bf16"
+    gpus = MACHINES["eight GPUs"]
+    assert resolve(asked("recipe=jax", "env=/no/such/python"), gpus).precision == "bf16"
+
+
 @EACH
 def test_settings_and_machines_stay_as_they_are(machine):
     settings = asked("recipe=torch", *NODE, "placement.use_cpu=true")
