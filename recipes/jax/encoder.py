@@ -81,11 +81,11 @@ def encode(
 def attention(layer: Mapping[str, Any], bert: Bert, x: jax.Array, mask: jax.Array, rate: float, key: Key) -> jax.Array:
     """Return softmax(q k^T / sqrt(size of a head)) v of each head (Vaswani et al. 2017), side by side."""
     split = (*x.shape[:2], bert.heads, -1)
-    query, keys, value = (dense(layer[name], x).reshape(split) for name in ("query", "key", "value"))
-    scores = jnp.einsum("rqhs,rkhs->rhqk", query, keys).astype(jnp.float32) / query.shape[-1] ** 0.5
+    q, k, v = (dense(layer[name], x).reshape(split) for name in ("query", "key", "value"))
+    scores = jnp.einsum("rqhs,rkhs->rhqk", q, k).astype(jnp.float32) / q.shape[-1] ** 0.5
     shares = jax.nn.softmax(jnp.where(mask[:, None, None, :], scores, jnp.finfo(jnp.float32).min))
     shares = dropout(shares.astype(x.dtype), rate, key)
-    return jnp.einsum("rhqk,rkhs->rqhs", shares, value).reshape(x.shape)
+    return jnp.einsum("rhqk,rkhs->rqhs", shares, v).reshape(x.shape)
 
 
 def dense(layer: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
