@@ -121,7 +121,7 @@ def of_threads(threads: int) -> dict[str, str]:
     A thread of GNU OpenMP that waits for others spins 300,000 times by default. Where two trainings share the cores, or
     others use them too, it burns the time that the one it waits for needs: with 10,000 they took a third of it.
     """
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PJRT_NPROC")  # the last is JAX's
     return {**dict.fromkeys(names, str(threads)), "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "10000")}
 
 

@@ -1,5 +1,1 @@
-"""JAX alone. Before it is imported, it is told its threads: here."""
-
-import os
-
-os.environ.setdefault("PJRT_NPROC", os.environ.get("OMP_NUM_THREADS", ""))
+"""JAX alone."""

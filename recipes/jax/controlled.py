@@ -8,9 +8,10 @@ import optax
 from recipes.contract.job import Batch, Hidden, Job, Predict
 from recipes.contract.schedule import warmup_steps
 from recipes.jax import model, recipe
-from recipes.jax.batches import pad
-from recipes.jax.encoder import Bert, encode, encoder_of
+from recipes.jax.encoder import encode, encoder_of
 from recipes.jax.recipe import load
+from recipes.on_jax.batches import pad
+from recipes.weights.bert import Bert
 
 __all__ = ["finetune", "hidden_states", "load"]
 

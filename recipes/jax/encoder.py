@@ -1,14 +1,9 @@
 """BERT (Devlin et al. 2018, arXiv 1810.04805) as pure functions of a tree of arrays; RoBERTa's differ in positions.
 
-The tree, its names as in weights.py (tokens x numbers; a kernel is in x out):
-
-    {"words", "positions", "segments": tables, "norm": {scale, bias},
-     "layers": [{"query", "key", "value", "attention_output", "inner", "output": {kernel, bias},
-                 "attention_norm", "output_norm": {scale, bias}}, …]}
+The names in the tree are those of recipes/weights/bert.py; its "layers" are a list.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,10 +11,9 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from recipes import weights
 from recipes.contract.job import Dropout
 from recipes.jax.trees import nested
-from recipes.jax.weights import first_position, to_jax
+from recipes.weights.bert import Bert, read
 
 ACTIVATIONS = {
     "gelu": partial(jax.nn.gelu, approximate=False),
@@ -31,42 +25,17 @@ NO_DROPOUT = Dropout()
 Key: TypeAlias = jax.Array | None  # of random numbers; None: nothing is drawn, as in predicting
 
 
-@dataclass(frozen=True)
-class Bert:
-    """What the arrays do not show, fixed where a function is compiled."""
-
-    heads: int
-    activation: str
-    epsilon: float  # of LayerNorm
-    first_position: int  # the row of the position table that the first token takes
-    longest: int  # tokens at most
-    padding: int  # the token id of padding
-    dtype: str  # that is computed in: float32, or bfloat16, with LayerNorm and softmax in float32
-
-
 def encoder_of(folder: Path, precision: str) -> tuple[dict[str, Any], Bert]:
     """Return the encoder in a Hugging Face folder: its tree of float32 arrays, and what these do not show."""
-    config, values = weights.read(folder)
-    first = first_position(config)
-    if config["hidden_act"] not in ACTIVATIONS:
-        raise ValueError(f"recipe=jax has no activation {config['hidden_act']}; it has {', '.join(ACTIVATIONS)}.")
-    bert = Bert(
-        config["num_attention_heads"],
-        config["hidden_act"],
-        config["layer_norm_eps"],
-        first,
-        config["max_position_embeddings"] - first,
-        config["pad_token_id"],
-        "bfloat16" if precision == "bf16" else "float32",
-    )
-    return nested(to_jax(config["num_hidden_layers"], values)), bert
+    bert, values = read(folder, precision, ACTIVATIONS)
+    return nested(values), bert
 
 
 def encode(
     params: Mapping[str, Any], bert: Bert, ids: jax.Array, mask: jax.Array, rates: Dropout = NO_DROPOUT, key: Key = None
 ) -> jax.Array:
     """Token ids and mask (rows, tokens) -> the last hidden states (rows, tokens, hidden) in the encoder's dtype."""
-    keys, norm = keys_of(key, 1 + 3 * len(params["layers"])), partial(layer_norm, epsilon=bert.epsilon)
+    keys, norm = keys_of(key, 1 + 3 * bert.layers), partial(layer_norm, epsilon=bert.epsilon)
     positions = params["positions"][bert.first_position :][: ids.shape[1]]
     x = norm(params["norm"], params["words"][ids] + params["segments"][0] + positions).astype(bert.dtype)
     x = dropout(x, rates.hidden, next(keys))

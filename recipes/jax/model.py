@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from recipes import weights
 from recipes.contract.job import Dropout, Job
-from recipes.jax.encoder import NO_DROPOUT, Bert, Key, dense, dropout, encode, encoder_of
+from recipes.jax.encoder import NO_DROPOUT, Key, dense, dropout, encode, encoder_of
 from recipes.jax.trees import flat
-from recipes.jax.weights import from_jax
+from recipes.weights.bert import Bert, from_ours
 
 Params = dict[str, Any]  # the encoder's tree, as encoder.py has it, and "head": {kernel, bias}
 
@@ -44,7 +44,7 @@ def logits_of(
 def save(params: Params, job: Job) -> None:
     """Write the Hugging Face folder."""
     encoder, head = {name: part for name, part in params.items() if name != "head"}, params["head"]
-    named = from_jax(len(params["layers"]), flat(encoder))
+    named = from_ours(len(params["layers"]), flat(encoder))
     weights.write(job, named, {"weight": flat(head)["kernel"].T, "bias": flat(head)["bias"]})
 
 

@@ -18,11 +18,11 @@ import optax
 from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Batch, Job, Predict
 from recipes.jax import trees
-from recipes.jax.batches import prediction_batch, step_batches
-from recipes.jax.devices import shardings
-from recipes.jax.encoder import Bert
 from recipes.jax.model import Params, build, logits_of, save, saved
-from recipes.jax.optimizer import adamw, warm_up_then_cosine
+from recipes.on_jax.batches import prediction_batch, step_batches
+from recipes.on_jax.devices import shardings
+from recipes.on_jax.optimizer import adamw, warm_up_then_cosine
+from recipes.weights.bert import Bert
 
 STATE = "state.safetensors"  # of a checkpoint
 LOSSES = {  # of each row

@@ -1,4 +1,4 @@
-"""Keras 3 with KerasHub. Before it is imported, Keras is told its backend, and JAX its threads: here.
+"""Keras 3 with KerasHub. Before it is imported, Keras is told its backend: here.
 
 Each environment of this recipe has one backend. Where there is none, as for its table of names alone, nothing is set.
 """
@@ -8,7 +8,6 @@ from importlib.util import find_spec
 
 if backends := [name for name in ("jax", "torch", "tensorflow") if find_spec(name)]:
     os.environ.setdefault("KERAS_BACKEND", backends[0])
-    os.environ.setdefault("PJRT_NPROC", os.environ.get("OMP_NUM_THREADS", ""))
 if os.environ.get("KERAS_BACKEND") == "torch":
     import torch
 

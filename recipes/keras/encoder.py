@@ -7,7 +7,8 @@ import keras_hub
 
 from recipes import weights
 from recipes.contract.job import Job
-from recipes.keras.weights import FIRST_POSITION, architecture, to_keras
+from recipes.keras.weights import architecture, to_keras
+from recipes.weights.bert import first_position
 
 
 def encoder_of(job: Job, folder: Path) -> tuple[keras.Model, dict]:
@@ -31,7 +32,7 @@ def encoder_of(job: Job, folder: Path) -> tuple[keras.Model, dict]:
 
     def call(layer, *args, **kwargs):
         if layer.name == "position_embedding":
-            kwargs["start_index"] = FIRST_POSITION[config["model_type"]]
+            kwargs["start_index"] = first_position(config)
         return layer(*args, **kwargs)
 
     encoder = keras.Model(backbone.input, backbone.output["sequence_output"])

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipes.weights import Weights
+from recipes.weights.bert import first_position
 from recipes.weights.maps import SAME, TRANSPOSE, NameMap, Rule, module, split
 
-FIRST_POSITION = {"bert": 0, "roberta": 2, "camembert": 2, "xlm-roberta": 2}  # by config.json's model_type
 EMBEDDINGS = {  # Hugging Face -> KerasHub
     "embeddings.word_embeddings.weight": "token_embedding/embeddings",
     "embeddings.position_embeddings.weight": "position_embedding/embeddings",
@@ -37,9 +37,7 @@ OF_HEADS = {
 
 def architecture(config: Mapping[str, Any]) -> dict[str, int]:
     """Return BertBackbone's arguments for a Hugging Face config; those of the dropouts are the job's."""
-    if config["model_type"] not in FIRST_POSITION:
-        known = ", ".join(FIRST_POSITION)
-        raise ValueError(f"recipe=keras has no map for the weights of {config['model_type']}; it has for {known}.")
+    first_position(config)  # which refuses what there is no map for
     return {
         "vocabulary_size": config["vocab_size"],
         "num_layers": config["num_hidden_layers"],

@@ -45,7 +45,14 @@ def test_a_package_of_the_harness_imports_none_that_stands_above_it(path):
             assert FLOORS.index(package) <= FLOORS.index(parts[0]), f"line {node.lineno}: harness.{package}"
 
 
-SHARED = {"contract", "weights", "worker", "pytorch"}  # of recipes/: what a library's room may take
+SHARED = {
+    "contract",
+    "weights",
+    "worker",
+    "pytorch",
+    "on_jax",
+    "on_tensorflow",
+}  # of recipes/: what a library's room may take
 
 
 @pytest.mark.parametrize(

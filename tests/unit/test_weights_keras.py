@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from recipes.keras.weights import FIRST_POSITION, architecture, from_keras, to_keras
+from recipes.keras.weights import architecture, from_keras, to_keras
+from recipes.weights.bert import FIRST_POSITION
 
 HIDDEN, INNER, LAYERS, HEADS, VOCABULARY, POSITIONS = 8, 16, 3, 2, 20, 12
 

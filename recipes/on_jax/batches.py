@@ -6,7 +6,7 @@ import numpy as np
 
 from recipes.contract.job import Job
 from recipes.contract.split import Split, padded
-from recipes.jax.encoder import Bert
+from recipes.weights.bert import Bert
 
 
 def pad(rows: Sequence[np.ndarray], bert: Bert) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,9 @@
-"""The paths of BERT's and RoBERTa's weights in our own tree for JAX, there and back."""
+"""The paths of BERT's and RoBERTa's weights in our own tree, there and back."""
 
 import numpy as np
 import pytest
 
-from recipes.jax.weights import FIRST_POSITION, first_position, from_jax, to_jax
+from recipes.weights.bert import FIRST_POSITION, first_position, from_ours, to_ours
 
 HIDDEN, INNER, LAYERS, VOCABULARY, POSITIONS = 8, 16, 3, 20, 12
 DENSE = {
@@ -32,7 +32,7 @@ def weights():
 
 
 def test_the_way_there_and_back_is_exact_and_complete(weights):
-    again = from_jax(LAYERS, to_jax(LAYERS, weights))
+    again = from_ours(LAYERS, to_ours(LAYERS, weights))
     assert again.keys() == weights.keys()
     for name, values in weights.items():
         assert again[name].dtype == values.dtype
@@ -40,7 +40,7 @@ def test_the_way_there_and_back_is_exact_and_complete(weights):
 
 
 def test_kernels_are_in_by_out_and_vectors_alone_do_not_decay(weights):
-    found = to_jax(LAYERS, weights)
+    found = to_ours(LAYERS, weights)
     np.testing.assert_array_equal(
         found["layers/1/inner/kernel"], weights["encoder.layer.1.intermediate.dense.weight"].T
     )
