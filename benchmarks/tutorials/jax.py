@@ -18,14 +18,14 @@ from pathlib import Path
 sys.path.pop(0)  # this folder: this file has the library's name
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from recipes.contract import frameworks
 from recipes.contract.job import Job
 from recipes.contract.split import Split
 from recipes.jax.encoder import encode, encoder_of
-
-import jax  # isort: skip  after recipes.jax, which tells it its threads
-import jax.numpy as jnp  # isort: skip
-import numpy as np  # isort: skip
 
 BATCH_SIZE, LENGTH = 16, 128
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-4, 0.9, 0.999, 1e-8
