@@ -97,32 +97,30 @@ def moments() -> str:
     ]
     for phase, title in MOMENTS.items():
         parts += [f"## {title}\n"]
-        shared: dict[str, str] = {}
+        shared: dict[str, dict[str, str]] = {}
         for name in names:
-            own, others = excerpt(name, phase)
-            shared |= others
+            own, room, others = excerpt(name, phase)
+            if others:
+                shared.setdefault(room, {}).update(others)
             title_of = docstring(name)[0]
             parts += [
                 f"### {title_of}: [recipes/{name}/recipe.py](../recipes/{name}/recipe.py)\n",
                 f"```python\n{own}\n```\n",
             ]
-        if shared:
-            parts += ["### Shared: [recipes/pytorch/](../recipes/pytorch/)\n"]
-            parts += ["```python\n" + "\n\n\n".join(shared.values()) + "\n```\n"]
+        for room, taken in shared.items():
+            parts += [f"### Shared: [recipes/{room}/](../recipes/{room}/)\n"]
+            parts += ["```python\n" + "\n\n\n".join(taken.values()) + "\n```\n"]
     return "\n".join(parts)
 
 
-def excerpt(name: str, phase: str) -> tuple[str, dict[str, str]]:
-    """Return a recipe's code of a phase with what that names of its file, and what it takes from recipes/pytorch/."""
+def excerpt(name: str, phase: str) -> tuple[str, str, dict[str, str]]:
+    """Return a recipe's code of a phase with what that names of its files, and the room and code of what it shares."""
     text = source(name)
     tree = ast.parse(text)
     own = {key: code for path in files(name) for key, code in definitions(path.read_text(encoding="utf-8")).items()}
-    texts = [path.read_text(encoding="utf-8") for path in sorted((RECIPES / "pytorch").glob("*.py"))]
+    room, imported = shared_room(name, tree)
+    texts = [path.read_text(encoding="utf-8") for path in sorted((RECIPES / room).glob("*.py"))] if room else []
     shared = {key: code for text in texts for key, code in definitions(text).items()}
-    imports = [
-        node for node in tree.body if isinstance(node, ast.ImportFrom) and "recipes.pytorch." in f"{node.module}."
-    ]
-    imported = {alias.name for node in imports for alias in node.names}
     block = phase_block(tree, phase)
     if block is None:
         raise UserError(f"recipes/{name}/recipe.py has no `with job.phase({phase!r})` in finetune.")
@@ -140,7 +138,19 @@ def excerpt(name: str, phase: str) -> tuple[str, dict[str, str]]:
         key for key, code in own.items() for word in REGISTERED if REGISTERED[word] == phase and f"@{word}(" in code
     }
     pieces += [code for key, code in own.items() if key in used and key not in ("finetune", "predictor")]
-    return "\n\n\n".join(pieces), {key: code for key, code in shared.items() if key in used & imported - {"predictor"}}
+    taken = {key: code for key, code in shared.items() if key in used & imported - {"predictor"}}
+    return "\n\n\n".join(pieces), room, taken
+
+
+def shared_room(name: str, tree: ast.Module) -> tuple[str, set[str]]:
+    """Return the room of what a recipe shares with others on its framework, and the names that it takes from there."""
+    found: dict[str, set[str]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recipes."):
+            room = node.module.split(".")[1]  # type: ignore[union-attr]
+            if room not in {name, "contract", "weights"}:
+                found.setdefault(room, set()).update(alias.name for alias in node.names)
+    return next(iter(found.items()), ("", set()))
 
 
 def phase_block(tree: ast.Module, phase: str) -> ast.With | None:

@@ -96,10 +96,12 @@ def test_the_readme_s_example_can_be_acted_on():
     lines = text.splitlines()
     assert lines[0] == "No library that was measured holds all that is wanted:"
     assert "--p95-ms rules out most" in lines[1]
-    assert [one["measured"] for one in answer["libraries"]] == [True] * 6 + [False] * 3
+    measured = [one["measured"] for one in answer["libraries"]]
+    assert measured == sorted(measured, reverse=True) and {*measured} == {True, False}
     assert "None to take yet:" in lines
     measure, relax = [step["command"] for step in answer["recommendation"]["steps"]]
-    assert "recipe=keras,hf_trainer,fastai,torch" in measure
+    named = re.findall(r"recipe=(\S+)", measure)[0].split(",")
+    assert {"keras", "hf_trainer", "fastai", "torch"} <= {*named} and not {"flair", "fairseq"} & {*named}
     assert lines[-1].strip() == relax
     after = run(*shlex.split(relax)[2:]).splitlines()
     assert after[-1].strip().startswith("python train.py recipe=")
