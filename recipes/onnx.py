@@ -1,35 +1,21 @@
-"""A trained model as ONNX: `python -m recipes.onnx JOB.json export|quantise|measure`, for scripts/export.py; no recipe.
+"""A trained model as ONNX, a format of scripts/export.py (see recipes/worker/export.py); no recipe.
 
 The model is the Hugging Face folder that every recipe with an encoder leaves, whatever trained it. `export` writes it
-with PyTorch, `quantise` turns its weights to int8; `measure` has nothing but onnxruntime loaded.
+with PyTorch, `quantise` turns its weights to int8; `load` needs nothing but onnxruntime.
 """
 
 import logging
-import sys
-import threading
 import warnings
 from pathlib import Path
 
 import numpy as np
 
 from recipes.contract.job import Batch, Job, Predict
-from recipes.contract.split import padded, predict_split
-from recipes.worker import inference
-from recipes.worker.main import die_with_parent, told
-
-MODEL, INT8 = "model.onnx", "model_int8.onnx"
-CALLS, SECONDS = 100, 2.0  # at least so many calls, and so long
+from recipes.contract.split import padded
 
 
-def main(path: str, action: str) -> int:
-    """Run the action; return the exit code."""
-    threading.Thread(target=die_with_parent, daemon=True).start()
-    job = Job.read(Path(path))
-    return told(job, lambda: {"export": export, "quantise": quantise, "measure": measure}[action](job))
-
-
-def export(job: Job) -> None:
-    """Write model.onnx, in which rows and tokens are any number, and PyTorch's logits of the last split."""
+def export(job: Job, path: Path) -> Predict:
+    """Write model.onnx, in which rows and tokens are any number; return the function that predicts by PyTorch."""
     import torch
 
     from recipes.pytorch.batches import pad
@@ -44,7 +30,7 @@ def export(job: Job) -> None:
     torch.onnx.export(
         model,
         tuple(inputs.values()),
-        job.folder / MODEL,
+        path,
         dynamo=True,
         input_names=list(inputs),
         output_names=["logits"],
@@ -52,32 +38,24 @@ def export(job: Job) -> None:
         external_data=False,
         verbose=False,
     )
-    np.save(job.folder / "torch.npy", predict_split(predictor(model, job), split))
+    return predictor(model, job)
 
 
-def quantise(job: Job) -> None:
-    """Write model_int8.onnx: weights in 8 bits, a scale for each channel; activations turned to 8 bits as they come."""
+def quantise(job: Job, path: Path) -> None:
+    """Write model_int8.onnx beside model.onnx: weights in 8 bits, a scale a channel; activations as they come."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(job.folder / MODEL, job.folder / INT8, per_channel=True, weight_type=QuantType.QInt8)
+    quantize_dynamic(path.with_name("model.onnx"), path, per_channel=True, weight_type=QuantType.QInt8)
 
 
-def measure(job: Job) -> None:
-    """Save the logits of the last split, and the seconds of each call with 1 and with 32 of its texts."""
-    predict, split = load(job), job.split(job.evaluated[-1])
-    logits = predict_split(predict, split)
-    one, many = (inference.latencies(predict, split, size, CALLS, SECONDS)[0] for size in (1, 32))
-    np.savez(job.folder / "measured.npz", labels=split.labels, logits=logits, seconds_1=one, seconds_32=many)
-
-
-def load(job: Job) -> Predict:
-    """Return the function that predicts with the file that the settings name, by onnxruntime."""
+def load(job: Job, path: Path) -> Predict:
+    """Return the function that predicts with a file, by onnxruntime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = job.settings["threads"]
     providers = ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(job.folder / job.settings["file"], options, providers)
+    session = onnxruntime.InferenceSession(path, options, providers)
 
     def predict(batch: Batch) -> np.ndarray:
         ids, mask = padded(batch.token_ids, job.settings["padding"])
@@ -85,7 +63,3 @@ def load(job: Job) -> Predict:
         return session.run(["logits"], inputs)[0]
 
     return predict
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -1,4 +1,7 @@
-"""Export a finished run to ONNX, whatever library trained it: python scripts/export.py RUN --format onnx [--int8]."""
+"""Export a finished run: python scripts/export.py RUN --format onnx [--int8], whatever library trained it.
+
+Or in a format of the library's own: --format stablehlo (recipes on JAX), --format saved_model (recipes on TensorFlow).
+"""
 
 import argparse
 import signal
@@ -8,23 +11,26 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.base import bootstrap
-from harness.base.errors import guarded
+from harness.base.errors import UserError, guarded
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in the folder of results")
-    parser.add_argument("--format", required=True, choices=["onnx"])
-    parser.add_argument("--int8", action="store_true", help="also with weights in 8 bits, and what that costs on test")
-    parser.add_argument("--out", type=Path, help="a new folder (default: onnx, in the run's)")
+    parser.add_argument("--format", required=True, choices=["onnx", "saved_model", "stablehlo"])
+    parser.add_argument("--int8", action="store_true", help="onnx: also with weights in 8 bits, and what that costs")
+    parser.add_argument("--out", type=Path, help="a new folder (default: in the run's, by the format's name)")
+    parser.add_argument("--env", metavar="PYTHON", help="the interpreter of a run that was made with env=PYTHON")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="the folder of results (default outputs)")
     arguments = parser.parse_args()
+    if arguments.int8 and arguments.format != "onnx":
+        raise UserError("--int8 is of --format onnx.", code=2)
     from harness.use import export, saved
 
     run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())
     saved.check(run)
     out = arguments.out and arguments.out.expanduser().absolute()
-    print(export.export(run, out, arguments.int8))
+    print(export.export(export.exporter(run, arguments.format, arguments.env), out, arguments.int8))
     return 0
 
 

@@ -24,6 +24,7 @@ from gpu_support import cards
 
 from harness.base import packages
 from harness.config import variants
+from harness.results.traits import libraries
 from harness.use.parity import Comparison, Line
 from recipes.contract import seals
 
@@ -33,7 +34,19 @@ VARIANTS = [
     " ".join(words) for words in variants()
 ]  # recipes with an encoder, and each backend of those that have some
 DEEP = [words.partition("=")[2] for words in VARIANTS if " " not in words]
+
+
+def maps_names(recipe: str) -> bool:
+    """Tell whether a recipe's layers have names of their own; transformers reads the weights of the others."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "recipes" / recipe).glob("*.py")]
+    return any("recipes.weights." in text for text in texts)
+
+
+LIBRARIES = {" ".join(library.words): library for library in libraries()}
+SEVERAL = [words for words in VARIANTS if "multilabel" in LIBRARIES[words].takes]  # labels a text may have
+OWN_LAYERS = [words for words in VARIANTS if " " not in words and maps_names(LIBRARIES[words].recipe)]
 REAL = {warm.FOLDER: ""}  # of a run: its workers are started, not forked by a server that has their library
+COMPILING = ("jax",)  # packages
 THOROUGH = pytest.mark.thorough  # over what another test covers for fewer recipes: scripts/test.py --all
 SMALL = [
     "data.train_size=300", "data.valid_size=100", "data.test_size=100", "train.epochs=1", "threads=1",
@@ -45,6 +58,13 @@ def others(values: Sequence[str], *chosen: str) -> list:
     """Return the values to parametrise a test with: the chosen ones always, the others where all is asked for."""
     assert {*chosen} <= {*values}
     return [pytest.param(value, marks=() if value in chosen else THOROUGH) for value in values]
+
+
+def compiles(words: str) -> bool:
+    """Tell whether the framework of a recipe compiles a step for each shape, and tells of it."""
+    environment = LIBRARIES[words].settings["environment"].replace("${.backend}", LIBRARIES[words].framework)
+    asked = (ROOT / "configs" / "environments" / f"{environment}.in").read_text(encoding="utf-8").splitlines()
+    return any(line.startswith(COMPILING) for line in asked)
 
 
 class Runs:

@@ -50,6 +50,7 @@ class RecipeFile(TypedDict, total=False):
     """What is read here of conf/recipe/NAME.yaml."""
 
     name: str
+    environment: str
     backend: str
     variants: list[str]
     tasks: list[str]
@@ -57,6 +58,7 @@ class RecipeFile(TypedDict, total=False):
     places: list[str]
     places_of: dict[str, list[str]]  # by backend
     cpu_builds: list[str]
+    slow_bf16: list[str]
     traits: dict[str, Declared]
 
 
@@ -98,7 +100,17 @@ class Library:
     @property
     def cpu_build(self) -> bool:
         """Tell whether its own environment has a library without GPU support."""
-        return self.settings.get("backend", self.recipe) in self.settings.get("cpu_builds", [])
+        return self.framework in self.settings.get("cpu_builds", [])
+
+    @property
+    def slow_bf16(self) -> bool:
+        """Tell whether bf16 is slower than fp32 with it on processors."""
+        return self.framework in self.settings.get("slow_bf16", [])
+
+    @property
+    def framework(self) -> str:
+        """Return what it computes by: its backend, where it has several, or itself."""
+        return self.settings.get("backend", self.recipe)
 
 
 def libraries() -> list[Library]:

@@ -1,8 +1,12 @@
-"""Export a finished run's model to ONNX, hold it against the library's own logits, add its figures to the result."""
+"""Export a finished run's model, hold it against the library's own logits, add its figures to the result.
+
+To ONNX, whatever library trained it; or in a format of that library's own, which is a module in its room.
+"""
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +17,64 @@ from harness.base.home import locked
 from harness.figures.metrics import METRICS, of_row
 from harness.inputs import data
 from harness.runs import store
+from harness.runs.code import RECIPES
 from harness.runs.launch import worker
 from harness.runs.row import Row
 from harness.use.predict import failure
-from harness.use.saved import Saved
+from harness.use.saved import Saved, runnable
 
 TOLERANCE = 1e-4  # of a logit in fp32
-FILES = {"onnx": "model.onnx", "onnx_int8": "model_int8.onnx"}  # the keys in result.json begin with these
 
 
-def export(run: Saved, out: Path | None, int8: bool) -> Path:
-    """Write the folder `out` (without one: `onnx` in the run's) and the figures into the run's result."""
+@dataclass(frozen=True)
+class Format:
+    """What a model can be exported to. `files`: what is written, by what the keys in result.json begin with."""
+
+    name: str
+    title: str
+    files: Mapping[str, str]
+    by: str  # whose logits, in fp32, it is held against where a run computed in other numbers
+
+
+FORMATS = {
+    one.name: one
+    for one in (
+        Format("onnx", "ONNX", {"onnx": "model.onnx", "onnx_int8": "model_int8.onnx"}, "PyTorch's"),
+        Format("saved_model", "SavedModel", {"saved_model": "model"}, "the library's"),
+        Format("stablehlo", "StableHLO", {"stablehlo": "model.stablehlo"}, "the library's"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """Writes one run's model in one format: in which module of recipes/, and which environment, that is done."""
+
+    run: Saved
+    form: Format
+    module: str
+    python: Path
+
+
+def exporter(run: Saved, name: str, env: str | None) -> Exporter:
+    """Return what exports the run to a format; UserError where its library does not write it."""
     if not run.tokenizer:
-        raise UserError(f"{run.folder.name}: this recipe has no encoder, and only one is exported to ONNX.")
-    chosen, out = out, out or run.folder / "onnx"
+        raise UserError(f"{run.folder.name}: this recipe has no encoder, and only one is exported.")
+    form = FORMATS[name]
+    if (RECIPES / f"{name}.py").is_file():  # whatever library it was
+        return Exporter(run, form, f"recipes.{name}", environments.ensure(name).python)
+    run = runnable(run, env)
+    recipe = run.job["recipe"]
+    if not (RECIPES / recipe / f"{name}.py").is_file():
+        known = [other for other in FORMATS if (RECIPES / recipe / f"{other}.py").is_file() or other == "onnx"]
+        raise UserError(f"recipe={recipe} does not write {form.title}; --format {' or '.join(known)}.", code=2)
+    return Exporter(run, form, f"recipes.{recipe}.{name}", run.environment().python)
+
+
+def export(one: Exporter, out: Path | None, int8: bool) -> Path:
+    """Write the folder `out` (by default in the run's, by the format's name) and the figures into the run's result."""
+    run = one.run
+    chosen, out = out, out or run.folder / one.form.name
     refuse(chosen)
     working = out.with_name(f".{out.name}.exporting")
     with (
@@ -41,15 +89,15 @@ def export(run: Saved, out: Path | None, int8: bool) -> Path:
         work.mkdir()
         try:
             split = prepare(run, work)
-            figures = write(run, work, split, int8)
+            figures = write(one, work, split, int8)
             folder = working / "folder"
-            collect(run, work, folder)
+            collect(run, [work / file for file in one.form.files.values()], folder)
             shutil.rmtree(out, ignore_errors=True)  # what an earlier export left
             folder.rename(out)
         finally:
             shutil.rmtree(working, ignore_errors=True)
-        add(run.folder, figures)
-    show(figures, run.row)
+        add(run.folder, one.form, figures)
+    show(figures, one.form, run.row)
     return out
 
 
@@ -82,65 +130,76 @@ def rows_of(run: Saved, name: str) -> dict[str, str]:
     return {"data": str(dataset.folder / name), "tokens": str(tokens.folder / name)}
 
 
-def write(run: Saved, work: Path, split: str, int8: bool) -> dict[str, float]:
-    """Write model.onnx (and int8) into `work`, check and measure it; return the figures."""
+def write(one: Exporter, work: Path, split: str, int8: bool) -> dict[str, float]:
+    """Write the model (and that in int8) into `work`, check and measure it; return the figures."""
+    run, (kind, *smaller) = one.run, one.form.files
     recorded = np.load(run.folder / f"predictions_{split}.npz")["logits"]
-    perform("export", "exporting to ONNX", run, work)
-    figures, logits = measured("onnx", run, work, split, recorded)
-    rounded = run.row["precision"] != "fp32"  # its own logits are: PyTorch's, of the same weights, are not
-    difference = float(np.abs(logits - (np.load(work / "torch.npy") if rounded else recorded)).max())
-    against = "PyTorch's in fp32, of the same weights" if rounded else "the library's own"
+    perform("write", f"exporting to {one.form.title}", one, kind, work)
+    figures, logits = measured(kind, one, work, split, recorded)
+    rounded = run.row["precision"] != "fp32"  # its own logits are: those of the same weights in fp32 are not
+    difference = float(np.abs(logits - (np.load(work / "logits.npy") if rounded else recorded)).max())
+    against = f"{one.form.by} in fp32, of the same weights" if rounded else "the library's own"
     said = f"logits within {difference:.1e} of {against} ({TOLERANCE:g} is allowed)"
     if rounded:
-        told = figures["onnx.max_difference"]
+        told = figures[f"{kind}.max_difference"]
         said += f"; within {told:.1e} of the library's own: it was trained in {run.row['precision']}"
     if not difference <= TOLERANCE:
         raise UserError(f"the exported model is not the run's: {said}.")
     progress.say(said)
-    if int8:
-        perform("quantise", "turning the weights to int8", run, work)
-        figures |= measured("onnx_int8", run, work, split, recorded)[0]
+    for other in smaller if int8 else []:
+        perform("quantise", "turning the weights to int8", one, other, work)
+        figures |= measured(other, one, work, split, recorded)[0]
     return figures
 
 
-def perform(action: str, what: str, run: Saved, work: Path) -> None:
-    """Do one action of recipes/onnx.py, in its environment."""
-    python = environments.ensure("onnx").python
-    with progress.step(what), worker(work, python, action, run.row["threads"], module="recipes.onnx") as process:
+def perform(action: str, what: str, one: Exporter, kind: str, work: Path) -> None:
+    """Do one action of recipes/worker/export.py for one of the format's files."""
+    job = json.loads((work / "job.json").read_text(encoding="utf-8"))
+    job["settings"] |= {"format": one.module, "file": one.form.files[kind]}
+    store.write_json(work / "job.json", job)
+    threads = one.run.row["threads"]
+    with (
+        progress.step(what),
+        worker(work, one.python, action, threads, module="recipes.worker.export") as process,
+    ):
         if process.wait():
             raise failure(process, work, f"{what} failed")
 
 
 def measured(
-    kind: str, run: Saved, work: Path, split: str, recorded: np.ndarray
+    kind: str, one: Exporter, work: Path, split: str, recorded: np.ndarray
 ) -> tuple[dict[str, float], np.ndarray]:
     """Return the figures of one file under their keys, and its logits; `recorded` are those that the run left."""
-    job = json.loads((work / "job.json").read_text(encoding="utf-8"))
-    job["settings"]["file"] = FILES[kind]
-    store.write_json(work / "job.json", job)
-    perform("measure", f"measuring {FILES[kind]}", run, work)
+    file = work / one.form.files[kind]
+    perform("measure", f"measuring {file.name}", one, kind, work)
     saved = np.load(work / "measured.npz")
-    metrics = METRICS[run.task.name]
+    metrics = METRICS[one.run.task.name]
     scores = metrics.scores(saved["labels"], saved["logits"])
-    one, many = 1000 * saved["seconds_1"], saved["seconds_32"]
+    first, many = 1000 * saved["seconds_1"], saved["seconds_32"]
     figures = {
-        "size_mb": round((work / FILES[kind]).stat().st_size / 1e6, 2),
+        "size_mb": round(sum(part.stat().st_size for part in parts(file)) / 1e6, 2),
         "max_difference": float(np.abs(saved["logits"] - recorded).max()),
-        "batch1.p50_ms": round(float(np.percentile(one, 50)), 3),
-        "batch1.p95_ms": round(float(np.percentile(one, 95)), 3),
+        "batch1.p50_ms": round(float(np.percentile(first, 50)), 3),
+        "batch1.p95_ms": round(float(np.percentile(first, 95)), 3),
         "batch32.texts_per_second": round(32 * len(many) / float(many.sum()), 1),
         **{f"{split}.{name}": scores[name] for name in metrics.shown},
     }
     return {f"{kind}.{name}": value for name, value in figures.items()}, saved["logits"]
 
 
-def collect(run: Saved, work: Path, folder: Path) -> None:
+def parts(file: Path) -> list[Path]:
+    """Return the files of what was written: of a folder, all in it."""
+    return [part for part in file.rglob("*") if part.is_file()] if file.is_dir() else [file]
+
+
+def collect(run: Saved, made: Iterable[Path], folder: Path) -> None:
     """Put together what a user needs: the models, the labels, and a tokenizer that cuts and pads as they want it."""
     from tokenizers import Tokenizer
 
     folder.mkdir()
-    for path in work.glob("*.onnx"):
-        path.rename(folder / path.name)
+    for path in made:
+        if path.exists():
+            path.rename(folder / path.name)
     for path in [run.model / "config.json", *run.model.glob("*token*.json")]:
         shutil.copy(path, folder)
     source, length = run.tokenizer  # type: ignore[misc]
@@ -151,17 +210,17 @@ def collect(run: Saved, work: Path, folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def add(folder: Path, figures: Mapping[str, float]) -> None:
-    """Add figures to the result of a run, in place of those of an earlier export."""
+def add(folder: Path, form: Format, figures: Mapping[str, float]) -> None:
+    """Add figures to the result of a run, in place of those of an earlier export to the format."""
     row = Row.read(folder / "result.json")
-    kept = {key: value for key, value in row.items() if key.partition(".")[0] not in FILES}
+    kept = {key: value for key, value in row.items() if key.partition(".")[0] not in form.files}
     store.write_json(folder / "result.json", {**kept, **figures})
 
 
-def show(figures: Mapping[str, float], row: Row) -> None:
+def show(figures: Mapping[str, float], form: Format, row: Row) -> None:
     """Say what each file is like, and what it costs in quality."""
     metrics = of_row(row)
-    for kind in FILES:
+    for kind, file in form.files.items():
         of = {key.partition(".")[2]: value for key, value in figures.items() if key.startswith(f"{kind}.")}
         if not of:
             continue
@@ -173,4 +232,4 @@ def show(figures: Mapping[str, float], row: Row) -> None:
         latency = f"batch 1: {of['batch1.p50_ms']:.1f} ms (p95 {of['batch1.p95_ms']:.1f})"
         throughput = f"batch 32: {of['batch32.texts_per_second']:.0f} texts/s"
         said = [f"{of['size_mb']:.0f} MB", latency, throughput, f"{split} {', '.join(quality)}"]
-        progress.say(f"{FILES[kind]}: {'; '.join(said)}")
+        progress.say(f"{file}: {'; '.join(said)}")

@@ -61,20 +61,25 @@ def read(folder: Path, precision: str, activations: Collection[str]) -> tuple[Be
     `activations`: those that the recipe has. ValueError names what it has not.
     """
     config, values = weights.read(folder)
-    first, activation = first_position(config), config["hidden_act"]
-    if activation not in activations:
-        raise ValueError(f"this recipe has no activation {activation}; it has {', '.join(activations)}.")
-    bert = Bert(
+    bert = described(config, precision)
+    if bert.activation not in activations:
+        raise ValueError(f"this recipe has no activation {bert.activation}; it has {', '.join(activations)}.")
+    return bert, to_ours(bert.layers, values)
+
+
+def described(config: Mapping[str, Any], precision: str) -> Bert:
+    """Return what a config.json says; refuse architectures that have no map."""
+    first = first_position(config)
+    return Bert(
         config["num_hidden_layers"],
         config["num_attention_heads"],
-        activation,
+        config["hidden_act"],
         config["layer_norm_eps"],
         first,
         config["max_position_embeddings"] - first,
         config["pad_token_id"],
         "bfloat16" if precision == "bf16" else "float32",
     )
-    return bert, to_ours(bert.layers, values)
 
 
 def first_position(config: Mapping[str, Any]) -> int:

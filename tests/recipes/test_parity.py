@@ -6,15 +6,9 @@ That the same seed gives the same predictions to the bit, test_runs.py holds for
 from pathlib import Path
 
 import pytest
-from support import THOROUGH, VARIANTS, Forked, Runs, hold, killed_at_checkpoint, others
+from support import OWN_LAYERS, THOROUGH, VARIANTS, Forked, Runs, hold, killed_at_checkpoint, others
 
 from harness.use.parity import ROWS, Comparison
-
-MAPPED = [
-    "recipe=fairseq",
-    "recipe=jax",
-    "recipe=keras",
-]  # their weights have names of their own; the others read by transformers
 
 
 class CutOff(Comparison):
@@ -35,7 +29,7 @@ def test_with_the_real_weights(kind, words, tmp_path, references):
     hold(kind(tmp_path, halves, references).lines(words.split(), repeated=False))
 
 
-@pytest.mark.parametrize("words", others(VARIANTS, *MAPPED))
+@pytest.mark.parametrize("words", others(VARIANTS, *OWN_LAYERS))
 def test_of_roberta_s_architecture_with_the_first_token(words, small_network, tmp_path, references):
     """As the hub has CamemBERT: below a masked language model, in fp16; biases and LayerNorm that are not 0 and 1."""
     model = ["model=path", f"model.path={small_network('camembert')}", "model.pooling=cls"]

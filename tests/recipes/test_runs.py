@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 from support import (
     DEEP,
+    LIBRARIES,
+    OWN_LAYERS,
     REAL,
     ROOT,
     VARIANTS,
+    compiles,
     forked,
     killed_at_checkpoint,
     killed_in,
@@ -57,7 +60,8 @@ def as_documented(key: str, names: set[str]) -> bool:
 def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_and_can_be_to_the_bit(
     runs, words, tmp_path
 ):
-    deep, words = words in VARIANTS, words.split()
+    deep = words in VARIANTS
+    compiled, words = deep and compiles(words), words.split()
     if deep:  # 8 steps an epoch: it goes on between two, then within the second; protocol=controlled: test_parity.py
         two = words == ["recipe=fairseq"] and NATIVE_BF16  # its checkpoint has the weights in both precisions then
         words += [
@@ -84,8 +88,8 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
         assert len(told) >= min(20, row["train.steps"]), "a bar that moves"
         assert 0 < told[1]["learning_rate"] < max(step.get("learning_rate", 0) for step in told.values())
         assert row["train.weights_moved"]
-        compiles = "recipe=jax" in words or "recipe.backend=jax" in words
-        assert [bool(row[f"train.{key}"]) for key in ("compile_seconds", "shapes")] == [compiles] * 2
+        told = [bool(row[f"train.{key}"]) for key in ("compile_seconds", "shapes")]
+        assert told == [compiled] * 2
         figures = watched(runs.folders()[0] / "log.csv")
         assert figures >= WATCHED
         assert ("train/gradient_norm" in figures) == shows_gradients(row["recipe"])
@@ -224,7 +228,7 @@ def test_one_s_own_postings_from_excel_in_french_with_the_first_token(runs, word
         "data.label=catégorie", "data.train_size=null", "data.valid_size=0.2", "data.test_size=0.2", "train.epochs=4",
         "train.batch_size=8",
     )  # fmt: skip
-    faster = NATIVE_BF16 and words != "recipe=jax"  # whose bf16 is slower than fp32 on processors
+    faster = NATIVE_BF16 and not LIBRARIES[words].slow_bf16
     assert not deep or runs.row()["precision"] == ("bf16" if faster else "fp32")
     assert runs.row()["test.accuracy"] == 1, said
     (folder,) = runs.folders()
@@ -251,10 +255,10 @@ def test_in_bf16_batches_of_one_a_class_of_one_row_a_text_of_one_token_and_one_o
     assert row["test.accuracy"] == 1
 
 
-@pytest.mark.parametrize("recipe", others(DEEP, "hf_trainer", "fairseq", "jax", "keras"))
-def test_a_small_network_from_scratch_has_the_same_layers_and_is_moved_by_a_training_of_one_step(runs, recipe):
+@pytest.mark.parametrize("words", others(VARIANTS, "recipe=hf_trainer", *OWN_LAYERS))
+def test_a_small_network_from_scratch_has_the_same_layers_and_is_moved_by_a_training_of_one_step(runs, words):
     """More batches to a step than there are: all rows are one."""
-    runs.run("experiment=small_network", f"recipe={recipe}", "seed=3", "train.accumulate=8")
+    runs.run("experiment=small_network", *words.split(), "seed=3", "train.accumulate=8")
     row, told = runs.row(), reported_steps(runs.folders()[0])
     assert (row["train.steps"], [*told]) == (1, [1])
     assert told[1]["learning_rate"] > 0

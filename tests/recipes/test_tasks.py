@@ -6,11 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from support import ROOT, hold, others
+from support import ROOT, SEVERAL, hold, others
 
 from harness.use.parity import ROWS, Comparison
-
-SEVERAL = ["recipe=torch", "recipe=hf_trainer", "recipe=jax"]
 
 
 @pytest.mark.parametrize("recipe", SEVERAL)

@@ -1,6 +1,7 @@
 """Using a trained model: a file predicted, cut off and gone on with; the model exported to ONNX and read again."""
 
 import csv
+import importlib.util
 import json
 import os
 import re
@@ -10,7 +11,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from support import REAL, ROOT, gone, script
+import pytest
+from support import LIBRARIES, REAL, RECIPES, ROOT, gone, script
 
 from harness.base import environments
 from harness.use.predict import CHUNK
@@ -111,8 +113,8 @@ def test_a_recipe_that_takes_texts_gives_each_class_its_probability(finished, tm
         assert done.stdout.splitlines()[0] == shown
 
 
-def export(folder, *words, code=0):
-    command = script("scripts/export.py", folder, "--format", "onnx", *words)
+def export(folder, *words, code=0, form="onnx"):
+    command = script("scripts/export.py", folder, "--format", form, *words)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
@@ -123,10 +125,25 @@ AS_DOCUMENTED = """
 import json, sys
 import numpy
 folder, texts = sys.argv[1], json.loads(sys.argv[2])
+sys.path.append(sys.argv[4])
 exec(sys.argv[3])
 assert "torch" not in sys.modules
-print(json.dumps(logits.tolist()))
+print(json.dumps(numpy.asarray(logits).tolist()))
 """
+
+
+def as_documented(folder, python, reader):
+    """Predict with an exported model as outputs/README.md says, and hold the logits to those of the run."""
+    page = (ROOT / "outputs" / "README.md").read_text(encoding="utf-8")
+    (lines,) = [block for block in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S) if reader in block]
+    texts, _ = expected(folder.parent)
+    texts = json.dumps([*texts, "cook " * 400])
+    tokenizers = Path(importlib.util.find_spec("tokenizers").origin).parent.parent
+    command = [python, "-c", AS_DOCUMENTED, folder, texts, lines, tokenizers]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    own = np.load(folder.parent / "predictions_test.npz")["logits"]
+    np.testing.assert_allclose(json.loads(done.stdout)[:-1], own, rtol=0, atol=1e-4)
 
 
 def test_onnx_gives_the_library_s_logits_and_its_figures_go_into_the_result(finished):
@@ -145,18 +162,33 @@ def test_onnx_gives_the_library_s_logits_and_its_figures_go_into_the_result(fini
     for kind in ("onnx", "onnx_int8"):
         assert 0 < after[f"{kind}.batch1.p50_ms"] <= after[f"{kind}.batch1.p95_ms"]
         assert after[f"{kind}.batch32.texts_per_second"] > 0
+    as_documented(folder / "onnx", environments.ensure("onnx").python, "onnxruntime")
 
-    page = (ROOT / "outputs" / "README.md").read_text(encoding="utf-8")
-    (lines,) = [block for block in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S) if "onnxruntime" in block]
-    texts, _ = expected(folder)
-    python = environments.ensure("onnx").python
-    command = [python, "-c", AS_DOCUMENTED, folder / "onnx", json.dumps([*texts, "cook " * 400]), lines]
-    logits = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    own = np.load(folder / "predictions_test.npz")["logits"]
-    np.testing.assert_allclose(logits[:-1], own, rtol=0, atol=1e-4)
+
+READERS = {"stablehlo": "jax", "saved_model": "tensorflow"}  # what reads a library's own format
+OWN = [(name, form) for name in RECIPES for form in READERS if (ROOT / "recipes" / name / f"{form}.py").exists()]
+
+
+@pytest.mark.parametrize(("recipe", "form"), OWN, ids=" ".join)
+def test_a_library_s_own_format_gives_its_logits_for_any_rows_and_tokens(finished, recipe, form):
+    folder = finished(recipe)
+    before = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert "of the library's own (0.0001 is allowed)" in export(folder, form=form)
+    after = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert before.items() <= after.items()
+    assert after[f"{form}.max_difference"] <= 1e-4
+    assert after[f"{form}.test.macro_f1"] == after["test.macro_f1"]
+    assert after["model.size_mb"] < 1.1 * after[f"{form}.size_mb"] < 1.3 * after["model.size_mb"]
+    assert 0 < after[f"{form}.batch1.p50_ms"] <= after[f"{form}.batch1.p95_ms"]
+    as_documented(
+        folder / form, environments.ensure(LIBRARIES[f"recipe={recipe}"].settings["environment"]).python, READERS[form]
+    )
 
 
 def test_what_cannot_be_exported_is_told(finished, tmp_path):
-    assert "only one is exported to ONNX" in export(finished("tfidf"), code=1)
+    assert "only one is exported" in export(finished("tfidf"), code=1)
+    said = export(finished("torch"), form="stablehlo", code=2)
+    assert "recipe=torch does not write StableHLO; --format onnx" in said
+    assert "--int8 is of --format onnx" in export(finished("torch"), "--int8", form="saved_model", code=2)
     (tmp_path / "mine.txt").touch()
     assert "nothing is written over" in export(finished("torch"), "--out", str(tmp_path), code=1)

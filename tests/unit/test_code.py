@@ -34,6 +34,8 @@ EXECUTED_BY = {  # whom an edit of a file concerns; None: all
     "fairseq/user/text_classification/task.py": {"fairseq"},
     "pytorch/batches.py": {"torch", "hf_trainer", "fastai", "flair"},
     "onnx.py": set(),
+    "jax/stablehlo.py": set(),
+    "worker/export.py": set(),
     "reference/controlled.py": set(),
 }
 
