@@ -165,7 +165,10 @@ def test_onnx_gives_the_library_s_logits_and_its_figures_go_into_the_result(fini
     as_documented(folder / "onnx", environments.ensure("onnx").python, "onnxruntime")
 
 
-READERS = {"stablehlo": "jax", "saved_model": "tensorflow"}  # what reads a library's own format
+READERS = {
+    "stablehlo": "from jax import export",
+    "saved_model": "tensorflow.saved_model",
+}  # what a block of the page has
 OWN = [(name, form) for name in RECIPES for form in READERS if (ROOT / "recipes" / name / f"{form}.py").exists()]
 
 
@@ -180,9 +183,8 @@ def test_a_library_s_own_format_gives_its_logits_for_any_rows_and_tokens(finishe
     assert after[f"{form}.test.macro_f1"] == after["test.macro_f1"]
     assert after["model.size_mb"] < 1.1 * after[f"{form}.size_mb"] < 1.3 * after["model.size_mb"]
     assert 0 < after[f"{form}.batch1.p50_ms"] <= after[f"{form}.batch1.p95_ms"]
-    as_documented(
-        folder / form, environments.ensure(LIBRARIES[f"recipe={recipe}"].settings["environment"]).python, READERS[form]
-    )
+    environment = LIBRARIES[f"recipe={recipe}"].settings["environment"]
+    as_documented(folder / form, environments.ensure(environment).python, READERS[form])
 
 
 def test_what_cannot_be_exported_is_told(finished, tmp_path):
