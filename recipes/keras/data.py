@@ -16,6 +16,8 @@ from recipes.keras.devices import BACKEND
 if BACKEND == "tensorflow":
     import tensorflow as tf
 
+    from recipes.on_tensorflow.batches import bucket_count, bucketed
+
 
 def batches(job: Job, padding: int, report: Report):
     """Return the data of an epoch, in batches of texts of like length."""
@@ -27,23 +29,14 @@ def batches(job: Job, padding: int, report: Report):
 def buckets(job: Job, padding: int, report: Report):
     """Return tf.data's buckets: what is shuffled is gathered by length, in token ids, into batches."""
     split, size, boundaries = job.split("train"), job.train.batch_size, job.settings["bucket_boundaries"]
-    token_ids = tf.RaggedTensor.from_row_splits(np.array(split.token_ids.values), np.array(split.token_ids.offsets))
-    labels = tf.constant(np.array(split.labels))
 
     def shuffled():  # by the epoch: tf.data's own shuffle goes by how often it has been gone through
         yield np.random.default_rng([job.seed, report.epoch]).permutation(len(split))
 
-    data = tf.data.Dataset.from_generator(shuffled, output_signature=tf.TensorSpec((None,), tf.int64)).unbatch()
-    data = data.map(lambda row: (token_ids[row], labels[row]))
-    data = data.map(lambda ids, label: ({"token_ids": ids, "padding_mask": tf.ones_like(ids)}, label))
-    data = data.bucket_by_sequence_length(
-        lambda inputs, label: tf.size(inputs["token_ids"]),
-        boundaries,
-        [size] * (len(boundaries) + 1),
-        padding_values=({"token_ids": padding, "padding_mask": 0}, 0),
-    )
-    counts = np.bincount(np.digitize(split.lengths, boundaries))
-    return data.apply(tf.data.experimental.assert_cardinality(int(np.ceil(counts / size).sum())))
+    rows = tf.data.Dataset.from_generator(shuffled, output_signature=tf.TensorSpec((None,), tf.int64)).unbatch()
+    data = bucketed(split, size, boundaries, padding)(rows)
+    data = data.map(lambda ids, mask, labels: ({"token_ids": ids, "padding_mask": mask}, labels))
+    return data.apply(tf.data.experimental.assert_cardinality(bucket_count(split, size, boundaries)))
 
 
 def given(job: Job, padding: int, report: Report):

@@ -1,7 +1,6 @@
-"""The devices that Keras computes on, and with how many threads, for each of its backends."""
+"""The devices that Keras computes on, for each of its backends."""
 
 import contextlib
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -10,14 +9,10 @@ import keras
 from recipes.contract.job import Job
 
 BACKEND = keras.config.backend()
-if BACKEND == "tensorflow":  # its threads and its determinism are settled before its first computation
+if BACKEND == "tensorflow":
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(int(os.environ.get("OMP_NUM_THREADS", 0)))
-    tf.config.threading.set_inter_op_parallelism_threads(int(os.environ.get("OMP_NUM_THREADS", 0)))
-    tf.config.experimental.enable_op_determinism()
-    if not os.environ.get("CUDA_VISIBLE_DEVICES", "all"):  # placed on the processors: a plugin may bring other GPUs
-        tf.config.set_visible_devices([], "GPU")
+    from recipes.on_tensorflow import devices as on_tensorflow  # which settles threads and determinism
 elif BACKEND == "jax":
     import jax
 
@@ -26,17 +21,18 @@ def prepare(job: Job) -> Callable[[], AbstractContextManager]:
     """Settle seed and devices; return the scope in which a model is built and trained on all of the job's devices."""
     if job.settings["backend"] != BACKEND:
         raise ValueError(f"recipe.backend={job.settings['backend']}, but in this environment Keras runs on {BACKEND}.")
-    if job.processes > 1 and job.placement.use_cpu:  # as many devices, before the first computation
-        if BACKEND == "tensorflow":
-            logical = [tf.config.LogicalDeviceConfiguration()] * job.processes
-            tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
-        else:
-            jax.config.update("jax_num_cpu_devices", job.processes)
+    names = on_tensorflow.devices(job) if BACKEND == "tensorflow" else devices(job)
     keras.utils.set_random_seed(job.seed)
     if job.processes == 1:
         return contextlib.nullcontext
-    kind = "cpu" if job.placement.use_cpu else "gpu"
-    devices = [f"{kind}:{number}" for number in range(job.processes)]
     if BACKEND == "tensorflow":
-        return tf.distribute.MirroredStrategy(devices).scope
-    return keras.distribution.DataParallel(devices=devices).scope
+        return tf.distribute.MirroredStrategy(names).scope
+    return keras.distribution.DataParallel(devices=names).scope
+
+
+def devices(job: Job) -> list[str]:
+    """Return the names of the devices that share a job on JAX, after seeing to it that there are as many."""
+    if job.processes > 1 and job.placement.use_cpu:  # before the first computation
+        jax.config.update("jax_num_cpu_devices", job.processes)
+    kind = "cpu" if job.placement.use_cpu else "gpu"
+    return [f"{kind}:{number}" for number in range(job.processes)]

@@ -1,0 +1,1 @@
+"""What recipes on TensorFlow share: its threads and devices, tf.data's batches, losses, dropout."""

@@ -1,0 +1,94 @@
+"""The rows of the job as TensorFlow takes them: optimiser steps of padded rows, whose shape is free.
+
+A step is a tuple of tensors: ids and mask (rows, tokens), int32; labels; each row's share in the mean loss (rows,),
+float32. Its rows divide into `train.accumulate` batches on each device; what was missing for that has no share.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from recipes.contract.job import Job
+from recipes.contract.split import Split, padded
+
+Steps = Callable[[int, int], Iterable]  # an epoch, how many steps of it are done -> the others
+
+
+def signature(job: Job) -> list[tf.TensorSpec]:
+    """Return what a step looks like, for `tf.function`: it is traced once for all shapes."""
+    tokens = tf.TensorSpec((None, None), tf.int32)
+    several = job.task.name == "multilabel"
+    labels = tf.TensorSpec((None, None) if several else (None,), job.task.dtype)
+    return [tokens, tokens, labels, tf.TensorSpec((None,), tf.float32)]
+
+
+def buckets(job: Job, padding: int) -> tuple[Steps, int]:
+    """Return the steps of an epoch, as tf.data gathers what is shuffled by length, and how many there are."""
+    split, size, boundaries = job.split("train"), job.rows_per_step, job.settings["bucket_boundaries"]
+    gather = bucketed(split, size, boundaries, padding)
+
+    def steps(epoch: int, done: int) -> tf.data.Dataset:
+        order = np.random.default_rng([job.seed, epoch]).permutation(len(split))
+        data = gather(tf.data.Dataset.from_tensor_slices(order)).skip(done)
+        return data.map(lambda *rows: filled(job, *rows)).prefetch(tf.data.AUTOTUNE)
+
+    return steps, bucket_count(split, size, boundaries)
+
+
+def bucketed(
+    split: Split, size: int, boundaries: Sequence[int], padding: int
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
+    """Return the function from numbers of rows to batches of `size` of them, of like length: ids, mask and labels."""
+    token_ids = tf.RaggedTensor.from_row_splits(np.array(split.token_ids.values), np.array(split.token_ids.offsets))
+    labels = tf.constant(np.array(split.labels))
+
+    def gather(rows: tf.data.Dataset) -> tf.data.Dataset:
+        data = rows.map(lambda row: (token_ids[row], tf.ones_like(token_ids[row]), labels[row]))
+        return data.bucket_by_sequence_length(
+            lambda ids, mask, label: tf.size(ids),
+            boundaries,
+            [size] * (len(boundaries) + 1),
+            padding_values=(padding, 0, labels.dtype.as_numpy_dtype(0)),
+        )
+
+    return gather
+
+
+def bucket_count(split: Split, size: int, boundaries: Sequence[int]) -> int:
+    """Return how many batches tf.data's buckets make of all rows: the last of each may have fewer."""
+    return int(np.ceil(np.bincount(np.digitize(split.lengths, boundaries)) / size).sum())
+
+
+def given(job: Job, padding: int) -> tuple[Steps, int]:
+    """Return the steps of an epoch in the job's own order, and how many there are."""
+    split = job.split("train")
+
+    def steps(epoch: int, done: int) -> Iterable:
+        for rows in job.steps(job.order(epoch))[done:]:
+            ids, mask = pad([split.token_ids[row] for row in rows], padding)
+            yield filled(job, ids, mask, split.labels[rows])
+
+    return steps, len(job.steps(split.row_ids))
+
+
+def filled(job: Job, *rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Return a step of ids, mask and labels: it divides, and has the shares of its rows in the mean loss."""
+    number = tf.shape(rows[0])[0]
+    numbers = tf.range(number + -number % (job.train.accumulate * job.processes))
+    share = tf.where(numbers < number, 1 / tf.cast(number, tf.float32), 0.0)
+    return *(tf.gather(values, numbers % number) for values in rows), share
+
+
+def part(values: tf.Tensor, job: Job, batch: tf.Tensor) -> tf.Tensor:
+    """Return the rows of a step that this device takes in one of its `train.accumulate` batches."""
+    device = tf.distribute.get_replica_context().replica_id_in_sync_group
+    number = batch * job.processes + device
+    rows = tf.shape(values)[0] // (job.train.accumulate * job.processes)
+    return values[number * rows : (number + 1) * rows]
+
+
+def pad(token_ids: Sequence[np.ndarray], padding: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Pad token ids to the longest row: ids and mask (rows, tokens), int32."""
+    ids, mask = padded(token_ids, padding)
+    return tf.constant(ids), tf.constant(mask)
