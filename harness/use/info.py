@@ -11,6 +11,7 @@ from harness.config.placing import auto
 from harness.config.settings import Recipe, made
 from harness.machine import host, placement
 from harness.machine.gpu import Gpu
+from harness.results.traits import libraries
 
 
 def show() -> int:
@@ -30,6 +31,9 @@ def show() -> int:
     if on_gpu:
         others = [name for name in config.choices("recipe") if auto(recipe(name), "managed", machine) == "cpu"]
         lines.append(("", f"placement=cpu for {', '.join(others)}"))
+    elif native:
+        slower = [library.name for library in libraries() if library.slow_bf16]
+        lines.append(("", f"precision=fp32 for {', '.join(slower)}"))
     told = (f"{name:<10}  {text}" for name, text in lines)
     print("\n".join(line for text in told for line in layout.wrapped(text, layout.columns())))
     return 0

@@ -58,10 +58,10 @@ def test_two_processes_with_half_the_batch_train_as_one_and_predict_each_row_onc
         assert np.isfinite(predicted["logits"]).all()
 
 
-@pytest.mark.parametrize("recipe", ["torch"])  # the others were tried once: fastai, fairseq, hf_trainer
-def test_two_processes_go_on_from_a_checkpoint_to_the_bit(recipe, tmp_path, small_network):
-    """With dropout: each process has random states of its own."""
-    words = [f"recipe={recipe}", *TWO, "protocol=controlled", "train.epochs=2", "checkpoint.every=10"]
+@pytest.mark.parametrize("words", others(SEVERAL, "recipe=torch"))
+def test_two_processes_go_on_from_a_checkpoint_to_the_bit(words, tmp_path, small_network):
+    """With dropout: each process, or device, has random states of its own."""
+    words = [*words.split(), *TWO, "protocol=controlled", "train.epochs=2", "checkpoint.every=10"]
     words += ["model=path", f"model.path={small_network('bert')}"]
     whole, cut = Runs(tmp_path / "whole"), Runs(tmp_path / "cut")
     whole.run(*words)
