@@ -31,9 +31,11 @@ def main() -> int:
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="for all runs, such as recipe=torch,flair")
     parser.add_argument("--seeds", default="0,1,2", help="of the runs with the chosen rates (default 0,1,2)")
     arguments = parser.parse_intermixed_args()
+    from harness.config import variants
     from harness.figures.metrics import of_row
 
-    recipes, rates = (swept(key, arguments.words) for key in ("recipe", RATE))
+    encoders = [recipe.partition("=")[2] for recipe, *others in variants() if not others]
+    recipes, rates = swept("recipe", arguments.words) or encoders, swept(RATE, arguments.words) or declared()
     words = [word for word in arguments.words if not word.startswith(("recipe=", f"{RATE}="))]
     seeds = arguments.seeds.split(",")
     baseline = [run(["recipe=tfidf", f"seed={seed}", *words]) for seed in seeds]
@@ -54,13 +56,17 @@ def main() -> int:
 
 
 def swept(key: str, words: list[str]) -> list[str]:
-    """Return the values that the experiment, or a word of the command line, sweeps a key over."""
+    """Return the values that the last word of the command line for a key sweeps it over; none, where there is none."""
+    given = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]
+    return given[-1].split(",") if given else []
+
+
+def declared() -> list[str]:
+    """Return the learning rates that the experiment sweeps over."""
     import yaml
 
     text = (ROOT / "conf" / "experiment" / "native_search.yaml").read_text(encoding="utf-8")
-    declared = yaml.safe_load(text)["hydra"]["sweeper"]["params"][key]
-    given = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]
-    return str(given[-1] if given else declared).split(",")
+    return str(yaml.safe_load(text)["hydra"]["sweeper"]["params"][RATE]).split(",")
 
 
 def run(words: list[str]) -> "Row":
