@@ -3,14 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from recipes.contract.job import Batch, Hidden, Job, Predict
-from recipes.contract.schedule import warmup_steps
 from recipes.jax import model, recipe
 from recipes.jax.encoder import encode, encoder_of
 from recipes.jax.recipe import load
 from recipes.on_jax.batches import pad
+from recipes.on_jax.optimizer import warm_up_then_linear
 from recipes.weights.bert import Bert
 
 __all__ = ["finetune", "hidden_states", "load"]
@@ -25,13 +24,6 @@ def build(job: Job) -> tuple[model.Params, Bert]:
     params, bert = model.build(job)
     weight, bias = job.head()
     return params | {"head": {"kernel": jnp.asarray(weight.T), "bias": jnp.asarray(bias)}}, bert
-
-
-def warm_up_then_linear(job: Job, steps: int, rate: float) -> optax.Schedule:
-    """Return the rate at a step counted from 0: from 0 up to `rate`, then down to 0, both linearly."""
-    rising = warmup_steps(job.settings["warmup"], steps)
-    up, down = optax.linear_schedule(0.0, rate, rising), optax.linear_schedule(rate, 0.0, steps - rising)
-    return optax.join_schedules([up, down], [rising])
 
 
 def hidden_states(job: Job) -> Hidden:

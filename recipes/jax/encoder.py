@@ -13,14 +13,9 @@ import jax.numpy as jnp
 
 from recipes.contract.job import Dropout
 from recipes.jax.trees import nested
+from recipes.on_jax.functions import ACTIVATIONS
 from recipes.weights.bert import Bert, read
 
-ACTIVATIONS = {
-    "gelu": partial(jax.nn.gelu, approximate=False),
-    "gelu_new": jax.nn.gelu,
-    "gelu_pytorch_tanh": jax.nn.gelu,
-    "relu": jax.nn.relu,
-}
 NO_DROPOUT = Dropout()
 Key: TypeAlias = jax.Array | None  # of random numbers; None: nothing is drawn, as in predicting
 

@@ -21,14 +21,11 @@ from recipes.jax import trees
 from recipes.jax.model import Params, build, logits_of, save, saved
 from recipes.on_jax.batches import prediction_batch, step_batches
 from recipes.on_jax.devices import shardings
+from recipes.on_jax.functions import LOSSES
 from recipes.on_jax.optimizer import adamw, warm_up_then_cosine
 from recipes.weights.bert import Bert
 
 STATE = "state.safetensors"  # of a checkpoint
-LOSSES = {  # of each row
-    "classification": optax.softmax_cross_entropy_with_integer_labels,
-    "multilabel": lambda logits, labels: optax.sigmoid_binary_cross_entropy(logits, labels).mean(-1),
-}
 
 
 class State(NamedTuple):

@@ -1,1 +1,1 @@
-"""What recipes on JAX share: rows in few shapes, the devices that share them, optax's AdamW."""
+"""What recipes on JAX share: rows in few shapes, the devices that share them, losses, optax's AdamW."""

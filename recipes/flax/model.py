@@ -1,0 +1,54 @@
+"""The classifier as an NNX module: built, saved as a Hugging Face folder, read from it."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from recipes import weights
+from recipes.contract.job import Job
+from recipes.flax.encoder import Encoder, encoder_of, weights_of
+
+
+class Classifier(nnx.Module):
+    """Token ids and mask, both (rows, tokens) -> logits (rows, outputs), float32."""
+
+    def __init__(self, encoder: Encoder, size: int, job: Job, *, rngs: nnx.Rngs):
+        self.encoder, self.pooling = encoder, job.pooling
+        self.dropout = nnx.Dropout(job.dropout.hidden)
+        self.head = nnx.Linear(size, job.outputs, kernel_init=nnx.initializers.normal(0.02), rngs=rngs)
+
+    def __call__(self, ids: jax.Array, mask: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
+        hidden = self.encoder(ids, mask, rngs).astype(jnp.float32)
+        pooled = hidden[:, 0] if self.pooling == "cls" else hidden.mean(1, where=mask[:, :, None] == 1)
+        return self.head(self.dropout(pooled, rngs=rngs))
+
+
+def build(job: Job) -> Classifier:
+    """Return the classifier with a new head."""
+    return classifier_of(job, job.weights)
+
+
+def classifier_of(job: Job, folder: Path) -> Classifier:
+    """Return the classifier whose encoder stands in a Hugging Face folder, with a new head."""
+    encoder = encoder_of(folder, job.precision, job.dropout)
+    return Classifier(encoder, encoder.norm.num_features, job, rngs=nnx.Rngs(job.seed))
+
+
+def with_head(model: Classifier, weight: np.ndarray, bias: np.ndarray) -> Classifier:
+    """Return the classifier with this head: weight (outputs, hidden) and bias (outputs)."""
+    model.head.kernel[...], model.head.bias[...] = jnp.asarray(weight.T), jnp.asarray(bias)
+    return model
+
+
+def save(model: Classifier, job: Job) -> None:
+    """Write the Hugging Face folder."""
+    head = {"weight": np.asarray(model.head.kernel[...]).T, "bias": np.asarray(model.head.bias[...])}
+    weights.write(job, weights_of(model.encoder), head)
+
+
+def saved(job: Job) -> Classifier:
+    """Return what stands in the Hugging Face folder that a recipe has left."""
+    return with_head(classifier_of(job, job.model), *weights.read_head(job.model))
