@@ -52,7 +52,7 @@ class Bert:
     first_position: int  # the row of the position table that the first token takes
     longest: int  # tokens at most
     padding: int  # the token id of padding
-    dtype: str  # that is computed in: float32, or bfloat16, with LayerNorm and softmax in float32
+    dtype: str  # that is computed in: float32, or bfloat16, with the sums of LayerNorm in float32
 
 
 def read(folder: Path, precision: str, activations: Collection[str]) -> tuple[Bert, Weights]:
