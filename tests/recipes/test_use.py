@@ -172,7 +172,7 @@ READERS = {
 OWN = [(name, form) for name in RECIPES for form in READERS if (ROOT / "recipes" / name / f"{form}.py").exists()]
 
 
-@pytest.mark.parametrize(("recipe", "form"), OWN, ids=" ".join)
+@pytest.mark.parametrize(("recipe", "form"), OWN)
 def test_a_library_s_own_format_gives_its_logits_for_any_rows_and_tokens(finished, recipe, form):
     folder = finished(recipe)
     before = json.loads((folder / "result.json").read_text(encoding="utf-8"))
