@@ -46,7 +46,7 @@ LIBRARIES = {" ".join(library.words): library for library in libraries()}
 SEVERAL = [words for words in VARIANTS if "multilabel" in LIBRARIES[words].takes]  # labels a text may have
 OWN_LAYERS = [words for words in VARIANTS if " " not in words and maps_names(LIBRARIES[words].recipe)]
 REAL = {warm.FOLDER: ""}  # of a run: its workers are started, not forked by a server that has their library
-COMPILING = ("jax",)  # packages
+COMPILING = ("jax", "tensorflow")  # packages
 THOROUGH = pytest.mark.thorough  # over what another test covers for fewer recipes: scripts/test.py --all
 SMALL = [
     "data.train_size=300", "data.valid_size=100", "data.test_size=100", "train.epochs=1", "threads=1",
@@ -61,7 +61,7 @@ def others(values: Sequence[str], *chosen: str) -> list:
 
 
 def compiles(words: str) -> bool:
-    """Tell whether the framework of a recipe compiles a step for each shape, and tells of it."""
+    """Tell whether the framework of a recipe compiles or traces a step, and tells of it."""
     environment = LIBRARIES[words].settings["environment"].replace("${.backend}", LIBRARIES[words].framework)
     asked = (ROOT / "configs" / "environments" / f"{environment}.in").read_text(encoding="utf-8").splitlines()
     return any(line.startswith(COMPILING) for line in asked)

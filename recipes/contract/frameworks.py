@@ -6,13 +6,14 @@ it: nothing is imported here, and Keras is the backend that it runs on.
 
 import os
 import sys
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 
 class Compilation(NamedTuple):
-    """One function, compiled for one shape of what it is given."""
+    """One function, compiled (or traced) for one shape of what it is given."""
 
     function: str
     seconds: float  # wall
@@ -51,10 +52,12 @@ class Framework:
         """Return the most bytes that its allocator has given out on GPUs at a time, all of them together."""
         return None
 
-    compilations: list[Compilation] | None = None  # since `watch` was called; None: there are none, or it tells of none
-
     def watch(self) -> None:
         """Begin to keep `compilations`, where it tells of them."""
+
+    def compilations(self) -> list[Compilation] | None:
+        """Return them since `watch` was called; None: there are none, or it tells of none."""
+        return None
 
     def allow_tf32(self, allowed: bool) -> None:
         """Let products of float32 matrices be computed in TF32 on GPUs, or not."""
@@ -101,6 +104,7 @@ class Torch(Framework):
 class Jax(Framework):
     name = "jax"
     out_of_memory = ("resource_exhausted",)
+    made: list[Compilation] | None = None
 
     def devices(self) -> list[Any]:
         """Return the devices, once there are any: from then on their number cannot be changed."""
@@ -124,14 +128,17 @@ class Jax(Framework):
         return sum(stats.get("peak_bytes_in_use", 0) for stats in told) or None
 
     def watch(self) -> None:
-        if self.compilations is None:
-            self.compilations = []
+        if self.made is None:
+            self.made = []
             self.module.monitoring.register_event_duration_secs_listener(self.note)
 
     def note(self, event: str, seconds: float, fun_name: str = "", **_: Any) -> None:
         """Keep what XLA compiled, or took from its cache."""
-        if event == "/jax/core/compile/backend_compile_duration" and self.compilations is not None:
-            self.compilations.append(Compilation(fun_name, seconds))
+        if event == "/jax/core/compile/backend_compile_duration" and self.made is not None:
+            self.made.append(Compilation(fun_name, seconds))
+
+    def compilations(self) -> list[Compilation] | None:
+        return self.made
 
     def allow_tf32(self, allowed: bool) -> None:
         self.module.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "float32")
@@ -140,9 +147,13 @@ class Jax(Framework):
         return self.module.config.jax_default_matmul_precision not in ("float32", "highest", "F32_F32_F32")
 
 
+TRACING = "tensorflow.python.eager.polymorphic_function"
+
+
 class TensorFlow(Framework):
     name = "tensorflow"
     out_of_memory = ("resourceexhaustederror", "oom when allocating")
+    traced: list[tuple[str, int]] | None = None  # each function, and what the clock of all tracing showed before it
 
     def begun(self) -> bool:
         """Tell whether its devices are settled: from then on their number cannot be changed."""
@@ -163,6 +174,27 @@ class TensorFlow(Framework):
         config = self.module.config
         gpus = config.list_logical_devices("GPU") if self.begun() else []
         return sum(config.experimental.get_memory_info(gpu.name)["peak"] for gpu in gpus) or None
+
+    def watch(self) -> None:
+        if self.traced is None:
+            self.traced = []
+            sys.modules[f"{TRACING}.transform"].CONCRETE_FUNCTION_CALLBACKS.append(self.note)
+
+    def note(self, function: Any) -> None:
+        """Keep what `tf.function` is about to have traced."""
+        if self.traced is not None:
+            self.traced.append((function.graph.name, self.clock()))
+
+    def clock(self) -> int:
+        """Return the microseconds of all tracing that has ended; of functions in functions the outermost one's."""
+        return sys.modules[f"{TRACING}.tracing_compilation"]._graph_building_time_counter.get_cell().value()
+
+    def compilations(self) -> list[Compilation] | None:
+        """Return the functions that were traced into graphs: what TensorFlow has in place of compiling."""
+        if self.traced is None:
+            return None
+        told = pairwise([*self.traced, ("", self.clock())])
+        return [Compilation(name, (then - before) / 1e6) for (name, before), (_, then) in told]
 
     def allow_tf32(self, allowed: bool) -> None:
         self.module.config.experimental.enable_tensor_float_32_execution(allowed)
@@ -225,7 +257,7 @@ def compiled(since: int) -> dict[str, float] | None:
 
     That is the function whose compilations took the longest together: the step of a training. None: nothing is told.
     """
-    if (made := main().compilations) is None:
+    if (made := main().compilations()) is None:
         return None
     functions: dict[str, list[float]] = {}
     for function, seconds in made[since:]:

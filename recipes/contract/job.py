@@ -304,7 +304,7 @@ class Job:
             sys.exit()
         wall, cpu = time.perf_counter(), _cpu_seconds()
         self.event("phase_start", name=name)
-        made = len(frameworks.main().compilations or ())
+        made = len(frameworks.main().compilations() or ())
         yield
         frameworks.wait()
         seconds, cpu_seconds = time.perf_counter() - wall, _cpu_seconds() - cpu

@@ -16,7 +16,7 @@ from recipes.keras.devices import BACKEND
 if BACKEND == "tensorflow":
     import tensorflow as tf
 
-    from recipes.on_tensorflow.batches import bucket_count, bucketed
+    from recipes.on_tensorflow.batches import bucketed
 
 
 def batches(job: Job, padding: int, report: Report):
@@ -28,15 +28,8 @@ def batches(job: Job, padding: int, report: Report):
 
 def buckets(job: Job, padding: int, report: Report):
     """Return tf.data's buckets: what is shuffled is gathered by length, in token ids, into batches."""
-    split, size, boundaries = job.split("train"), job.train.batch_size, job.settings["bucket_boundaries"]
-
-    def shuffled():  # by the epoch: tf.data's own shuffle goes by how often it has been gone through
-        yield np.random.default_rng([job.seed, report.epoch]).permutation(len(split))
-
-    rows = tf.data.Dataset.from_generator(shuffled, output_signature=tf.TensorSpec((None,), tf.int64)).unbatch()
-    data = bucketed(split, size, boundaries, padding)(rows)
-    data = data.map(lambda ids, mask, labels: ({"token_ids": ids, "padding_mask": mask}, labels))
-    return data.apply(tf.data.experimental.assert_cardinality(bucket_count(split, size, boundaries)))
+    data = bucketed(job, job.train.batch_size, padding, lambda: report.epoch)
+    return data.map(lambda ids, mask, labels: ({"token_ids": ids, "padding_mask": mask}, labels))
 
 
 def given(job: Job, padding: int, report: Report):

@@ -4,13 +4,13 @@ A step is a tuple of tensors: ids and mask (rows, tokens), int32; labels; each r
 float32. Its rows divide into `train.accumulate` batches on each device; what was missing for that has no share.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from recipes.contract.job import Job
-from recipes.contract.split import Split, padded
+from recipes.contract.split import padded
 
 Steps = Callable[[int, int], Iterable]  # an epoch, how many steps of it are done -> the others
 
@@ -24,40 +24,45 @@ def signature(job: Job) -> list[tf.TensorSpec]:
 
 
 def buckets(job: Job, padding: int) -> tuple[Steps, int]:
-    """Return the steps of an epoch, as tf.data gathers what is shuffled by length, and how many there are."""
-    split, size, boundaries = job.split("train"), job.rows_per_step, job.settings["bucket_boundaries"]
-    gather = bucketed(split, size, boundaries, padding)
+    """Return the steps of an epoch, as tf.data gathers what is shuffled by length, and how many there are.
+
+    Where a step is of several batches, they are in the job's order: the last of each bucket is not whole.
+    """
+    if job.rows_per_step > job.train.batch_size:
+        return given(job, padding)
+    now = {"epoch": 0}
+    data = bucketed(job, job.train.batch_size, padding, lambda: now["epoch"])
+    data, count = data.map(lambda *rows: filled(job, *rows)).prefetch(tf.data.AUTOTUNE), len(data)
 
     def steps(epoch: int, done: int) -> tf.data.Dataset:
-        order = np.random.default_rng([job.seed, epoch]).permutation(len(split))
-        data = gather(tf.data.Dataset.from_tensor_slices(order)).skip(done)
-        return data.map(lambda *rows: filled(job, *rows)).prefetch(tf.data.AUTOTUNE)
+        now["epoch"] = epoch
+        return data.skip(done)
 
-    return steps, bucket_count(split, size, boundaries)
+    return steps, count
 
 
-def bucketed(
-    split: Split, size: int, boundaries: Sequence[int], padding: int
-) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    """Return the function from numbers of rows to batches of `size` of them, of like length: ids, mask and labels."""
+def bucketed(job: Job, size: int, padding: int, epoch: Callable[[], int]) -> tf.data.Dataset:
+    """Return batches of `size` rows of like length, by `bucket_boundaries`: ids, mask and labels.
+
+    `epoch` tells in which order they come: tf.data's own shuffle goes by how often it has been gone through.
+    """
+    split, boundaries = job.split("train"), job.settings["bucket_boundaries"]
     token_ids = tf.RaggedTensor.from_row_splits(np.array(split.token_ids.values), np.array(split.token_ids.offsets))
     labels = tf.constant(np.array(split.labels))
 
-    def gather(rows: tf.data.Dataset) -> tf.data.Dataset:
-        data = rows.map(lambda row: (token_ids[row], tf.ones_like(token_ids[row]), labels[row]))
-        return data.bucket_by_sequence_length(
-            lambda ids, mask, label: tf.size(ids),
-            boundaries,
-            [size] * (len(boundaries) + 1),
-            padding_values=(padding, 0, labels.dtype.as_numpy_dtype(0)),
-        )
+    def shuffled() -> Iterator[np.ndarray]:
+        yield np.random.default_rng([job.seed, epoch()]).permutation(len(split))
 
-    return gather
-
-
-def bucket_count(split: Split, size: int, boundaries: Sequence[int]) -> int:
-    """Return how many batches tf.data's buckets make of all rows: the last of each may have fewer."""
-    return int(np.ceil(np.bincount(np.digitize(split.lengths, boundaries)) / size).sum())
+    data = tf.data.Dataset.from_generator(shuffled, output_signature=tf.TensorSpec((None,), tf.int64)).unbatch()
+    data = data.map(lambda row: (token_ids[row], tf.ones_like(token_ids[row]), labels[row]))
+    data = data.bucket_by_sequence_length(
+        lambda ids, mask, label: tf.size(ids),
+        boundaries,
+        [size] * (len(boundaries) + 1),
+        padding_values=(padding, 0, labels.dtype.as_numpy_dtype(0)),
+    )
+    counts = np.bincount(np.digitize(split.lengths, boundaries))
+    return data.apply(tf.data.experimental.assert_cardinality(int(np.ceil(counts / size).sum())))
 
 
 def given(job: Job, padding: int) -> tuple[Steps, int]:

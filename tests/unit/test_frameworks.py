@@ -99,6 +99,31 @@ def test_what_jax_compiled_is_told_with_the_shapes_of_what_took_the_longest(impo
     assert frameworks.compiled(1) == {"seconds": 9.75, "shapes": 2}
 
 
+def test_what_tensorflow_traced_is_told_with_the_times_of_what_took_the_longest(imported, monkeypatch):
+    callbacks, clock = [], [9_000_000]
+    counter = types.SimpleNamespace(get_cell=lambda: types.SimpleNamespace(value=lambda: clock[0]))
+    monkeypatch.setattr(frameworks, "TABLE", [frameworks.TensorFlow()])
+    imported("tensorflow")
+    imported(f"{frameworks.TRACING}.transform", CONCRETE_FUNCTION_CALLBACKS=callbacks)
+    imported(f"{frameworks.TRACING}.tracing_compilation", _graph_building_time_counter=counter)
+    assert frameworks.compiled(0) is None, "nobody has begun to look"
+    frameworks.watch()
+    frameworks.watch()
+    (callback,) = callbacks
+    assert frameworks.compiled(0) == {"seconds": 0, "shapes": 0}
+
+    def trace(name, seconds, *within):
+        for one in (*within, name):  # those within it end first, and its seconds are counted when it has ended
+            callback(types.SimpleNamespace(graph=types.SimpleNamespace(name=one)))
+        clock[0] += int(seconds * 1e6)
+
+    trace("encode", 8.0)
+    trace("step", 5.0, "loss", "loss", "loss")
+    trace("Dataset_map", 0.25)
+    trace("step", 4.0, "loss")
+    assert frameworks.compiled(1) == {"seconds": 9.25, "shapes": 2}
+
+
 def test_mxnet_is_waited_for(imported):
     waited = []
     imported("mxnet", nd=types.SimpleNamespace(waitall=lambda: waited.append(True)))
