@@ -3,8 +3,8 @@
 Two views of one model, with dropout and without; batches of 32 from a generator, the last incomplete one dropped; one
 compiled step that changes model, optimizer and metrics in place, nothing donated; AdamW without a schedule for all
 parameters; loss and accuracy told every 200 steps. There a small network learns from nothing, at 0.005; here it is
-BERT from our weights with a head on the mean of its tokens, rows of 128 tokens, at the 0.001 of the transformer in
-"miniGPT", their other guide: at 0.005 it learns nothing. The epochs are the job's.
+BERT from our weights with a head on the mean of its tokens, rows of 128 tokens, at the 0.001 that Flax's own guide to a
+transformer, "miniGPT", takes. The epochs are the job's.
 
 `python benchmarks/tutorials/flax.py JOB.json OUT.npz`, with the environment of recipe=flax: saves the test split's
 `logits` (rows, labels) and prints the seconds of the training.
