@@ -107,7 +107,7 @@ def train_step(x_batch, y_batch, loss, acc, model, optimizer):
         y_pred = model(x_batch)
         batch_loss = loss(y_pred, y_batch)
     batch_acc = acc(y_pred, y_batch)
-    grads = tape.gradient(batch_loss, model.variables)
+    grads = [tf.convert_to_tensor(grad) for grad in tape.gradient(batch_loss, model.variables)]  # not word by word
     optimizer.apply_gradients(grads, model.variables)
     return batch_loss, batch_acc
 
