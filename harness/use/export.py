@@ -28,7 +28,10 @@ TOLERANCE = 1e-4  # of a logit in fp32
 
 @dataclass(frozen=True)
 class Format:
-    """What a model can be exported to. `files`: what is written, by what the keys in result.json begin with."""
+    """What a model can be exported to. `files`: what is written, by what the keys in result.json begin with.
+
+    A SavedModel is a folder, called by its version: TensorFlow Serving takes the folder of a model's versions.
+    """
 
     name: str
     title: str
@@ -40,7 +43,7 @@ FORMATS = {
     one.name: one
     for one in (
         Format("onnx", "ONNX", {"onnx": "model.onnx", "onnx_int8": "model_int8.onnx"}, "PyTorch's"),
-        Format("saved_model", "SavedModel", {"saved_model": "model"}, "the library's"),
+        Format("saved_model", "SavedModel", {"saved_model": "1"}, "the library's"),
         Format("stablehlo", "StableHLO", {"stablehlo": "model.stablehlo"}, "the library's"),
     )
 }
@@ -171,7 +174,7 @@ def measured(
 ) -> tuple[dict[str, float], np.ndarray]:
     """Return the figures of one file under their keys, and its logits; `recorded` are those that the run left."""
     file = work / one.form.files[kind]
-    perform("measure", f"measuring {file.name}", one, kind, work)
+    perform("measure", f"measuring {one.form.name}/{file.name}", one, kind, work)
     saved = np.load(work / "measured.npz")
     metrics = METRICS[one.run.task.name]
     scores = metrics.scores(saved["labels"], saved["logits"])
@@ -232,4 +235,4 @@ def show(figures: Mapping[str, float], form: Format, row: Row) -> None:
         latency = f"batch 1: {of['batch1.p50_ms']:.1f} ms (p95 {of['batch1.p95_ms']:.1f})"
         throughput = f"batch 32: {of['batch32.texts_per_second']:.0f} texts/s"
         said = [f"{of['size_mb']:.0f} MB", latency, throughput, f"{split} {', '.join(quality)}"]
-        progress.say(f"{file}: {'; '.join(said)}")
+        progress.say(f"{form.name}/{file}: {'; '.join(said)}")

@@ -35,6 +35,7 @@ EXECUTED_BY = {  # whom an edit of a file concerns; None: all
     "pytorch/batches.py": {"torch", "hf_trainer", "fastai", "flair"},
     "onnx.py": set(),
     "jax/stablehlo.py": set(),
+    "on_tensorflow/saved_model.py": set(),
     "worker/export.py": set(),
     "reference/controlled.py": set(),
 }
