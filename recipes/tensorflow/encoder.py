@@ -78,14 +78,14 @@ class Layer(tf.Module):
 
 
 class Dense(tf.Module):
-    """x W + b."""
+    """x W + b, as one product of all tokens: by `tf.matmul` the kernel's gradient would be one for each row."""
 
     def __init__(self, values: Weights, path: str):
         super().__init__()
         self.kernel, self.bias = (variable(values, f"{path}/{name}") for name in ("kernel", "bias"))
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(x, tf.cast(self.kernel, x.dtype)) + tf.cast(self.bias, x.dtype)
+        return tf.tensordot(x, tf.cast(self.kernel, x.dtype), 1) + tf.cast(self.bias, x.dtype)
 
 
 class LayerNorm(tf.Module):

@@ -36,6 +36,7 @@ EXECUTED_BY = {  # whom an edit of a file concerns; None: all
     "onnx.py": set(),
     "jax/stablehlo.py": set(),
     "on_tensorflow/saved_model.py": set(),
+    "on_tensorflow/batches.py": {"keras", "sonnet", "tensorflow"},
     "worker/export.py": set(),
     "reference/controlled.py": set(),
 }
