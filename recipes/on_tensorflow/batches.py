@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from recipes.contract.job import Job
+from recipes.contract.job import Batch, Job, Predict
 from recipes.contract.split import padded
 
 Steps = Callable[[int, int], Iterable]  # an epoch, how many steps of it are done -> the others
@@ -97,3 +97,12 @@ def pad(token_ids: Sequence[np.ndarray], padding: int) -> tuple[tf.Tensor, tf.Te
     """Pad token ids to the longest row: ids and mask (rows, tokens), int32."""
     ids, mask = padded(token_ids, padding)
     return tf.constant(ids), tf.constant(mask)
+
+
+def predictor(model: tf.Module) -> Predict:
+    """Return the function that predicts with a classifier, by its `logits` and the padding of its encoder's `bert`."""
+
+    def predict(batch: Batch) -> np.ndarray:
+        return model.logits(*pad(batch.token_ids, model.encoder.bert.padding)).numpy()
+
+    return predict

@@ -8,13 +8,12 @@ site/en/tutorials/distribute/custom_training.ipynb of tensorflow/docs (one trace
 
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from recipes.contract.checkpoints import step_of
-from recipes.contract.job import Batch, Job, Predict
+from recipes.contract.job import Job, Predict
 from recipes.contract.schedule import linear
-from recipes.on_tensorflow.batches import buckets, pad, part, signature
+from recipes.on_tensorflow.batches import buckets, part, predictor, signature
 from recipes.on_tensorflow.devices import devices
 from recipes.on_tensorflow.dropout import seed_of
 from recipes.on_tensorflow.losses import LOSSES
@@ -86,12 +85,3 @@ def finetune(job: Job, build: Callable[[Job], Classifier] = build, batches: Call
 def load(job: Job) -> Predict:
     """Return the function that predicts, from the saved model alone."""
     return predictor(saved(job))
-
-
-def predictor(model: Classifier) -> Predict:
-    """Return the function that predicts with `model`."""
-
-    def predict(batch: Batch) -> np.ndarray:
-        return model.logits(*pad(batch.token_ids, model.encoder.bert.padding)).numpy()
-
-    return predict

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from recipes.contract.job import Job, Predict
 from recipes.on_tensorflow import saved_model
+from recipes.on_tensorflow.batches import predictor
 from recipes.on_tensorflow.saved_model import load
 from recipes.tensorflow.model import saved
-from recipes.tensorflow.recipe import predictor
 
 __all__ = ["export", "load"]
 
