@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import LIBRARIES, REAL, RECIPES, ROOT, gone, script
+from support import LIBRARIES, REAL, RECIPES, ROOT, gone, others, script
 
 from harness.base import environments
 from harness.use.predict import CHUNK
@@ -165,15 +165,13 @@ def test_onnx_gives_the_library_s_logits_and_its_figures_go_into_the_result(fini
     as_documented(folder / "onnx", environments.ensure("onnx").python, "onnxruntime")
 
 
-READERS = {
-    "stablehlo": "from jax import export",
-    "saved_model": "tensorflow.saved_model",
-}  # what a block of the page has
-OWN = [(name, form) for name in RECIPES for form in READERS if (ROOT / "recipes" / name / f"{form}.py").exists()]
+READERS = {"stablehlo": "from jax import export", "saved_model": "tensorflow.saved_model"}  # in a block of the page
+OWN = [f"{name} {form}" for name in RECIPES for form in READERS if (ROOT / "recipes" / name / f"{form}.py").exists()]
 
 
-@pytest.mark.parametrize(("recipe", "form"), OWN)
-def test_a_library_s_own_format_gives_its_logits_for_any_rows_and_tokens(finished, recipe, form):
+@pytest.mark.parametrize("own", others(OWN, "jax stablehlo", "tensorflow saved_model"))
+def test_a_library_s_own_format_gives_its_logits_for_any_rows_and_tokens(finished, own):
+    recipe, form = own.split()
     folder = finished(recipe)
     before = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert "of the library's own (0.0001 is allowed)" in export(folder, form=form)
