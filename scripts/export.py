@@ -19,12 +19,16 @@ def main() -> int:
     parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in the folder of results")
     parser.add_argument("--format", required=True, choices=["onnx", "saved_model", "stablehlo"])
     parser.add_argument("--int8", action="store_true", help="onnx: also with weights in 8 bits, and what that costs")
-    parser.add_argument("--out", type=Path, help="a new folder (default: in the run's, by the format's name)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="a new folder (default: in the run's, by the format's name, in place of an earlier one there)",
+    )
     parser.add_argument("--env", metavar="PYTHON", help="the interpreter of a run that was made with env=PYTHON")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="the folder of results (default outputs)")
     arguments = parser.parse_args()
     if arguments.int8 and arguments.format != "onnx":
-        raise UserError("--int8 is of --format onnx.", code=2)
+        raise UserError("--int8 is of --format onnx, which a run of any recipe with an encoder is exported to.", code=2)
     from harness.use import export, saved
 
     run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())

@@ -9,6 +9,7 @@ from harness.results import reading
 from harness.results.reading import Result
 from harness.runs.row import Row
 from harness.sweeps.record import Run
+from harness.use.export import FORMATS
 
 SAME = ("recipe", "model", "precision", "environment")  # what runs must share, to be compared at all
 # the more of these, in this order, the better
@@ -62,5 +63,6 @@ def work(row: Row) -> int:
 
 
 def size_mb(folder: Path) -> float:
-    """Return what a folder takes with all below it, in MB (10^6 bytes)."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    """Return what a run's folder takes with all below it, in MB (10^6 bytes), but for what was exported since."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in files if path.relative_to(folder).parts[0] not in FORMATS) / 1e6

@@ -137,6 +137,8 @@ def result(folder, **changes):
 def test_an_estimate_is_taken_from_the_runs_most_alike_and_scaled_where_they_did_another_work(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "weights").write_bytes(b"x" * 3_000_000)
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"x" * 1_000_000)  # exported since: no run leaves it
     run = Run(["recipe=torch"], "onet/a", LIKE)
     assert estimates.estimate(run, []) is None
     assert estimates.estimate(run, [result(tmp_path, recipe="fastai"), result(tmp_path, precision="bf16")]) is None
