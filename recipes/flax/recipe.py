@@ -1,6 +1,6 @@
 """Flax NNX on JAX: you write the loop of modules that hold their weights; it hands JAX their state, and takes it back.
 
-Pick it for JAX's speed with layers, optimizers, checkpoints and data that are there, and code that reads like PyTorch.
+Pick it for JAX with layers, optimizers, checkpoints and data that are there, in code that reads like PyTorch.
 
 After docs_nnx/mnist_tutorial.md of Flax (views of one model to train and to predict, one compiled step that changes
 model and optimizer in place) and docs_nnx/examples/machine_translation.md (a transformer of NNX's layers, grain).
