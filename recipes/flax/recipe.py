@@ -2,8 +2,8 @@
 
 Pick it for JAX with layers, optimizers, checkpoints and data that are there, in code that reads like PyTorch.
 
-After docs_nnx/mnist_tutorial.md of Flax (views of one model to train and to predict, one compiled step that changes
-model and optimizer in place) and docs_nnx/examples/machine_translation.md (a transformer of NNX's layers, grain).
+After docs_nnx/mnist_tutorial.md of Flax (views of one model to train and to predict), docs_nnx/guides/performance.md
+(a loop over the state of its modules), docs_nnx/examples/machine_translation.md (a transformer of its layers, grain).
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ from recipes.on_jax.functions import LOSSES
 from recipes.on_jax.optimizer import adamw, warm_up_then_cosine
 
 
-def step_function(job: Job, trained: filterlib.Filter) -> Callable:
-    """Return the step, which changes model, optimizer and rngs: these, batches -> loss, the gradient's norm."""
+def step_function(job: Job, graph: nnx.GraphDef, trained: filterlib.Filter) -> Callable:
+    """Return the step: the state of model, optimizer and rngs, batches -> that state, loss, the gradient's norm."""
 
     def loss_of(model: Classifier, batch: dict[str, jax.Array], rngs: nnx.Rngs) -> jax.Array:
         logits = model(batch["ids"], batch["mask"], rngs)
@@ -40,12 +40,13 @@ def step_function(job: Job, trained: filterlib.Filter) -> Callable:
     def add(total, model: Classifier, batch: dict[str, jax.Array], rngs: nnx.Rngs):
         return jax.tree.map(jnp.add, total, gradient_of(model, batch, rngs))
 
-    @nnx.jit(donate_argnums=(0, 1, 2))
-    def step(model: Classifier, optimizer: nnx.Optimizer, rngs: nnx.Rngs, batches: dict[str, jax.Array]):
+    @partial(jax.jit, donate_argnums=0)  # nnx.jit takes modules, apart and together again in Python at each call
+    def step(state: nnx.State, batches: dict[str, jax.Array]) -> tuple[nnx.State, jax.Array, jax.Array]:
+        model, optimizer, rngs = nnx.merge(graph, state)
         nothing = jnp.zeros(()), optax.tree.zeros_like(nnx.state(model, trained))
         loss, gradient = add(nothing, model, batches, rngs.split(job.train.accumulate))
         optimizer.update(model, gradient)
-        return loss, optax.tree.norm(gradient)
+        return nnx.state((model, optimizer, rngs)), loss, optax.tree.norm(gradient)
 
     return step
 
@@ -63,22 +64,25 @@ def finetune(job: Job, build: Callable = build, schedule: Callable = warm_up_the
         frozen = nnx.PathContains("words") if settings["freeze_word_embeddings"] else nnx.Nothing()
         trained = nnx.All(nnx.Param, nnx.Not(frozen))
         rate_of = partial(schedule, job, steps)
-        optimizer, update = nnx.Optimizer(model, adamw(settings, rate_of), wrt=trained), step_function(job, trained)
+        optimizer = nnx.Optimizer(model, adamw(settings, rate_of), wrt=trained)
         rngs = nnx.Rngs(dropout=jax.random.key(job.seed, impl="rbg"))  # rbg is soon compiled
         training, done = (nnx.view(model, deterministic=False), optimizer, rngs), 0
         nnx.update(training, jax.device_put(nnx.state(training), everywhere))
         if folder := job.checkpoints.newest():
             nnx.update(training, checkpoint.restored(folder, nnx.state(training, nnx.Not(frozen)), batches))
             done = step_of(folder)
+        graph, state = nnx.split(training)
+        update = step_function(job, graph, trained)
         for step, batch in enumerate(batches, done + 1):
-            loss, norm = update(*training, batch)
+            state, loss, norm = update(state, batch)
             if job.reports(step, steps):
                 rate = rate_of(settings["learning_rate"])(step - 1)
                 job.step(step, steps, loss=loss.item(), learning_rate=float(rate), grad_norm=norm.item())
             if job.checkpoints.due(step):
                 with job.checkpoints.writing(step) as folder:
-                    checkpoint.save(folder, nnx.state(training, nnx.Not(frozen)), batches)
+                    checkpoint.save(folder, nnx.filter_state(state, nnx.Not(frozen)), batches)
             if step % (steps // job.train.epochs) == 0:
+                nnx.update(training, state)
                 job.epoch_ended(partial(predictor, model))
     with job.phase("save"):
         save(model, job)

@@ -10,12 +10,12 @@ from recipes.weights.bert import Bert
 
 
 def pad(rows: Sequence[np.ndarray], bert: Bert) -> tuple[np.ndarray, np.ndarray]:
-    """Pad token ids: ids and mask, int32 (rows, tokens), of 12 lengths up to 512 tokens.
+    """Pad token ids: ids and mask, int32 (rows, tokens), of 14 lengths up to 512 tokens.
 
-    They are multiples of 8 up to 32, and beyond of a quarter of the next power of two: 48, 64, 96, 128, 192, …
+    They are 4, 8, 12, 16, 24, 32, …: from 8 on multiples of a quarter of the next power of two.
     """
     longest = max(map(len, rows))
-    ids, mask = padded(rows, bert.padding, max(8, 2 ** (longest - 1).bit_length() // 4))
+    ids, mask = padded(rows, bert.padding, max(4, 2 ** (longest - 1).bit_length() // 4))
     return ids[:, : bert.longest], mask[:, : bert.longest]
 
 

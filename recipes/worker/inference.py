@@ -16,7 +16,7 @@ from recipes.contract.split import Split
 
 WARM_UP = 10  # calls at least
 FORESEEN = 1000  # batches drawn to learn which lengths there are
-SHAPE = 8  # tokens that batches differ by for a library that compiles for each shape
+SHAPE = 4  # tokens that batches differ by for a library that compiles for each shape
 Draw = Callable[[], np.ndarray]  # the rows of the next batch
 
 

@@ -92,7 +92,7 @@ def test_slow_calls_end_in_time_and_every_shape_is_still_met(clock):
 
     made = []
     inference.warm_up(slow, Texts(), inference.drawn(Texts(), 1, stream=0), at_most=0.0)
-    shapes = [-(-max(batch) // 8) for batch in made]
+    shapes = [-(-max(batch) // inference.SHAPE) for batch in made]
     assert len(set(shapes)) == len(shapes) > 3, "each shape once"
     seconds, _ = inference.timed(slow, Texts(), lambda: np.array([0]), calls=100, seconds=0.0, at_most=1.5)
     assert len(seconds) == 3
