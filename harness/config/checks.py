@@ -9,7 +9,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from harness.base.errors import UserError, address
 from harness.config import allowed, tasks
 from harness.config.choices import loggers
-from harness.config.settings import EVALUATED, Search, Settings, made
+from harness.config.placing import check_taken
+from harness.config.settings import EVALUATED, Recipe, Search, Settings, made
 from harness.config.types import composed
 from recipes.contract.job import Every
 
@@ -25,7 +26,9 @@ def checked(config: DictConfig) -> Settings:
         allowed.check(config)
         values: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)  # type: ignore[assignment]
     except MissingMandatoryValue as error:
-        key = error.full_key
+        if (key := str(error.full_key)).startswith("placement."):  # asked for by a placement that a recipe may not take
+            name, recipe = config.placement.name, config.recipe
+            check_taken(name, recipe.name, recipe.get("places", Recipe.places), recipe.get("elsewhere"))
         raise UserError(f"{key} is needed: give it as {key}=VALUE.", code=2) from None
     except OmegaConfBaseException as error:
         raise UserError(str(error).splitlines()[0], code=2) from None

@@ -4,6 +4,7 @@
 """
 
 import socket
+from collections.abc import Sequence
 
 import yaml
 
@@ -22,9 +23,7 @@ def placed(settings: Settings, machine: Machine) -> Placement:
     chosen, recipe, gpus = settings.placement, settings.recipe, machine.gpus
     name = auto(recipe, settings.env, machine) if chosen.name == "auto" else chosen.name
     accelerate = yaml.safe_load((FILES / f"{name}.yaml").read_text(encoding="utf-8")) | chosen.accelerate
-    if name not in recipe.places:
-        why = f": {recipe.elsewhere}" if recipe.elsewhere else ""
-        raise UserError(f"placement={name}: recipe={recipe.name} takes {', '.join(recipe.places)}{why}.", code=2)
+    check_taken(name, recipe.name, recipe.places, recipe.elsewhere)
     if not accelerate["use_cpu"]:
         check_gpus(settings, name, machine)
     own = len(gpus) if name == "multi_gpu" else accelerate["num_processes"]
@@ -39,6 +38,13 @@ def placed(settings: Settings, machine: Machine) -> Placement:
         check_one_device_only(settings)
     devices = () if accelerate["use_cpu"] else gpus[: processes // machines]
     return Placement(name, accelerate, processes > 1 and not recipe.one_process, devices)
+
+
+def check_taken(name: str, recipe: str, places: Sequence[str], elsewhere: str | None) -> None:
+    """Refuse a placement that a recipe does not take."""
+    if name not in places:
+        why = f": {elsewhere}" if elsewhere else ""
+        raise UserError(f"placement={name}: recipe={recipe} takes {', '.join(places)}{why}.", code=2)
 
 
 def auto(recipe: Recipe, env: str, machine: Machine) -> str:

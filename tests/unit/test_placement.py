@@ -193,6 +193,8 @@ def test_machines_are_handed_on_to_accelerate():
         (["placement=multi_node", "placement.main_process_ip=h", "placement.use_cpu=true", "placement.machine_rank=2"],
          "counted from 0"),
         (["placement=multi_node"], "main_process_ip is needed"),
+        (["recipe=jax", "placement=multi_node"], "recipe=jax takes cpu.*accelerate"),
+        (["recipe=tfidf", "placement=multi_node"], "recipe=tfidf takes cpu"),
         (["placement=multi_node", "placement.use_cpu=true", "placement.main_process_ip=no.such.host.invalid"],
          "main_process_ip=no.such.host.invalid: no machine of this name is known here"),
         (["placement=multi_node", "placement.use_cpu=true", "placement.main_process_ip="],
