@@ -40,7 +40,7 @@ def step_function(job: Job, graph: nnx.GraphDef, trained: filterlib.Filter) -> C
     def add(total, model: Classifier, batch: dict[str, jax.Array], rngs: nnx.Rngs):
         return jax.tree.map(jnp.add, total, gradient_of(model, batch, rngs))
 
-    @partial(jax.jit, donate_argnums=0)  # nnx.jit takes modules, apart and together again in Python at each call
+    @partial(jax.jit, donate_argnums=0)  # nnx.jit would take the modules apart in Python at each call
     def step(state: nnx.State, batches: dict[str, jax.Array]) -> tuple[nnx.State, jax.Array, jax.Array]:
         model, optimizer, rngs = nnx.merge(graph, state)
         nothing = jnp.zeros(()), optax.tree.zeros_like(nnx.state(model, trained))
