@@ -44,7 +44,10 @@ def precision(settings: Settings, where: Placement, machine: Machine) -> str:
         return "fp32"
     if asked == Precision.auto:
         slow = not where.devices and recipe.framework in recipe.slow_bf16
-        return "bf16" if machine.computes_bf16(where.devices) and not slow else "fp32"
+        fp32 = slow or recipe.no_bf16 or not machine.computes_bf16(where.devices)
+        return "fp32" if fp32 else "bf16"
+    if asked == Precision.bf16 and recipe.no_bf16:
+        raise UserError(f"precision=bf16: recipe={recipe.name} cannot: {recipe.no_bf16}.\nTake precision=fp32.", 2)
     if asked == Precision.tf32 and recipe.pretrained and not machine.computes_tf32(where.devices):
         which = "these GPUs are older" if where.gpu else f"placement={where.name} is on processors"
         raise UserError(  # it would be a run in fp32 by another name

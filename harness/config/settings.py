@@ -20,8 +20,8 @@ COUNT = "a whole number above 0"
 ROWS = f"{COUNT}, or a number above 0 below 1, or null"
 TRUTH = "true or false"
 CAPABILITIES = {  # of conf/recipe/: what a recipe can, not what a run is
-    "places", "places_of", "elsewhere", "one_process", "cpu_builds", "slow_bf16", "one_device_only",
-    "one_device_only_of",
+    "places", "places_of", "elsewhere", "one_process", "cpu_builds", "slow_bf16", "no_bf16",
+    "one_device_only", "one_device_only_of",
 }  # fmt: skip
 EVALUATED = ("valid", "test")
 
@@ -69,6 +69,7 @@ class Recipe(Choice):
     one_process: bool = field(metadata=rule(TRUTH), default=False)  # it drives several devices itself
     cpu_builds: tuple[str, ...] = ()  # frameworks whose build in its own environment has no GPU
     slow_bf16: tuple[str, ...] = ()  # frameworks whose bf16 is slower than fp32 on processors
+    no_bf16: str | None = None  # why it cannot compute in bf16, where it cannot
     one_device_only: Mapping[str, str] = field(default_factory=dict, hash=False)  # what it cannot, and why
 
     @property

@@ -59,6 +59,7 @@ class RecipeFile(TypedDict, total=False):
     places_of: dict[str, list[str]]  # by backend
     cpu_builds: list[str]
     slow_bf16: list[str]
+    no_bf16: str
     traits: dict[str, Declared]
 
 
@@ -103,9 +104,14 @@ class Library:
         return self.framework in self.settings.get("cpu_builds", [])
 
     @property
-    def slow_bf16(self) -> bool:
-        """Tell whether bf16 is slower than fp32 with it on processors."""
-        return self.framework in self.settings.get("slow_bf16", [])
+    def takes_bf16(self) -> bool:
+        """Tell whether it computes in bf16 at all."""
+        return "no_bf16" not in self.settings
+
+    @property
+    def faster_in_bf16(self) -> bool:
+        """Tell whether `precision=auto` is bf16 with it on processors that compute it."""
+        return self.takes_bf16 and self.framework not in self.settings.get("slow_bf16", [])
 
     @property
     def framework(self) -> str:

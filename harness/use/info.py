@@ -32,7 +32,7 @@ def show() -> int:
         others = [name for name in config.choices("recipe") if auto(recipe(name), "managed", machine) == "cpu"]
         lines.append(("", f"placement=cpu for {', '.join(others)}"))
     elif native:
-        slower = [library.name for library in libraries() if library.slow_bf16]
+        slower = [library.name for library in libraries() if not library.faster_in_bf16]
         lines.append(("", f"precision=fp32 for {', '.join(slower)}"))
     told = (f"{name:<10}  {text}" for name, text in lines)
     print("\n".join(line for text in told for line in layout.wrapped(text, layout.columns())))

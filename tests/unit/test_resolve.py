@@ -176,6 +176,17 @@ def test_auto_takes_no_bf16_on_processors_of_a_framework_that_is_slower_in_it():
 
 
 @EACH
+def test_a_recipe_without_bf16_is_fp32_by_itself_and_says_why_where_bf16_is_asked_for(machine):
+    plain = asked("recipe=torch")
+    recipe = replace(plain.recipe, no_bf16="its attention is of one type")
+    assert resolve(replace(plain, recipe=recipe), machine).precision == "fp32"
+    with pytest.raises(UserError) as error:
+        resolve(replace(asked("recipe=torch", "precision=bf16"), recipe=recipe), machine)
+    assert error.value.code == 2
+    assert all(part in error.value.message for part in ("its attention is of one type", "precision=fp32"))
+
+
+@EACH
 def test_settings_and_machines_stay_as_they_are(machine):
     settings = asked("recipe=torch", *NODE, "placement.use_cpu=true")
     before = deepcopy(config.plain(settings))
