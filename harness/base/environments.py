@@ -22,7 +22,7 @@ from harness.base.errors import UserError
 from harness.base.home import ROOT, build_beside, home, new_log
 
 LISTS = ROOT / "configs" / "environments"
-OVERRIDES = "overrides.txt"  # in LISTS: what a package asks for and we leave out, for all environments
+OVERRIDES = "overrides.txt"  # in LISTS: what a package asks for and we leave out; NAME.overrides.txt: in its place
 GIVEN = "FINETUNE_RECIPES_ENVIRONMENTS"  # FOLDER: environments that somebody else built, as FOLDER/NAME/bin/python
 CUDA = r"(nvidia-(?!ml-py)|cuda-|triton\b)"
 
@@ -67,7 +67,13 @@ def requirements(name: str, always: bool = False) -> list[str]:
 
 def list_digest(name: str) -> str:
     """Return the SHA-256 of the pinned list `NAME.txt` and of the overrides it is installed with."""
-    return hashlib.sha256((LISTS / f"{name}.txt").read_bytes() + (LISTS / OVERRIDES).read_bytes()).hexdigest()
+    return hashlib.sha256((LISTS / f"{name}.txt").read_bytes() + (LISTS / overrides(name)).read_bytes()).hexdigest()
+
+
+def overrides(name: str) -> str:
+    """Return the file in LISTS of what is left out of an environment: its own, or that of all others."""
+    own = f"{name}.overrides.txt"
+    return own if (LISTS / own).exists() else OVERRIDES
 
 
 def stated(name: str, pattern: str) -> re.Match[str] | None:
@@ -84,7 +90,7 @@ def needed_python(name: str) -> str | None:
 def compiled(name: str) -> wheels.Compiled | None:
     """Return which package of a list has wheels for one Python alone, if `NAME.in` states one."""
     line = stated(name, r"^# compiles: ([\w.-]+), but for Python (\d+\.\d+)\b")
-    return wheels.Compiled(line[1], line[2], LISTS / f"{name}.txt", OVERRIDES) if line else None
+    return wheels.Compiled(line[1], line[2], LISTS / f"{name}.txt", overrides(name)) if line else None
 
 
 def versions(name: str) -> list[str]:
@@ -231,7 +237,7 @@ def _build(name: str, folder: Path, version: str) -> None:
     with progress.step(f"building the environment {name} (first use only)") as show:
         uv.run(["venv", "--quiet", "--relocatable", "--python", base, "--allow-existing", str(folder)], log)
         python = folder / "bin" / "python"
-        what = ["pip", "install", "--python", str(python), "--override", OVERRIDES, "-r", f"{name}.txt"]
+        what = ["pip", "install", "--python", str(python), "--override", overrides(name), "-r", f"{name}.txt"]
         uv.run(what, log, LISTS)
         (site,) = sites(folder)
         others = [other for environment in built() for other in sites(environment)]
@@ -260,7 +266,8 @@ def compile_list(name: str) -> None:
     """
     log, needed = new_log(f"compile-{name}"), needed_python(name)
     what = ["pip", "compile", "--quiet", "--universal", "--python-version", needed or "3.10", "--upgrade"]
-    what += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--override", OVERRIDES]
+    what += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
+    what += ["--override", overrides(name)]
     with progress.step(f"compiling configs/environments/{name}.txt"), tempfile.TemporaryDirectory() as project:
         if needed:
             alone = f"[tool.uv]\nenvironments = [\"python_full_version == '{needed}.*'\"]\n"

@@ -99,6 +99,21 @@ def test_what_an_override_leaves_out_is_neither_pinned_nor_installed(lists):
     assert environments.ensure("good").packages.keys() == {"python-dateutil"}
 
 
+def test_an_environment_of_its_own_overrides_has_no_others(lists):
+    others = environments.folder_of("bad")
+    (lists / "good.in").write_text("python-dateutil<2.10\n", encoding="utf-8")  # it asks for six
+    (lists / "good.overrides.txt").write_text("six<1.17\n", encoding="utf-8")
+    (lists / environments.OVERRIDES).write_text("", encoding="utf-8")
+    environments.compile_list("good")
+    before = environments.folder_of("good")
+    assert environments.ensure("good").packages.keys() == {"python-dateutil", "six"}
+    (lists / "good.overrides.txt").write_text("six ; python_version < '3'\n", encoding="utf-8")
+    environments.compile_list("good")
+    assert environments.ensure("good").packages.keys() == {"python-dateutil"}
+    assert environments.folder_of("good") != before
+    assert environments.folder_of("bad") == others
+
+
 @pytest.fixture
 def python(tmp_path):
     """A Python of somebody's own: a venv that sees the system's packages, with newer ones of the same names."""
