@@ -61,10 +61,16 @@ def read(folder: Path, precision: str, activations: Collection[str]) -> tuple[Be
     `activations`: those that the recipe has. ValueError names what it has not.
     """
     config, values = weights.read(folder)
+    bert = taken(config, precision, activations)
+    return bert, to_ours(bert.layers, values)
+
+
+def taken(config: Mapping[str, Any], precision: str, activations: Collection[str]) -> Bert:
+    """Return what a config.json says; refuse what the recipe has not: architectures, activations."""
     bert = described(config, precision)
     if bert.activation not in activations:
         raise ValueError(f"this recipe has no activation {bert.activation}; it has {', '.join(activations)}.")
-    return bert, to_ours(bert.layers, values)
+    return bert
 
 
 def described(config: Mapping[str, Any], precision: str) -> Bert:
