@@ -1,6 +1,7 @@
 """Export a finished run: python scripts/export.py RUN --format onnx [--int8], whatever library trained it.
 
-Or in a format of the library's own: --format stablehlo (recipes on JAX), --format saved_model (recipes on TensorFlow).
+Or in a format of the library's own: --format stablehlo (recipes on JAX), --format saved_model (recipes on TensorFlow),
+--format mxnet_symbol (recipe=mxnet).
 """
 
 import argparse
@@ -17,7 +18,7 @@ from harness.base.errors import UserError, guarded
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", metavar="RUN", help="a run's folder, or its name in the folder of results")
-    parser.add_argument("--format", required=True, choices=["onnx", "saved_model", "stablehlo"])
+    parser.add_argument("--format", required=True, choices=["mxnet_symbol", "onnx", "saved_model", "stablehlo"])
     parser.add_argument("--int8", action="store_true", help="onnx: also with weights in 8 bits, and what that costs")
     parser.add_argument(
         "--out",

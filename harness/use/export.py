@@ -43,6 +43,7 @@ FORMATS = {
     one.name: one
     for one in (
         Format("onnx", "ONNX", {"onnx": "model.onnx", "onnx_int8": "model_int8.onnx"}, "PyTorch's"),
+        Format("mxnet_symbol", "MXNet's symbol", {"mxnet_symbol": "symbol"}, "the library's"),
         Format("saved_model", "SavedModel", {"saved_model": "1"}, "the library's"),
         Format("stablehlo", "StableHLO", {"stablehlo": "model.stablehlo"}, "the library's"),
     )

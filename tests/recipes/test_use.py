@@ -165,11 +165,15 @@ def test_onnx_gives_the_library_s_logits_and_its_figures_go_into_the_result(fini
     as_documented(folder / "onnx", environments.ensure("onnx").python, "onnxruntime")
 
 
-READERS = {"stablehlo": "from jax import export", "saved_model": "tensorflow.saved_model"}  # in a block of the page
+READERS = {  # in a block of the page
+    "stablehlo": "from jax import export",
+    "saved_model": "tensorflow.saved_model",
+    "mxnet_symbol": "mxnet.gluon",
+}
 OWN = [f"{name} {form}" for name in RECIPES for form in READERS if (ROOT / "recipes" / name / f"{form}.py").exists()]
 
 
-@pytest.mark.parametrize("own", others(OWN, "jax stablehlo", "tensorflow saved_model"))
+@pytest.mark.parametrize("own", others(OWN, "jax stablehlo", "tensorflow saved_model", "mxnet mxnet_symbol"))
 def test_a_library_s_own_format_gives_its_logits_for_any_rows_and_tokens(finished, own):
     recipe, form = own.split()
     folder = finished(recipe)
