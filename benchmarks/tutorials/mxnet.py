@@ -113,6 +113,8 @@ for epoch_id in range(job.train.epochs):
 frameworks.wait()
 seconds = time.perf_counter() - start
 
-logits = [model(ids, length.astype("float32")).asnumpy() for ids, length, _ in test_data]
+logits = [
+    model(ids.as_in_context(ctx), length.astype("float32").as_in_context(ctx)).asnumpy() for ids, length, _ in test_data
+]
 np.savez(sys.argv[2], logits=np.concatenate(logits))
 print(seconds)
