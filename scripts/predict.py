@@ -1,4 +1,7 @@
-"""Predict with a finished run: python scripts/predict.py RUN "night nurse", or RUN --file postings.csv."""
+"""Predict with a finished run: python scripts/predict.py RUN "night nurse", or RUN --file postings.csv.
+
+A run of a recipe that takes pictures: RUN scan.png …, or --file with a column of their paths.
+"""
 
 import argparse
 import signal
@@ -61,11 +64,17 @@ def show(run: "Saved", texts: list[str], every: bool) -> None:
     import numpy as np
 
     from harness.inputs.data import cells
+    from harness.inputs.data.kinds import images
     from harness.use.answers import answers_of
     from harness.use.predict import CHUNK, predictor
 
     if nothing := [number for number, text in enumerate(texts, 1) if cells.empty(text)]:
         raise UserError(f"text {nothing[0]} is empty.", code=2)
+    if run.of_pictures and (others := [text for text in texts if not images.is_picture(Path(text).expanduser())]):
+        formats = images.formats()
+        raise UserError(f"{others[0]} is no picture, and this run was trained on pictures ({formats}).", code=2)
+    if run.takes_pictures:
+        texts = [str(path) if images.is_picture(path := Path(text).expanduser()) else text for text in texts]
     chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
     with (
         tempfile.TemporaryDirectory() as scratch,

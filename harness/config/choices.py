@@ -33,6 +33,11 @@ def variants() -> list[list[str]]:
     return found
 
 
+def takes_pictures(recipe: str) -> bool:
+    """Tell whether a recipe takes pictures too, and draws what is a text."""
+    return yaml.safe_load(source("recipe", recipe)).get("input") == "images"
+
+
 def recipes_environments(name: str) -> list[str]:
     """Return the environments of a recipe, that of each of its variants."""
     text = source("recipe", name)

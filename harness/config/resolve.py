@@ -48,7 +48,7 @@ def precision(settings: Settings, where: Placement, machine: Machine) -> str:
         return "fp32" if fp32 else "bf16"
     if asked == Precision.bf16 and recipe.no_bf16:
         raise UserError(f"precision=bf16: recipe={recipe.name} cannot: {recipe.no_bf16}.\nTake precision=fp32.", 2)
-    if asked == Precision.tf32 and recipe.pretrained and not machine.computes_tf32(where.devices):
+    if asked == Precision.tf32 and recipe.by_epochs and not machine.computes_tf32(where.devices):
         which = "these GPUs are older" if where.gpu else f"placement={where.name} is on processors"
         raise UserError(  # it would be a run in fp32 by another name
             f"precision=tf32 is for NVIDIA's GPUs of compute capability 8.0 or newer, and {which}.\n"

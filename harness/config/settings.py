@@ -21,7 +21,7 @@ ROWS = f"{COUNT}, or a number above 0 below 1, or null"
 TRUTH = "true or false"
 CAPABILITIES = {  # of conf/recipe/: what a recipe can, not what a run is
     "places", "places_of", "elsewhere", "one_process", "cpu_builds", "slow_bf16", "no_bf16",
-    "one_device_only", "one_device_only_of",
+    "one_device_only", "one_device_only_of", "input", "epochs", "files",
 }  # fmt: skip
 EVALUATED = ("valid", "test")
 
@@ -64,6 +64,9 @@ class Recipe(Choice):
     libraries: tuple[str, ...]  # whose versions go into the result
     pretrained: bool = field(metadata=rule(TRUTH))  # it takes the encoder of the model group, and token ids
     backend: str | None = None
+    input: str = field(metadata=rule("one of texts, images"), default="texts")  # images: of texts it draws them itself
+    epochs: bool = field(metadata=rule(TRUTH), default=False)  # without an encoder it takes train= and precision= too
+    files: Mapping[str, Any] = field(default_factory=dict, hash=False)  # keys that name a file -> words that name none
     places: tuple[str, ...] = ("cpu",)  # what placement= may be
     elsewhere: str | None = None  # why no others
     one_process: bool = field(metadata=rule(TRUTH), default=False)  # it drives several devices itself
@@ -83,8 +86,19 @@ class Recipe(Choice):
         return self.backend or self.name
 
     @property
+    def by_epochs(self) -> bool:
+        """Tell whether train= and precision= apply."""
+        return self.pretrained or self.epochs
+
+    @property
+    def chosen_files(self) -> dict[str, Path]:
+        """The files that its values name, by key."""
+        named = {key: self.values[key] for key, words in self.files.items() if self.values[key] not in (None, *words)}
+        return {key: Path(str(value)).expanduser().absolute() for key, value in named.items()}
+
+    @property
     def identity(self) -> dict[str, Any]:
-        """What makes another run of another recipe."""
+        """What makes another run of another recipe; files count by their content, which is for others to read."""
         return {key: value for key, value in self.values.items() if key not in CAPABILITIES}
 
 
@@ -93,6 +107,7 @@ class Data(Choice):
     """data=NAME; what its kind reads (harness/inputs/data/kinds) is among `values`."""
 
     kind: str
+    input: str = field(metadata=rule("one of texts, images"), default="texts", kw_only=True)  # what its rows are
     train_size: int | float | None = field(metadata=rule(ROWS))
     valid_size: int | float | None = field(metadata=rule(ROWS))
     test_size: int | float | None = field(metadata=rule(ROWS))

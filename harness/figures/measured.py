@@ -22,6 +22,10 @@ def inference(working: Path, outcome: Outcome) -> dict[str, float | None]:
                 if name.startswith("seconds_"):
                     size = int(name.removeprefix("seconds_"))
                     figures |= {f"inference.batch{size}.{key}": x for key, x in of_calls(calls[name], size).items()}
+                    if f"preparing_{size}" in calls:
+                        alone = of_calls(calls[name] - calls[f"preparing_{size}"], size)
+                        del alone["calls"]
+                        figures |= {f"inference.batch{size}.model.{key}": x for key, x in alone.items()}
     return figures
 
 

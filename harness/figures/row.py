@@ -63,6 +63,7 @@ def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> Ro
         **(trained := training(prepared, outcome)),
         "train.weights_moved": moved(model.folder, after, resolved.precision) if scored and model else None,
         **to_target(settings.measure.target, METRICS[prepared.dataset.task], working, outcome, figures | trained),
+        **{f"{split}.texts_{what}": event[what] for split, event in outcome.drawn.items() for what in ("cut", "boxed")},
         "worker.seconds": outcome.worker_seconds,
         **{f"phase.{name}.{key}": value for name, phase in outcome.phases.items() for key, value in phase.items()},
         **done.monitor.figures(),
@@ -141,7 +142,8 @@ def training(prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
     tokens = prepared.tokens.folder / "train" if prepared.tokens else None
     split = Split("train", folder, tokens)
     train = prepared.settings.train
-    epochs = train.epochs if prepared.model else 1
+    trained = prepared.settings.recipe.by_epochs
+    epochs = train.epochs if trained else 1
     useful = None
     if prepared.model:
         outputs = TASKS[prepared.dataset.task].outputs(prepared.dataset.labels)
@@ -149,9 +151,9 @@ def training(prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
     devices = prepared.placed.processes if prepared.placed.gpu else 1  # processors are shared out, GPUs are added
     return {
         "train.rows": len(split),
-        "train.epochs": epochs if prepared.model else None,
-        "train.batch_size": train.batch_size if prepared.model else None,
-        "train.accumulate": train.accumulate if prepared.model else None,
+        "train.epochs": epochs if trained else None,
+        "train.batch_size": train.batch_size if trained else None,
+        "train.accumulate": train.accumulate if trained else None,
         "train.steps": outcome.steps,
         "train.resumed_at_step": outcome.resumed[0] if outcome.resumed else None,
         "train.seconds": seconds,

@@ -31,7 +31,10 @@ PARTING = ("data", "data_digest", "task", "model", "protocol", "precision", "mac
 
 
 class Group(NamedTuple):
-    """What results must share to be compared; None: whatever (a recipe without an encoder has no model)."""
+    """What results must share to be compared; None: whatever (a recipe without an encoder has no model).
+
+    Such a one may have a precision, epochs and batches; they are its own, and no other's.
+    """
 
     data: str
     data_digest: str
@@ -125,8 +128,11 @@ class Result:
             given -= {"model.from_scratch"}  # the model's name says it
         settings = " ".join(f"{key}={self.words[key]}" for key in sorted(given))
         placed = (row["machine"], row["threads"], row.get("placement") or "cpu", row.get("processes") or 1)
-        work = (row["data"], row["data_digest"], self.task, row["model"], weights, row["protocol"], row["precision"])
-        return Group(*work, *placed, row["train.epochs"], batch, settings)
+        precision, epochs = row["precision"], row["train.epochs"]
+        if not row["model"]:
+            precision = epochs = batch = None
+        work = (row["data"], row["data_digest"], self.task, row["model"], weights, row["protocol"], precision)
+        return Group(*work, *placed, epochs, batch, settings)
 
     def value(self, key: str) -> Any:
         """Return what the row says of a key, or else its command."""
@@ -256,8 +262,8 @@ def _text(value: Any) -> str:
 def grouped(results: Iterable[Result]) -> dict[Group, list[Result]]:
     """Return the results that may be compared with one another, together.
 
-    One without an encoder (model, precision and epochs are null) joins each group of its data, protocol and machine:
-    it is the baseline of all of them.
+    One without an encoder (there is no model) joins each group of its data, protocol and machine: it is a baseline of
+    all of them.
     """
     groups: dict[Group, list[Result]] = {}
     for one in results:

@@ -90,6 +90,7 @@ def write_job(prepared: Prepared, working: Path) -> None:
         for name in ("train", *settings.evaluate)  # the worker does not know where the others lie
     }
     measure = {key: value for key, value in asdict(settings.measure).items() if key != "noisy"}
+    files = {key: str(path) for key, path in settings.recipe.chosen_files.items()}
     sizes = settings.measure.batch_sizes if "test" in settings.evaluate else ()
     job = Job(
         folder=working,
@@ -98,7 +99,7 @@ def write_job(prepared: Prepared, working: Path) -> None:
         precision=prepared.resolved.precision,
         labels=tuple(dataset.labels),
         protocol=settings.protocol.name,
-        settings={**settings.recipe.values, **settings.protocol.settings},
+        settings={**settings.recipe.values, **files, **settings.protocol.settings},
         train=Train(**asdict(settings.train)),
         placement=prepared.placed.of_job(),
         checkpoint=settings.checkpoint,

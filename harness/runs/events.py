@@ -33,6 +33,10 @@ class Event(Always, total=False):
     done: int
     of: int
     texts: int
+    # drawn
+    split: str
+    cut: int
+    boxed: int
     # error, ended
     rank: int
     type: str

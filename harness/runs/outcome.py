@@ -32,6 +32,7 @@ class Outcome:
     peak_gflops: float | None = None  # of a matrix product, on one device
     cold_start: float | None = None  # seconds from there to the first prediction of the saved model
     quiet: Mapping[str, float | bool | None] = field(default_factory=dict)  # of a run that finished
+    drawn: dict[str, Event] = field(default_factory=dict)  # by split: of its texts, how many were cut on a page, …
     phase: str | None = None
     errors: dict[int, Event] = field(default_factory=dict)  # by rank, as they came
     ended: dict[int, int] = field(default_factory=dict)  # by rank: exit codes of several processes, if one ended badly
@@ -78,6 +79,9 @@ class Outcome:
             self.compiled = event
         elif kind == "model":
             self.parameters = event["parameters"]
+        elif kind == "drawn":
+            self.drawn[event["split"]] = event
+            self.tell_drawn(event)
         elif kind == "first_prediction":
             self.cold_start = round(event["time"] - self.started, 3)
         elif kind == "peak":
@@ -99,6 +103,17 @@ class Outcome:
             self.errors.setdefault(event.get("rank", 0), event)
         elif kind == "ended":
             self.ended[event["rank"]] = event["exit_code"]
+
+    @staticmethod
+    def tell_drawn(event: Event) -> None:
+        """Say how many of the texts that were drawn are not as they should be."""
+        place = f"{event['split']}: " if event.get("split") else ""
+        for key, what in (
+            ("cut", "do not fit on the page and are cut (recipe.height, recipe.width, recipe.font_size)"),
+            ("boxed", "have characters that the font lacks, which are boxes (recipe.font=FILE)"),
+        ):
+            if event[key]:  # type: ignore[literal-required]
+                progress.say(f"{place}{event[key]:,} of {event['texts']:,} texts {what}")  # type: ignore[literal-required]
 
     def end(self, status: str, reason: str) -> None:
         """Record that the run did not end well; the first reason stands."""

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from harness.base import environments
 from harness.base.errors import UserError
-from harness.config import Resolved, Settings, resolve
+from harness.base.home import sha256
+from harness.config import Resolved, Settings, choices, resolve
+from harness.config.choices import takes_pictures
 from harness.config.settings import Data, Model
 from harness.inputs import data, models
 from harness.machine.host import Machine
@@ -49,8 +51,23 @@ def prepare(settings: Settings, elsewhere: bool = False) -> Prepared:
     resolved = resolve(settings, Machine.here())
     if not elsewhere:
         environments.check(settings.recipe.environment, settings.env)
+    check_input(settings)
     dataset, model, tokens = found(settings.data, settings.task, settings.model if settings.recipe.pretrained else None)
     return Prepared(settings, resolved, dataset, model, tokens, identity(settings, resolved, dataset, model, tokens))
+
+
+def check_input(settings: Settings) -> None:
+    """Refuse data that the recipe does not take, and files that are not there, which its values name."""
+    recipe, data = settings.recipe, settings.data
+    if data.input == "images" and recipe.input != "images":
+        others = [f"recipe={name}" for name in choices("recipe") if takes_pictures(name)]
+        raise UserError(
+            f"data={data.name} is of pictures, and recipe={recipe.name} takes texts; {' or '.join(others)}.", code=2
+        )
+    for key, path in recipe.chosen_files.items():
+        if not path.is_file():
+            words = ", ".join(["one", *map(str, recipe.files[key])])
+            raise UserError(f"recipe.{key}={path}: there is no such file. Give {words}, or null.", code=2)
 
 
 @functools.cache
@@ -84,11 +101,11 @@ def identity(
     train = {key: value for key, value in asdict(settings.train).items() if (key, value) != ("accumulate", 1)}
     return Identity(
         schema=SCHEMA,
-        recipe=settings.recipe.identity,
+        recipe=settings.recipe.identity | {key: sha256(path) for key, path in settings.recipe.chosen_files.items()},
         data={"name": settings.data.name, "digest": dataset.digest},
         model={"name": model.name, "digest": model.digest, "config": model.config, **chosen} if model else None,
         protocol={**settings.protocol.values},
-        precision=resolved.precision if model else None,
+        precision=resolved.precision if settings.recipe.by_epochs else None,
         seed=settings.seed,
         threads=settings.threads,
         env=resolved.environment,
@@ -96,6 +113,6 @@ def identity(
         placement=resolved.placed.identity(),
         evaluate=None if "test" in settings.evaluate else settings.evaluate,
         tokens=tokens.folder.name if tokens else None,
-        train=train if model else None,
+        train=train if settings.recipe.by_epochs else None,
         task=None if dataset.task == "classification" else dataset.task,
     )

@@ -139,7 +139,7 @@ def described(
         "placement": prepared.placed.name,
         "threads": settings.threads or threads or prepared.resolved.threads,
         "train.rows": prepared.dataset.report["splits"]["train"]["rows"],
-        "train.epochs": settings.train.epochs if prepared.model else None,
+        "train.epochs": settings.train.epochs if settings.recipe.by_epochs else None,
     }
     return Run(list(words), os.path.relpath(prepared.directory, outputs), like, settings.rerun)
 

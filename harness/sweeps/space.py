@@ -86,7 +86,8 @@ def check(space: dict[str, BaseDistribution], settings: Settings) -> None:
             )
         if group == "recipe" and name in protocol.values:
             raise UserError(f"{key}: protocol={protocol.name} sets that; search protocol.{name}, or leave it.", code=2)
-        if not recipe.pretrained and group not in ("recipe", "protocol"):
+        trained = recipe.by_epochs and group == "train"
+        if not recipe.pretrained and not trained and group not in ("recipe", "protocol"):
             raise UserError(f"{key}: recipe={recipe.name} has no encoder and takes no notice of it.", code=2)
 
 

@@ -19,10 +19,13 @@ from harness.base import home
 from harness.base.errors import UserError
 from harness.inputs.data import tokens
 from harness.inputs.data.cells import empty
+from harness.inputs.data.kinds import images
 from harness.runs import store
 from harness.runs.launch import diagnose, follow, worker
 from harness.runs.outcome import Outcome
 from harness.use.saved import Saved
+from recipes.contract.ragged import Ragged
+from recipes.contract.split import PICTURES
 
 CHUNK = 512  # rows predicted at a time, eight whole batches of the worker: what a kill loses, and what memory holds
 AHEAD = 2  # chunks the worker has: one it is at, one that is ready
@@ -42,14 +45,17 @@ class Predictor:
     """A worker that has the model loaded."""
 
     def __init__(self, run: Saved, scratch: Path, process: Popen[bytes]):
-        self.scratch, self.process, self.classes = scratch, process, len(run.job["labels"])
+        self.run, self.scratch, self.process, self.classes = run, scratch, process, len(run.job["labels"])
         self.length, self.encoder = 0, None
         if run.tokenizer:
             path, self.length = run.tokenizer
             self.encoder = tokens.load(path, self.length)
 
     def logits(self, chunks: Iterable[list[str]]) -> Iterator[np.ndarray]:
-        """Yield the logits of each chunk, float32 (rows, classes); those of an empty text are no numbers (nan)."""
+        """Yield the logits of each chunk, float32 (rows, classes); those of an empty text are no numbers (nan).
+
+        With a recipe that takes pictures, a text that is the path of one means that.
+        """
         numbers, under_way = itertools.count(), deque[tuple[int, np.ndarray]]()
         for texts in chunks:
             full = [text for text in texts if not empty(text)]
@@ -69,6 +75,9 @@ class Predictor:
         (part / "texts.values.bin").write_bytes(b"".join(rows))
         np.cumsum([0, *map(len, rows)], dtype=np.int64).tofile(part / "texts.offsets.bin")
         np.arange(1, len(rows) + 1, dtype=np.int64).tofile(part / "row_ids.bin")
+        if self.run.takes_pictures:
+            files = [read(Path(text)) for text in texts]
+            Ragged.of([np.frombuffer(file, np.uint8) for file in files]).write(part, PICTURES)
         if self.encoder:
             tokens.write(self.encoder, part, self.length, part)
         part.rename(self.scratch / "chunks" / str(number))
@@ -91,6 +100,11 @@ class Predictor:
         shutil.rmtree(folder)
         done.unlink()
         return logits
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of a picture's file; none for what is the path of no picture."""
+    return path.read_bytes() if images.is_picture(path) else b""
 
 
 def failure(process: Popen[bytes], scratch: Path, what: str) -> UserError:

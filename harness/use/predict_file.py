@@ -25,6 +25,7 @@ from harness.inputs.data import rows as checked
 from harness.inputs.data.columns import ColumnError
 from harness.inputs.data.convert import WRITERS, convert
 from harness.inputs.data.files import PACKED, check_file, name_of
+from harness.inputs.data.kinds import images
 from harness.inputs.data.kinds.csv import missing as words_for_nothing
 from harness.inputs.data.source import Notes
 from harness.inputs.data.tables import READERS, Options, has_sheets, read_table, reader_of
@@ -47,6 +48,7 @@ class Table:
     options: Options = Options()
     missing: frozenset[str] = frozenset(cells.MISSING)
     notes: Notes = field(default_factory=dict)
+    pictures: Path | None = None  # of a run that was trained on pictures: the folder that the paths in it are below
     rows: int = 0
     empty: checked.Wrong = field(default_factory=checked.Wrong)
 
@@ -54,7 +56,8 @@ class Table:
         """Yield each row's number and text, read as the data is for training; what there is to tell goes to `notes`."""
         reading, notes = cells.Reading(self.missing), self.notes if notes is None else notes
         for number, row in read_table(self.path, self.columns, self.options, notes):
-            yield number, cells.joined(reading.texts(row))
+            text = cells.joined(reading.texts(row))
+            yield number, str(self.pictures / text) if self.pictures and not cells.empty(text) else text
         reading.note(notes)
 
     def check(self, added: list[str]) -> None:
@@ -65,6 +68,8 @@ class Table:
                     self.rows += 1
                     if problem := checked.problem_of(text, "none is wanted"):
                         self.empty.add(problem, number)
+                    elif self.pictures and not images.is_picture(Path(text)):
+                        self.empty.add(f"no picture is there, at the path below {self.pictures}", number)
                     if self.rows % 10_000 == 0:
                         show(f"{self.rows:,} rows")
         except ColumnError as error:
@@ -112,7 +117,8 @@ def table_for(run: Saved, path: Path, columns: list[str] | None, encoding: str |
     sheet = sheet or data.get("sheet") if has_sheets(path) else sheet
     if sheet and not has_sheets(path):
         raise UserError(f"--sheet {sheet}: {path} is no workbook, it has no sheets.", code=2)
-    return Table(path, columns_for(run, columns), Options(encoding, sheet), words_for_nothing(data))
+    pictures = path.absolute().parent if run.of_pictures else None
+    return Table(path, columns_for(run, columns), Options(encoding, sheet), words_for_nothing(data), pictures=pictures)
 
 
 def place_for(path: Path, out: Path | None) -> Path:

@@ -68,7 +68,7 @@ class Again(NamedTuple):
 
 def another(settings: Settings, outcome: Outcome) -> Again | None:
     """Return how another attempt is to be done; None where there is no hope in one."""
-    train, halves = settings.train, settings.recipe.pretrained and settings.on_oom == OnOom.halve_batch
+    train, halves = settings.train, settings.recipe.by_epochs and settings.on_oom == OnOom.halve_batch
     if outcome.status == "out_of_memory" and halves and train.batch_size % 2 == 0:
         half = replace(train, batch_size=train.batch_size // 2, accumulate=train.accumulate * 2)
         return Again(replace(settings, train=half), " with half the batch")

@@ -16,6 +16,7 @@ import yaml
 from harness.base import environments
 from harness.base.errors import UserError, nearest
 from harness.base.home import sha256
+from harness.config.choices import takes_pictures
 from harness.figures.metrics import METRICS
 from harness.machine import host
 from harness.runs import store
@@ -75,6 +76,16 @@ class Saved:
         """The file of the tokenizer and the length in tokens that texts were cut to; None: it takes texts."""
         report = json.loads((self.folder / "data_report.json").read_text(encoding="utf-8"))
         return (self.model / "tokenizer.json", report["tokens"]["max_length"]) if report["tokens"] else None
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Tell whether its recipe takes pictures, beside texts, which it draws."""
+        return takes_pictures(self.job["recipe"])
+
+    @property
+    def of_pictures(self) -> bool:
+        """Tell whether it was trained on pictures, so that whatever it is given is the path of one."""
+        return self.config["data"].get("input") == "images"
 
     @property
     def threads(self) -> int:

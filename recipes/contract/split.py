@@ -1,7 +1,7 @@
 """The rows of a job as they lie on disk, and the batches of them that a model is given. Standard library and numpy."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,28 @@ from recipes.contract.ragged import Ragged, in_order, read_array
 from recipes.contract.tasks import CLASSIFICATION, Task
 
 PREDICT_BATCH = 64
+PICTURES = "pictures"  # of a split, the bytes of their files: pictures.values.bin, pictures.offsets.bin
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows to predict: their texts, and their token ids (one int32 array a row, special tokens included)."""
+    """Rows to predict: their texts, and their token ids (one int32 array a row, special tokens included).
+
+    Of data that is of pictures a text is a picture's path, and `pictures` has its file's bytes (uint8); a row without
+    any is a text after all.
+    """
 
     texts: list[str]
     token_ids: list[np.ndarray]
+    pictures: list[np.ndarray] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
 class Split:
-    """One split of the data: row ids (int64), texts, and token ids where the recipe has a tokenizer.
+    """One split of the data: row ids (int64), texts, token ids where the recipe has a tokenizer, pictures where it is
+    of such.
 
     Its `labels` are as its task has them: int32 (rows,) for classification. See recipes/contract/tasks.py.
     """
@@ -39,6 +46,8 @@ class Split:
         self._folder, self._outputs = data, outputs
         self._texts = Ragged.open(data, "texts", "uint8")
         self.token_ids = Ragged.open(tokens, "token_ids", "int32") if tokens else None
+        there = (data / f"{PICTURES}.offsets.bin").exists()
+        self.pictures = Ragged.open(data, PICTURES, "uint8") if there else None
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -57,8 +66,11 @@ class Split:
         return (self.token_ids or self._texts).lengths
 
     def batch(self, rows: Sequence[int] | np.ndarray) -> Batch:
-        ids = self.token_ids
-        return Batch([self.text(r) for r in rows], [ids[r] for r in rows] if ids else [])
+        ids, pictures = self.token_ids, self.pictures
+        return Batch(
+            [self.text(r) for r in rows], [ids[r] for r in rows] if ids else [],
+            [pictures[r] for r in rows] if pictures else [],
+        )  # fmt: skip
 
 
 def padded(rows: Sequence[np.ndarray], value: int, multiple: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -76,6 +88,20 @@ def padded(rows: Sequence[np.ndarray], value: int, multiple: int = 1) -> tuple[n
 Predict = Callable[
     [Batch], Any
 ]  # a batch -> what its task says: float32 (rows, outputs), or a list of (tokens, outputs)
+
+
+@dataclass(frozen=True)
+class InTwo:
+    """A function that predicts in two parts, where what the model takes is made of the texts with every call.
+
+    So how long a call takes is told with and without the first part (recipes/worker/inference.py).
+    """
+
+    prepare: Callable[[Batch], Any]
+    compute: Callable[[Any], Any]
+
+    def __call__(self, batch: Batch) -> Any:
+        return self.compute(self.prepare(batch))
 
 
 def predict_split(predict: Predict, split: Split, told: Callable[[int, int], None] = lambda *_: None) -> np.ndarray:

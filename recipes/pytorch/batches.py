@@ -1,5 +1,7 @@
 """The rows of a job as PyTorch takes them: a dataset, the batches of an epoch, and padding."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -21,20 +23,21 @@ class TokenIds(torch.utils.data.Dataset):
 
 
 class Batches(torch.utils.data.Sampler):
-    """The rows of each batch, in the job's order of an epoch: those of a step are of like length.
+    """The rows of each batch, in the job's order of an epoch, those of a step being of like length, or in another.
 
     Of several processes each takes one batch in turn.
     """
 
-    def __init__(self, job: Job, rows: int):
+    def __init__(self, job: Job, rows: int, order: Callable[[int], np.ndarray] | None = None):
         self.job, self.rows, self.epoch = job, rows, 0
+        self.order = order or job.order
         self.drop_last, self.batch_size = False, None  # for accelerate: they differ in size, and none is filled up
 
     def __len__(self):
         return -(-self.rows // self.job.rows_per_step) * self.job.batches_per_step
 
     def __iter__(self):
-        yield from (batch.tolist() for batch in self.job.batches(self.job.order(self.epoch)))
+        yield from (batch.tolist() for batch in self.job.batches(self.order(self.epoch)))
 
     def set_epoch(self, epoch: int):
         self.epoch = epoch

@@ -12,7 +12,7 @@ import numpy as np
 
 from recipes.contract.job import Job, Predict
 from recipes.contract.ragged import flat
-from recipes.contract.split import Split
+from recipes.contract.split import InTwo, Split
 
 WARM_UP = 10  # calls at least
 FORESEEN = 1000  # batches drawn to learn which lengths there are
@@ -30,14 +30,16 @@ def measure(job: Job, predict: Predict, split: Split) -> None:
     for size in job.measure.batch_sizes:
         job.event("batch_size", texts=size)
         calls = latencies(predict, split, size, **limits)
-        found[f"seconds_{size}"], found[f"tokens_{size}"] = calls
+        found[f"seconds_{size}"], found[f"tokens_{size}"], preparing = calls
+        if isinstance(predict, InTwo):
+            found[f"preparing_{size}"] = preparing
     np.savez_compressed(job.folder / "inference.npz", **found)
 
 
 def latencies(
     predict: Predict, split: Split, size: int, calls: int, seconds: float, at_most: float = math.inf
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the seconds (float64) and real tokens (int32) of calls with `size` texts, after a warm-up."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return of calls with `size` texts, after a warm-up, what `timed` does."""
     warm_up(predict, split, drawn(split, size, stream=0), at_most)
     return timed(predict, split, drawn(split, size, stream=1), calls, seconds, at_most)
 
@@ -66,17 +68,26 @@ def warm_up(predict: Predict, split: Split, draw: Draw, at_most: float = math.in
 
 def timed(
     predict: Predict, split: Split, draw: Draw, calls: int, seconds: float, at_most: float = math.inf
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the seconds and real tokens of each call: so many and for so long at least, but none after `at_most`."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return of each call its seconds (float64), its real tokens (int32), and, of its seconds, those of preparing.
+
+    There are so many calls and for so long at least, but none after `at_most`. Preparing is the first part of a
+    prediction in two; of others it takes none.
+    """
     taken: list[float] = []
     tokens: list[int] = []
+    preparing: list[float] = []
+    parts = predict if isinstance(predict, InTwo) else InTwo(lambda rows: rows, predict)
     total = 0.0
     while (len(taken) < calls or total < seconds) and (total < at_most or not taken):
         rows = draw()
         batch = split.batch(rows)
         start = time.perf_counter()
-        flat(predict(batch))  # the numbers, not the promise of some
+        inputs = parts.prepare(batch)
+        prepared = time.perf_counter()
+        flat(parts.compute(inputs))  # the numbers, not the promise of some
         taken.append(time.perf_counter() - start)
+        preparing.append(prepared - start)
         tokens.append(split.lengths[rows].sum())
         total += taken[-1]
-    return np.array(taken), np.array(tokens, np.int32)
+    return np.array(taken), np.array(tokens, np.int32), np.array(preparing)

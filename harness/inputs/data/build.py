@@ -4,7 +4,8 @@ import hashlib
 import json
 from array import array
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from harness.inputs.data.labels import Labels, framed
 from harness.inputs.data.rows import SHOWN, Said, Spool, fill, listed, names_of
 from harness.inputs.data.source import SPLITS, Sizes, Source
 from harness.inputs.data.split import cut, nested, rows_wanted
+from recipes.contract.split import PICTURES
 from recipes.contract.tasks import Task
 
 QUANTILES = {"min": 0, "25%": 0.25, "50%": 0.5, "75%": 0.75, "90%": 0.9, "99%": 0.99, "max": 1}
@@ -70,7 +72,8 @@ def _spool(source: Source, sizes: Sizes, task: Task, folder: Path) -> tuple[dict
     several = task.name == "multilabel"
     for split, part in source.parts.items():
         columns = [array("Q") for _ in (source.texts if len(source.texts) > 1 else ())]
-        spools[split] = rows = Spool(part.place, folder / f"{split}.spool", {}, parts=columns)
+        spool = folder / f"{split}.spool"
+        spools[split] = rows = Spool(part.place, spool, {}, parts=columns, pictures=part.pictures)
         stream = part.read(rows.notes)
         how = Reading(source.missing, source.drop_empty, several, source.separator)
         with progress.step(f"data: reading {part.place}") as show:
@@ -204,18 +207,33 @@ def _check_classes(rows: Spool, train: np.ndarray, labels: Labels) -> None:
 def _write(rows: Spool, numbers: np.ndarray, mask: np.ndarray, labels: Labels, folder: Path) -> str:
     """Write the rows of `mask` as one split; return a SHA-256 over their texts and label names."""
     folder.mkdir()
-    digest, offsets, encoded = hashlib.sha256(), array("q", [0]), labels.framed()
-    with open(folder / "texts.values.bin", "wb", buffering=1 << 20) as handle:
+    digest, encoded = hashlib.sha256(), labels.framed()
+    with ragged(folder, "texts") as add, ragged(folder, PICTURES) if rows.pictures else nullcontext() as add_picture:
         for text, number, taken in zip(rows.stream(), numbers, mask, strict=True):
             if taken:
-                handle.write(text)
-                offsets.append(offsets[-1] + len(text))
+                add(text)
                 digest.update(framed(text) + encoded[number])
-    with open(folder / "texts.offsets.bin", "wb") as handle:
-        offsets.tofile(handle)
+                if add_picture:
+                    add_picture(picture := rows.picture(text.decode()))
+                    digest.update(framed(picture))
     labels.task.write(labels.of(numbers[mask]), folder)
     rows.array("row_ids")[mask].tofile(folder / "row_ids.bin")
     return digest.hexdigest()
+
+
+@contextmanager
+def ragged(folder: Path, name: str) -> Iterator[Callable[[bytes], None]]:
+    """Yield what adds a row of bytes to the files NAME.values.bin and NAME.offsets.bin, as `Ragged` reads them."""
+    offsets = array("q", [0])
+    with open(folder / f"{name}.values.bin", "wb", buffering=1 << 20) as handle:
+
+        def add(row: bytes) -> None:
+            handle.write(row)
+            offsets.append(offsets[-1] + len(row))
+
+        yield add
+    with open(folder / f"{name}.offsets.bin", "wb") as handle:
+        offsets.tofile(handle)
 
 
 def _sha256(value: Any) -> str:
@@ -228,8 +246,9 @@ def _describe(rows: Spool, numbers: np.ndarray, mask: np.ndarray, hashes: np.nda
         "rows": int(mask.sum()),
         "labels": dict(zip(labels.names, labels.rows(numbers).tolist(), strict=True)),
         "duplicates": len(hashes) - len(np.unique(hashes)),
-        "characters": quantiles(rows.array("characters")[mask]),
     }
+    if not rows.pictures:
+        found["characters"] = quantiles(rows.array("characters")[mask])
     if labels.several:
         of_each = np.array([len(names_of(one)) for one in labels.said])[numbers]
         found["labels_per_text"] = {str(number): int(times) for number, times in enumerate(np.bincount(of_each))}

@@ -31,8 +31,8 @@ class Spool:
 
     `labels` are numbers of what label cells say: of a name, or of a set of names where a text has several.
 
-    `hashes` stand for the texts, keyed by the split seed: 64 bits, so that among a million texts two
-    different ones meet with a chance of 3 in 10^8 (they would go to the same split, no more).
+    `hashes` stand for the texts, or the pictures below the folder `pictures`, keyed by the split seed: 64 bits, so that
+    among a million two different ones meet with a chance of 3 in 10^8 (they would go to the same split, no more).
     """
 
     place: str
@@ -44,6 +44,7 @@ class Spool:
     row_ids: array = _numbers("q")
     hashes: array = _numbers("Q")
     parts: list[array] = field(default_factory=list)  # likewise for each column that makes the text, where several do
+    pictures: Path | None = None
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -51,6 +52,14 @@ class Spool:
     def array(self, name: str) -> np.ndarray:
         """Return one of the columns as a numpy array (int64; int32 for labels, uint64 for hashes)."""
         return np.array(getattr(self, name))
+
+    def picture(self, name: str) -> bytes:
+        """Return the bytes of a picture's file; UserError where it is gone."""
+        assert self.pictures is not None
+        try:
+            return (self.pictures / name).read_bytes()
+        except OSError as error:
+            raise UserError(f"{self.pictures / name} cannot be read any more: {error.strerror}.") from None
 
     def stream(self) -> Iterator[bytes]:
         """Yield the texts, in their order."""
@@ -86,7 +95,7 @@ def fill(rows: Spool, source: Iterable[Row], said: dict[Said, int], seed: int, h
                 met.add(rows.labels[-1])
                 here |= dict.fromkeys(names)
             rows.row_ids.append(number)
-            rows.hashes.append(_hash(data, key))
+            rows.hashes.append(_hash(rows.picture(text) if rows.pictures else data, key))
             for values, part in zip(rows.parts, parts, strict=False):  # of one column alone there are none
                 values.append(0 if empty(part) else _hash(part.encode(), key))
             if len(rows) % 10_000 == 0:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.base.errors import UserError
@@ -18,11 +19,13 @@ Notes = dict[str, Any]  # what reading found out (encoding, …), for the data r
 class Part:
     """One split of a source: where it is, in words for people, and how to stream its rows.
 
-    `read` fetches first what has to be fetched; it fills its argument while its rows are taken.
+    `read` fetches first what has to be fetched; it fills its argument while its rows are taken. Of pictures the texts
+    are paths below the folder `pictures`, and it is their files that count.
     """
 
     place: str
     read: Callable[[Notes], Iterator[Row]]
+    pictures: Path | None = None
 
 
 @dataclass(frozen=True)
