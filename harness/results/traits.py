@@ -55,6 +55,7 @@ class RecipeFile(TypedDict, total=False):
     variants: list[str]
     tasks: list[str]
     pretrained: bool
+    epochs: bool
     places: list[str]
     places_of: dict[str, list[str]]  # by backend
     cpu_builds: list[str]

@@ -1,6 +1,6 @@
 """Export a finished run's model, hold it against the library's own logits, add its figures to the result.
 
-To ONNX, whatever library trained it; or in a format of that library's own, which is a module in its room.
+An encoder to ONNX, whatever library trained it; or what a module in the library's room writes, its own format or ONNX.
 """
 
 import json
@@ -62,22 +62,27 @@ class Exporter:
 
 def exporter(run: Saved, name: str, env: str | None) -> Exporter:
     """Return what exports the run to a format; UserError where its library does not write it."""
-    if not run.tokenizer:
-        raise UserError(f"{run.folder.name}: this recipe has no encoder, and only one is exported.")
-    form = FORMATS[name]
-    if (RECIPES / f"{name}.py").is_file():  # whatever library it was
+    form, shared = FORMATS[name], (RECIPES / f"{name}.py").is_file()
+    if run.tokenizer and shared:  # whatever library it was
         return Exporter(run, form, f"recipes.{name}", environments.ensure(name).python)
     run = runnable(run, env)
     recipe = run.job["recipe"]
-    if not (RECIPES / recipe / f"{name}.py").is_file():
-        known = [other for other in FORMATS if (RECIPES / recipe / f"{other}.py").is_file() or other == "onnx"]
+    known = [other for other in FORMATS if (RECIPES / recipe / f"{other}.py").is_file()]
+    if run.tokenizer:
+        known = [other for other in FORMATS if other in ("onnx", *known)]
+    if not known:
+        raise UserError(f"{run.folder.name}: this recipe has no encoder, and only one is exported.")
+    if name not in known:
         raise UserError(f"recipe={recipe} does not write {form.title}; --format {' or '.join(known)}.", code=2)
-    return Exporter(run, form, f"recipes.{recipe}.{name}", run.environment().python)
+    python = environments.ensure(name).python if shared else run.environment().python
+    return Exporter(run, form, f"recipes.{recipe}.{name}", python)
 
 
 def export(one: Exporter, out: Path | None, int8: bool) -> Path:
     """Write the folder `out` (by default in the run's, by the format's name) and the figures into the run's result."""
     run = one.run
+    if int8 and one.module != "recipes.onnx":
+        raise UserError(f"--int8: a model of recipe={run.job['recipe']} is exported in full precision alone.", code=2)
     chosen, out = out, out or run.folder / one.form.name
     refuse(chosen)
     working = out.with_name(f".{out.name}.exporting")
@@ -115,8 +120,9 @@ def prepare(run: Saved, work: Path) -> str:
     """Write the job: the model, and the last split that the run was measured on. Return that split's name."""
     (work / "model").symlink_to(run.model)
     name = run.config["evaluate"][-1]
-    config = json.loads((run.model / "config.json").read_text(encoding="utf-8"))
-    settings = {"threads": run.row["threads"], "padding": config["pad_token_id"]}
+    settings = {"threads": run.row["threads"]}
+    if run.tokenizer:
+        settings["padding"] = json.loads((run.model / "config.json").read_text(encoding="utf-8"))["pad_token_id"]
     job = {**run.job, "precision": "fp32", "settings": settings, "splits": {name: rows_of(run, name)}}
     store.write_json(work / "job.json", job)
     return name
@@ -130,8 +136,10 @@ def rows_of(run: Saved, name: str) -> dict[str, str]:
     dataset = data.prepare(run.config["data"], run.task.name)
     if dataset.digest != run.row["data_digest"]:
         raise UserError(f"{run.folder}: its data has changed since, so there is nothing to check the export with.")
-    tokens = data.tokenise(dataset, *run.tokenizer)  # type: ignore[misc]
-    return {"data": str(dataset.folder / name), "tokens": str(tokens.folder / name)}
+    found = {"data": str(dataset.folder / name)}
+    if run.tokenizer:
+        found["tokens"] = str(data.tokenise(dataset, *run.tokenizer).folder / name)
+    return found
 
 
 def write(one: Exporter, work: Path, split: str, int8: bool) -> dict[str, float]:
@@ -197,16 +205,21 @@ def parts(file: Path) -> list[Path]:
 
 
 def collect(run: Saved, made: Iterable[Path], folder: Path) -> None:
-    """Put together what a user needs: the models, the labels, and a tokenizer that cuts and pads as they want it."""
+    """Put together what a user needs: the models, the labels, and a tokenizer that cuts and pads as they want it.
+
+    Of a model without one, how its pictures are drawn stands beside the labels.
+    """
     from tokenizers import Tokenizer
 
     folder.mkdir()
     for path in made:
         if path.exists():
             path.rename(folder / path.name)
-    for path in [run.model / "config.json", *run.model.glob("*token*.json")]:
+    for path in [run.model / "config.json", *run.model.glob("*token*.json"), *run.model.glob("font.*")]:
         shutil.copy(path, folder)
-    source, length = run.tokenizer  # type: ignore[misc]
+    if not run.tokenizer:
+        return
+    source, length = run.tokenizer
     padding = json.loads((folder / "config.json").read_text(encoding="utf-8"))["pad_token_id"]
     tokenizer = Tokenizer.from_file(str(source))
     tokenizer.enable_truncation(length)

@@ -48,15 +48,23 @@ def network(settings: Mapping[str, Any], outputs: int, weights: Mapping[str, tor
             )
         options["image_size"] = height
     model = models.get_model(name, weights=None, num_classes=outputs, **options)
+    key, first = next((key, part) for key, part in model.named_modules() if isinstance(part, nn.Conv2d))
+    grey = weights is not None and weights.get(f"{key}.weight", first.weight).shape[1] == 1  # of such a network
+    if settings["channels"] == 1 and grey:
+        turn_grey(first)
     if weights is not None:
         take(model, weights, name)
-    first = next(part for part in model.modules() if isinstance(part, nn.Conv2d))
-    if settings["channels"] == 1:  # grey is each of three colours alike, so the sum does what three did
-        first.weight = nn.Parameter(first.weight.detach().sum(1, keepdim=True))
-        first.in_channels = 1
+    if settings["channels"] == 1 and not grey:
+        turn_grey(first)
     if settings["first_stride"] and first.stride != first.kernel_size:  # a network of patches keeps these
         first.stride = tuple(settings["first_stride"])
     return model.to(memory_format=torch.channels_last)
+
+
+def turn_grey(layer: nn.Conv2d) -> None:
+    """Make a layer for colours one for grey, which is each of three colours alike: the sum does what three did."""
+    layer.weight = nn.Parameter(layer.weight.detach().sum(1, keepdim=True))
+    layer.in_channels = 1
 
 
 def found_weights(name: str, chosen: str | None) -> Mapping[str, torch.Tensor] | None:
@@ -125,12 +133,17 @@ def load(job: Job) -> Predict:
 
 def saved(job: Job) -> tuple[nn.Module, dict[str, Any]]:
     """Return the network that a run has left, on the processors, and what it was saved with."""
-    config = json.loads((job.model / "config.json").read_text(encoding="utf-8"))
-    if config["font"]:
-        config["font"] = str(job.model / Path(config["font"]).name)
+    config = config_of(job)
     model = network(config, len(config["labels"]))
     model.load_state_dict(load_file(job.model / "model.safetensors"))
     return model, config
+
+
+def config_of(job: Job) -> dict[str, Any]:
+    """Return what a network was saved with: its settings, its labels, and the font beside it, if it has one."""
+    config = json.loads((job.model / "config.json").read_text(encoding="utf-8"))
+    font = config["font"] and str(job.model / Path(config["font"]).name)
+    return {**config, "font": font}
 
 
 def predictor(model: nn.Module, settings: Mapping[str, Any], job: Job) -> Predict:

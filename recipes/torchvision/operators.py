@@ -7,11 +7,10 @@ transforms are Python.
 
 import importlib.util
 from pathlib import Path
-
-import torch
+from typing import Any
 
 SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-declared: list[torch.library.Library] = []  # PyTorch forgets what nobody holds
+declared: list[Any] = []  # PyTorch forgets what nobody holds
 
 
 def declare() -> None:
@@ -19,6 +18,8 @@ def declare() -> None:
     found = importlib.util.find_spec("torchvision")
     if declared or found is None or found.origin is None:
         return
+    import torch
+
     try:
         torch.ops.load_library(str(next(Path(found.origin).parent.glob("_C.*"))))
     except (OSError, StopIteration):

@@ -162,7 +162,7 @@ def test_onnx_gives_the_library_s_logits_and_its_figures_go_into_the_result(fini
     for kind in ("onnx", "onnx_int8"):
         assert 0 < after[f"{kind}.batch1.p50_ms"] <= after[f"{kind}.batch1.p95_ms"]
         assert after[f"{kind}.batch32.texts_per_second"] > 0
-    as_documented(folder / "onnx", environments.ensure("onnx").python, "onnxruntime")
+    as_documented(folder / "onnx", environments.ensure("onnx").python, "(logits,) = session.run")
 
 
 READERS = {  # in a block of the page

@@ -6,6 +6,7 @@ import pytest
 from harness.figures import measured, row
 from harness.figures.metrics import METRICS
 from harness.runs.outcome import Outcome
+from recipes.contract.split import InTwo
 from recipes.worker import inference
 
 
@@ -58,7 +59,7 @@ def test_every_shape_of_the_measured_calls_was_met_in_a_warm_up_on_other_batches
     warm, measured_ones = [], []
     inference.warm_up(warm.append, Texts(), inference.drawn(Texts(), size, stream=0))
     draw = inference.drawn(Texts(), size, stream=1)
-    seconds, tokens = inference.timed(measured_ones.append, Texts(), draw, calls=100, seconds=0.0)
+    seconds, tokens, _ = inference.timed(measured_ones.append, Texts(), draw, calls=100, seconds=0.0)
     assert 10 <= len(warm) < 30, "no more than are needed"
     assert {-(-max(batch) // 8) for batch in measured_ones} <= {-(-max(batch) // 8) for batch in warm}
     assert size == 1 or not {tuple(batch) for batch in warm} & {tuple(batch) for batch in measured_ones}
@@ -80,9 +81,27 @@ def test_calls_are_measured_for_as_long_as_was_asked(clock):
     def predict(batch):
         clock[0] += 0.25
 
-    seconds, _ = inference.timed(predict, Texts(), lambda: np.array([0]), calls=1, seconds=1.75)
+    seconds, *_ = inference.timed(predict, Texts(), lambda: np.array([0]), calls=1, seconds=1.75)
     assert seconds.tolist() == [0.25] * 7
     assert len(inference.timed(predict, Texts(), lambda: np.array([0]), calls=9, seconds=1.75)[0]) == 9
+
+
+def test_of_a_prediction_in_two_parts_the_first_is_told_apart(clock, tmp_path):
+    def takes(seconds):
+        def part(batch):
+            clock[0] += seconds
+            return batch
+
+        return part
+
+    in_two = InTwo(takes(0.25), takes(0.5))
+    seconds, tokens, preparing = inference.timed(in_two, Texts(), lambda: np.array([0]), calls=4, seconds=0.0)
+    assert (seconds.tolist(), preparing.tolist()) == ([0.75] * 4, [0.25] * 4)
+    np.savez(tmp_path / "inference.npz", seconds_1=seconds, tokens_1=tokens, preparing_1=preparing)
+    figures = measured.inference(tmp_path, Outcome())
+    assert figures["inference.batch1.p50_ms"] == 750.0
+    assert figures["inference.batch1.model.p50_ms"] == 500.0
+    assert figures["inference.batch1.model.texts_per_second"] == 2.0
 
 
 def test_slow_calls_end_in_time_and_every_shape_is_still_met(clock):
@@ -94,7 +113,7 @@ def test_slow_calls_end_in_time_and_every_shape_is_still_met(clock):
     inference.warm_up(slow, Texts(), inference.drawn(Texts(), 1, stream=0), at_most=0.0)
     shapes = [-(-max(batch) // inference.SHAPE) for batch in made]
     assert len(set(shapes)) == len(shapes) > 3, "each shape once"
-    seconds, _ = inference.timed(slow, Texts(), lambda: np.array([0]), calls=100, seconds=0.0, at_most=1.5)
+    seconds, *_ = inference.timed(slow, Texts(), lambda: np.array([0]), calls=100, seconds=0.0, at_most=1.5)
     assert len(seconds) == 3
 
 
