@@ -1,12 +1,14 @@
 """What a value of the configuration may be: said once, beside it (settings.py), in words that are rule and message.
 
 A rule is alternatives parted by `, or `. Each is `true or false`, `one of A, B`, a word (`null`), a number (`a number
-above 0`, `a whole number from 1 to 10`), some (`2 numbers from 0 below 1`) or a list (`whole numbers above 0, in
-order`). A number is finite; `from` and `to` take the end itself, `above` and `below` do not.
+above 0`, `a whole number from 1 to 10`), some (`2 numbers from 0 below 1`), a list (`whole numbers above 0, in order`)
+or `a file`, whose other words name none. A number is finite; `from` and `to` take the end itself, `above` and `below`
+do not.
 """
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from typing import Any, get_type_hints
@@ -88,6 +90,8 @@ def allows(rule: str, value: Any) -> bool:
 def _allows(part: str, value: Any) -> bool:
     if part == "true or false":
         return isinstance(value, bool)
+    if part == "a file":
+        return isinstance(value, str)
     if part.startswith("one of "):
         return isinstance(value, str) and value in part.removeprefix("one of ").split(", ")
     if not (numbers := parsed(part)):
@@ -97,6 +101,12 @@ def _allows(part: str, value: Any) -> bool:
     if not isinstance(value, list) or (numbers["many"] and len(value) != int(numbers["many"])):
         return False
     return all(is_number(one, numbers) for one in value) and not (numbers["ordered"] and value != sorted(value))
+
+
+def files(own: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the keys whose rule has `a file`, each with its other words."""
+    parts = {key: rule.split(", or ") for key, rule in own.items()}
+    return {key: [part for part in those if part != "a file"] for key, those in parts.items() if "a file" in those}
 
 
 @cache

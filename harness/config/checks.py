@@ -39,6 +39,8 @@ def checked(config: DictConfig) -> Settings:
     check_evaluated(values)
     check_measure(values["measure"])
     place_search(values)
+    if files := allowed.files(values["recipe"].get("allowed", {})):
+        values["recipe"]["files"] = files
     for key in ("allowed", "traits"):  # of the keys, and for scripts/choose.py: no part of what a run is
         values["recipe"].pop(key, None)
     values["logger"] = loggers_of(values["logger"])

@@ -66,7 +66,7 @@ class Recipe(Choice):
     backend: str | None = None
     input: str = field(metadata=rule("one of texts, images"), default="texts")  # images: of texts it draws them itself
     epochs: bool = field(metadata=rule(TRUTH), default=False)  # without an encoder it takes train= and precision= too
-    files: Mapping[str, Any] = field(default_factory=dict, hash=False)  # keys that name a file -> words that name none
+    files: Mapping[str, Any] = field(default_factory=dict, hash=False)  # keys that may name a file -> other words
     places: tuple[str, ...] = ("cpu",)  # what placement= may be
     elsewhere: str | None = None  # why no others
     one_process: bool = field(metadata=rule(TRUTH), default=False)  # it drives several devices itself
@@ -93,8 +93,10 @@ class Recipe(Choice):
     @property
     def chosen_files(self) -> dict[str, Path]:
         """The files that its values name, by key."""
-        named = {key: self.values[key] for key, words in self.files.items() if self.values[key] not in (None, *words)}
-        return {key: Path(str(value)).expanduser().absolute() for key, value in named.items()}
+        chosen = {key: str(self.values[key]) for key, words in self.files.items() if self.values[key] is not None}
+        return {
+            key: Path(value).expanduser().absolute() for key, value in chosen.items() if value not in self.files[key]
+        }
 
     @property
     def identity(self) -> dict[str, Any]:

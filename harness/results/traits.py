@@ -56,6 +56,7 @@ class RecipeFile(TypedDict, total=False):
     tasks: list[str]
     pretrained: bool
     epochs: bool
+    input: str
     places: list[str]
     places_of: dict[str, list[str]]  # by backend
     cpu_builds: list[str]

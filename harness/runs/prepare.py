@@ -66,8 +66,8 @@ def check_input(settings: Settings) -> None:
         )
     for key, path in recipe.chosen_files.items():
         if not path.is_file():
-            words = ", ".join(["one", *map(str, recipe.files[key])])
-            raise UserError(f"recipe.{key}={path}: there is no such file. Give {words}, or null.", code=2)
+            given = ", or ".join(["one", *recipe.files[key]])
+            raise UserError(f"recipe.{key}={path}: there is no such file. Give {given}.", code=2)
 
 
 @functools.cache

@@ -19,6 +19,12 @@ from harness.sweeps import look
 from harness.sweeps.record import Record, Run, tell
 from harness.use import run
 
+
+def imports(recipe: str, package: str) -> bool:
+    """Tell whether a file of a recipe's room names a package."""
+    return any(package in path.read_text(encoding="utf-8") for path in (ROOT / "recipes" / recipe).glob("*.py"))
+
+
 EVERYONE = {
     "worker/main.py", "worker/ranks.py", "worker/inference.py", "worker/peak.py", "contract/job.py",
     "contract/split.py", "contract/checkpoints.py", "__init__.py",
@@ -32,7 +38,7 @@ EXECUTED_BY = {  # whom an edit of a file concerns; None: all
     "keras/weights.py": {"keras"},
     "fairseq/weights.py": {"fairseq"},
     "fairseq/user/text_classification/task.py": {"fairseq"},
-    "pytorch/batches.py": {"torch", "hf_trainer", "fastai", "flair"},
+    "pytorch/batches.py": {name for name in RECIPES if imports(name, "recipes.pytorch")},
     "onnx.py": set(),
     "jax/stablehlo.py": set(),
     "on_tensorflow/saved_model.py": set(),

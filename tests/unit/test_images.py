@@ -139,7 +139,7 @@ def test_texts_are_refused_pictures_before_any_work(tmp_path):
 
 def test_a_file_that_a_value_names_counts_by_its_content(tmp_path):
     words = ["recipe=torchvision", "data=images", f"data.train={scans(tmp_path / 'scans', each=10)}"]
-    with pytest.raises(UserError, match=r"own\.pth: there is no such file\. Give one, download, or null\."):
+    with pytest.raises(UserError, match=r"own\.pth: there is no such file\. Give one, or download, or null\."):
         runs.prepare(composed(*words, f"recipe.weights={tmp_path}/own.pth"))
     files = {name: tmp_path / f"{name}.pth" for name in ("one", "same", "other")}
     for name, path in files.items():

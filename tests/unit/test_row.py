@@ -40,7 +40,8 @@ def prepared(tmp_path):
         np.array(seen, np.uint8).tofile(folder / "seen.bin")
     settings = SimpleNamespace(
         evaluate=("test",), seed=3, train=Train(epochs=4, batch_size=16, accumulate=2),
-        recipe=SimpleNamespace(name="torch", libraries=("torch", "jax", "numpy")), data=SimpleNamespace(name="onet"),
+        recipe=SimpleNamespace(name="torch", libraries=("torch", "jax", "numpy"), by_epochs=False),
+        data=SimpleNamespace(name="onet"),
         protocol=SimpleNamespace(name="native"), measure=SimpleNamespace(target=0.5, noisy=False),
     )  # fmt: skip
     return SimpleNamespace(
@@ -56,7 +57,7 @@ def encoder(prepared, tmp_path):
     folder = tmp_path / "tokens" / "train"
     folder.mkdir(parents=True)
     Ragged.of([np.ones(size, np.int32) for size in (3, 1, 2)]).write(folder, "token_ids")
-    prepared.tokens = SimpleNamespace(folder=tmp_path / "tokens")
+    prepared.tokens, prepared.settings.recipe.by_epochs = SimpleNamespace(folder=tmp_path / "tokens"), True
     prepared.model = SimpleNamespace(name="minilm", config=SMALL, digest="w", drawn="z", folder=tmp_path / "weights")
     return prepared
 
