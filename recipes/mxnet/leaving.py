@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import mxnet as mx
-from recipes.mxnet.weights import DENSE, EMBEDDINGS, NORMS
 
+from recipes.mxnet.weights import DENSE, EMBEDDINGS, NORMS
 from recipes.weights import Weights
 from recipes.weights.leaving import HEADS, POOLER, SEGMENTS, Checkpoint, tensors
 

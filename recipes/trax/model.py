@@ -23,7 +23,7 @@ def build(job: Job) -> tuple[Bert, Weights]:
 
 def classifier(job: Job, bert: Bert, values: Weights, mode: str) -> tl.Serial:
     """Return the model from token ids and mask (rows, tokens) to logits (rows, outputs), for `mode` train or eval."""
-    frozen = job.settings["freeze_word_embeddings"]
+    frozen = job.settings.get("freeze_word_embeddings", False)  # an export has other settings, and trains nothing
     model = tl.Serial(
         tl.Select([0, 1, 1]),
         encoder(bert, values, job.dropout, mode, frozen),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import recipes.trax.stand_ins  # noqa: F401  Trax asks for packages that it does not need for this
+import recipes.trax  # noqa: F401  it imports Trax without the packages that this has no need of
 
 import numpy as np  # isort: skip
 from trax import layers as tl  # isort: skip
