@@ -55,6 +55,18 @@ def test_only_the_runs_of_the_declared_words_are_kept(reference, tmp_path, monke
     assert list(reference.made("onet")) == []
 
 
+def test_a_recipe_with_epochs_of_its_own_is_kept_with_them_and_swept_on_its_data(reference, tmp_path, monkeypatch):
+    monkeypatch.setattr(reference, "ROOT", tmp_path)
+    words = ["data=job_titles", *reference.DATA["job_titles"], *reference.SHARED]
+    own = reference.OWN["torchvision"]
+    write(tmp_path / "outputs", row("torchvision", 0, words=[*words, *own]), test=(LABELS, LABELS))
+    write(tmp_path / "outputs", row("torchvision", 1, words=words), test=(LABELS, LABELS))
+    assert [one.row["seed"] for one in reference.made("job_titles")] == [0]
+    for name in reference.DATA:
+        of = [words for words in reference.sweeps(name, []) if "recipe=torchvision" in words]
+        assert [set(own) <= set(words) for words in of] == [True] * (name == "job_titles")
+
+
 def test_runs_made_anew_of_other_code_take_the_place_of_those_before(reference, tmp_path, monkeypatch):
     monkeypatch.setattr(reference, "ROOT", tmp_path)
     words = ["data=job_titles", *reference.DATA["job_titles"], *reference.SHARED]
