@@ -1,6 +1,7 @@
 """The rows of a job as torchvision takes them: pictures, drawn of texts or read, with the transforms of its `v2`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,17 @@ from recipes.contract.split import Batch, Split
 from recipes.torchvision.pictures import Page
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, by colour: torchvision's weights expect these
+PAGES: dict[str, dict[str, Any]] = {
+    "texts": {"height": 16, "width": 384, "first_stride": [2, 1]},  # 48 characters; down and across: letters are narrow
+    "pictures": {"height": 224, "width": 224, "first_stride": None},  # as most of torchvision's networks expect them
+}
+
+
+def sized(job: Job) -> Job:
+    """Return the job with the sizes that its settings leave open: of a line for texts, or for pictures."""
+    usual = PAGES["texts" if job.split("train").pictures is None else "pictures"]
+    given = {key: job.settings[key] for key in usual if job.settings[key] is not None}
+    return replace(job, settings={**job.settings, **usual, **given})
 
 
 def page_of(settings: Mapping[str, Any]) -> Page:

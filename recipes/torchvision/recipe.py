@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Job, Predict
 from recipes.pytorch.batches import Batches
-from recipes.torchvision.data import Pictures, collate, look_through, page_of, shuffled, trained_on
+from recipes.torchvision.data import Pictures, collate, look_through, page_of, shuffled, sized, trained_on
 from recipes.torchvision.model import build, load, predictor, save
 from recipes.torchvision.optimizer import cosine, criterion, optimizer_of
 
@@ -26,6 +26,7 @@ __all__ = ["finetune", "load"]
 
 
 def finetune(job: Job) -> Predict:
+    job = sized(job)
     settings, epochs, accumulate = job.settings, job.train.epochs, job.train.accumulate
     accelerator = Accelerator(
         mixed_precision="bf16" if job.precision == "bf16" else "no",

@@ -67,6 +67,8 @@ def test_pictures_of_one_s_own_are_learnt_and_files_of_others_predicted(runs, tm
     assert row["test.accuracy"] == 1, said
     assert (row["model"], row["precision"], row["train.epochs"], row["train.rows"]) == (None, "fp32", 30, 48)
     assert row["reload.max_difference"] == 0
+    config = json.loads((run / "model" / "config.json").read_text(encoding="utf-8"))
+    assert (config["height"], config["width"], config["first_stride"]) == (32, 64, None), "a picture's letters are wide"
 
     for name, across in (("quer.png", True), ("senkrecht.png", False)):
         (tmp_path / name).write_bytes(png(striped(across, 50)))
@@ -105,7 +107,8 @@ def test_a_picture_that_cannot_be_read_is_told_before_training(runs, tmp_path):
 def test_two_processes_have_the_losses_of_one_with_both_batches_to_a_step_and_go_on_to_the_bit(tmp_path):
     """With noise, which follows from the row, and without dropout, which each process draws by itself."""
     one, two, cut = (Runs(tmp_path / name) for name in ("one", "two", "cut"))
-    words = [*SMALL, "data.train_size=101", "recipe.dropout=0", "train.epochs=2", "checkpoint.every=5"]
+    words = [*SMALL, "data.train_size=101", "train.epochs=2", "checkpoint.every=5"]
+    words += ["recipe.dropout=0", "recipe.noise=0.05", "recipe.shift=2"]
     several = ["placement=multi_cpu", "placement.processes=2"]
     one.run(*words, "train.accumulate=2")
     two.run(*words, *several)
