@@ -58,10 +58,14 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def sweeps(name: str, words: list[str]) -> list[list[str]]:
-    """Return the words of the sweeps of a data set."""
+    """Return the words of the sweeps of a data set; where words name recipes, of those alone."""
     shared = [f"seed={SEEDS}", f"data={name}", *DATA[name], *SHARED]
-    bare = [[*shared, f"recipe={recipe}", *OWN.get(recipe, []), *words] for recipe in BARE if name in BARE[recipe]]
-    return [*bare, [*shared, "protocol=native,controlled", f"recipe={LIBRARIES}", *words]]
+    named = [one for word in words if word.startswith("recipe=") for one in word.partition("=")[2].split(",")]
+    others = [word for word in words if not word.startswith("recipe=")]
+    bare = [recipe for recipe in BARE if name in BARE[recipe] and recipe in (named or BARE)]
+    deep = ",".join(recipe for recipe in named if recipe not in BARE) if named else LIBRARIES
+    found = [[*shared, f"recipe={recipe}", *OWN.get(recipe, []), *others] for recipe in bare]
+    return [*found, *([[*shared, "protocol=native,controlled", f"recipe={deep}", *others]] if deep else [])]
 
 
 def train(*words: str) -> None:

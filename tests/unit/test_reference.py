@@ -65,6 +65,10 @@ def test_a_recipe_with_epochs_of_its_own_is_kept_with_them_and_swept_on_its_data
     for name in reference.DATA:
         of = [words for words in reference.sweeps(name, []) if "recipe=torchvision" in words]
         assert [set(own) <= set(words) for words in of] == [True] * (name == "job_titles")
+    one, other = reference.sweeps("job_titles", ["recipe=mxnet,torchvision", "seed=0"])
+    assert {"recipe=torchvision", *own, "seed=0"} <= set(one)
+    assert {"recipe=mxnet", "protocol=native,controlled"} <= set(other)
+    assert not set(own) & set(other)
 
 
 def test_runs_made_anew_of_other_code_take_the_place_of_those_before(reference, tmp_path, monkeypatch):
