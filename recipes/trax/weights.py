@@ -5,6 +5,7 @@ Trax has no names: the weights of a model are tuples in tuples, a tuple for each
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 from trax import fastmath
 from trax import layers as tl
 
@@ -36,8 +37,9 @@ def encoder_names(layers: int, words_frozen: bool = False) -> list[str]:
 
 
 def give(model: tl.Serial, names: Sequence[str], values: Weights) -> None:
-    """Give the weights of a model their values by name."""
-    model.weights, rest = fastmath.tree_unflatten([values[name] for name in names], model.weights)
+    """Give the weights of a model their values by name, on the device: as numpy's, each call would take them there."""
+    arrays = [jnp.asarray(values[name]) for name in names]
+    model.weights, rest = fastmath.tree_unflatten(arrays, model.weights)
     if rest:
         raise ValueError(f"the model has {len(names) - len(rest)} weights, and not {len(names)}")
 
