@@ -18,6 +18,7 @@ def export(job: Job, path: Path) -> Predict:
     """Write model.onnx, in which rows and tokens are any number; return the function that predicts by PyTorch."""
     import torch
 
+    import recipes.torchvision  # noqa: F401  transformers imports torchvision where it is: its operators come first
     from recipes.pytorch.batches import pad
     from recipes.pytorch.model import predictor, saved
 
