@@ -37,9 +37,7 @@ def encoder(bert: Bert, values: Weights, rates: Dropout, mode: str, words_frozen
     def positions(ids: jnp.ndarray) -> jnp.ndarray:
         return bert.first_position + jnp.arange(ids.shape[1])[jnp.newaxis]
 
-    words = (Frozen if words_frozen else tl.Embedding)(
-        *values["words"].shape, kernel_initializer=lambda shape, key: jnp.asarray(values["words"])
-    )
+    words = frozen(jnp.asarray(values["words"])) if words_frozen else tl.Embedding(*values["words"].shape)
     embeddings = tl.Branch(
         words,
         [tl.Fn("Positions", positions), tl.Embedding(*values["positions"].shape)],
@@ -52,13 +50,6 @@ def encoder(bert: Bert, values: Weights, rates: Dropout, mode: str, words_frozen
     ]
 
 
-class Frozen(tl.Embedding):
-    """An embedding whose table is state of the layer, which Trax does not train."""
-
-    def init_weights_and_state(self, input_signature: ShapeDtype) -> None:
-        super().init_weights_and_state(input_signature)
-        self.state: jnp.ndarray = self.weights
-        self.weights: tuple[()] = ()
-
-    def forward(self, x: jnp.ndarray) -> jnp.ndarray:
-        return jnp.take(self.state, x, axis=0)
+def frozen(table: jnp.ndarray) -> tl.Layer:
+    """Return an embedding that Trax does not train: a constant, for state is what a step gives back, copied whole."""
+    return tl.Fn("Frozen", lambda ids: jnp.take(table, ids, axis=0))
