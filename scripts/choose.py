@@ -21,8 +21,11 @@ def main() -> int:
     libraries = traits.libraries()
     arguments = choose.parser(__doc__, libraries).parse_args()
     question = choose.asked(arguments, libraries)
-    evidence = choose.gather(question, {library.name for library in libraries})
-    answer = choose.answer(question, libraries, evidence)
+    considered = choose.considered(question, libraries)
+    evidence = choose.gather(question, {library.name for library in considered})
+    if pictures := [library.name for library in libraries if library not in considered]:
+        evidence.notes.append(f"for pictures, and left out: {', '.join(pictures)} (--task images asks for it)")
+    answer = choose.answer(question, considered, evidence)
     if arguments.json:
         import json
 

@@ -101,6 +101,11 @@ class Library:
         return self.settings.get("tasks") or [CLASSIFICATION]
 
     @property
+    def reads_pictures(self) -> bool:
+        """Tell whether it is for pictures, and has of a text what a printer makes of it."""
+        return self.settings.get("input") == "images"
+
+    @property
     def cpu_build(self) -> bool:
         """Tell whether its own environment has a library without GPU support."""
         return self.framework in self.settings.get("cpu_builds", [])

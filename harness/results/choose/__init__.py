@@ -7,7 +7,7 @@ and scipy are the heaviest here, for the statistics of compare: scripts/choose.p
 
 from harness.results.choose.answer import answer
 from harness.results.choose.evidence import gather
-from harness.results.choose.question import Question, asked, parser
+from harness.results.choose.question import Question, asked, considered, parser
 from harness.results.choose.text import explained, told
 
-__all__ = ["Question", "answer", "asked", "explained", "gather", "parser", "told"]
+__all__ = ["Question", "answer", "asked", "considered", "explained", "gather", "parser", "told"]

@@ -12,7 +12,7 @@ from harness.results.choose.advice import command, recommended, relaxed
 from harness.results.choose.criteria import Check, shown_of
 from harness.results.choose.entry import FRONT, Entry, equals, ordered, rivals
 from harness.results.choose.evidence import Evidence, shorter
-from harness.results.choose.question import Question
+from harness.results.choose.question import PICTURES, Question
 from harness.results.choose.schema import Answer, Beside, Criterion, Described, Ranked, Results
 from harness.results.traits import Library, docstring
 
@@ -61,7 +61,10 @@ def answer(question: Question, libraries: Sequence[Library], evidence: Evidence)
 
 def untaken(question: Question, libraries: Sequence[Library]) -> Iterator[str]:
     """Say of a task that no recipe takes what follows from that."""
-    if question.task and not any(question.task in library.takes for library in libraries):
+    if question.task == PICTURES:
+        able = ", ".join(library.name for library in libraries if library.reads_pictures)
+        yield f"with pictures {able} trains here; the others are held against what they declare"
+    elif question.task and not any(question.task in library.takes for library in libraries):
         yield f"no recipe here takes task={question.task}: it is held against what the libraries declare"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.base.errors import UserError, nearest
+from harness.results.choose.strength import settings
 from harness.results.traits import OWN, WATCH, Library
 
 WHERE = {"cpu": "on processors alone", "gpu": "on a GPU", "both": "on either"}
@@ -23,6 +24,7 @@ TASKS = {
     "tagging": "a label a token",
     "regression": "a number a text",
 }
+PICTURES = "images"  # a task that libraries declare, and what a data set's rows are
 LIMITS = {
     "model_mb": "the saved model, at most",
     "p95_ms": "latency of one text at the 95th percentile, at most",
@@ -143,6 +145,12 @@ def asked(arguments: argparse.Namespace, libraries: Collection[Library]) -> Ques
     if not silent and sys.stdin.isatty() and sys.stdout.isatty():
         interview(question, libraries)
     return question
+
+
+def considered(question: Question, libraries: Collection[Library]) -> list[Library]:
+    """Return the libraries that come into question: one for pictures does not for text, fast as it may be there."""
+    pictures = settings(f"data/{question.data}").get("input") == PICTURES
+    return [one for one in libraries if question.task == PICTURES or one.reads_pictures == pictures]
 
 
 def words(question: Question) -> list[str]:
