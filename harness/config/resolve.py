@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from harness.base import environments
 from harness.base.errors import UserError
+from harness.config import ways
 from harness.config.placing import placed
 from harness.config.settings import Precision, Settings
 from harness.machine.host import Machine
@@ -24,7 +25,8 @@ def resolve(settings: Settings, machine: Machine) -> Resolved:
     """Return what settings mean on a machine; UserError for what it, or the recipe, cannot."""
     where = placed(settings, machine)
     chosen = precision(settings, where, machine)
-    accelerate = {**where.accelerate, "mixed_precision": "bf16" if chosen == "bf16" else "no"}
+    ways.check(settings, where)
+    accelerate = {**where.accelerate, "mixed_precision": chosen if chosen in ("bf16", "fp16") else "no"}
     return Resolved(
         replace(where, accelerate=accelerate),
         chosen,
@@ -48,6 +50,12 @@ def precision(settings: Settings, where: Placement, machine: Machine) -> str:
         return "fp32" if fp32 else "bf16"
     if asked == Precision.bf16 and recipe.no_bf16:
         raise UserError(f"precision=bf16: recipe={recipe.name} cannot: {recipe.no_bf16}.\nTake precision=fp32.", 2)
+    if asked == Precision.fp16 and recipe.by_epochs and ways.device(where) not in recipe.fp16:
+        other = ", bf16" if not recipe.no_bf16 else ""
+        said = "scales its loss on GPUs alone" if recipe.fp16 else "does not scale its loss"
+        raise UserError(
+            f"precision=fp16: recipe={recipe.name} {said}, which fp16 needs.\nTake precision=fp32{other}.", code=2
+        )
     if asked == Precision.tf32 and recipe.by_epochs and not machine.computes_tf32(where.devices):
         which = "these GPUs are older" if where.gpu else f"placement={where.name} is on processors"
         raise UserError(  # it would be a run in fp32 by another name

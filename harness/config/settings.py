@@ -21,7 +21,7 @@ ROWS = f"{COUNT}, or a number above 0 below 1, or null"
 TRUTH = "true or false"
 CAPABILITIES = {  # of conf/recipe/: what a recipe can, not what a run is
     "places", "places_of", "elsewhere", "one_process", "cpu_builds", "slow_bf16", "no_bf16",
-    "one_device_only", "one_device_only_of", "input", "epochs", "files",
+    "one_device_only", "one_device_only_of", "input", "epochs", "files", "ways", "ways_of", "fp16",
 }  # fmt: skip
 EVALUATED = ("valid", "test")
 
@@ -30,7 +30,22 @@ class Precision(Enum):
     auto = "auto"
     fp32 = "fp32"
     bf16 = "bf16"
+    fp16 = "fp16"
     tf32 = "tf32"
+
+
+class Compile(Enum):
+    auto = "auto"
+    none = "none"
+    model = "model"
+    step = "step"
+    steps = "steps"
+
+
+class Batches(Enum):
+    auto = "auto"
+    padded = "padded"
+    packed = "packed"
 
 
 class OnOom(Enum):
@@ -72,6 +87,8 @@ class Recipe(Choice):
     one_process: bool = field(metadata=rule(TRUTH), default=False)  # it drives several devices itself
     cpu_builds: tuple[str, ...] = ()  # frameworks whose build in its own environment has no GPU
     slow_bf16: tuple[str, ...] = ()  # frameworks whose bf16 is slower than fp32 on processors
+    ways: Mapping[str, Mapping[str, Mapping[str, int | None]]] = field(default_factory=dict, hash=False)  # see ways.py
+    fp16: tuple[str, ...] = ()  # devices on which it has a scaled loss, for mixed precision with fp16
     no_bf16: str | None = None  # why it cannot compute in bf16, where it cannot
     one_device_only: Mapping[str, str] = field(default_factory=dict, hash=False)  # what it cannot, and why
 
@@ -223,6 +240,8 @@ class Settings:
     task: str = field(metadata=rule(composed=str | None))  # `null` has become what the data says; see tasks.py
     seed: int = field(metadata=rule(SEED))
     precision: Precision
+    compile: Compile
+    batches: Batches
     train: Train
     env: str
     threads: int | None = field(metadata=rule(f"{COUNT}, or null"))

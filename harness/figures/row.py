@@ -55,6 +55,8 @@ def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> Ro
         "model": model.name if model else None,
         "protocol": settings.protocol.name,
         "precision": prepared.identity.precision,
+        "compile": prepared.identity.compile or "none",
+        "batches": prepared.identity.batches or "padded",
         "matmul_precision": own["matmul_precision"] if own else None,
         "seed": settings.seed,
         "placement": prepared.placed.name,

@@ -38,7 +38,9 @@ def figures(row: Row) -> list[str]:
         if seen := row.get(f"{split}.seen_in_train"):
             lines.append(f"  note      {seen:,} of the {row[f'{split}.rows']:,} {split} texts stand in train too")
     seconds, rate = row["train.seconds"] or 0, row["train.samples_per_second"] or 0
-    lines.append(f"  training  {seconds:.1f} s, {rate:,.0f} samples/s, {row['train.rows']:,} rows")
+    made = row.get("train.compile_seconds") or 0
+    compiling = f", {made:.1f} s of it to compile" if made >= 0.05 * seconds > 0 else ""
+    lines.append(f"  training  {seconds:.1f} s{compiling}, {rate:,.0f} samples/s, {row['train.rows']:,} rows")
     if row.get("train.weights_moved") is False:
         lines.append("  note      the training moved no weight of the encoder: see the learning rate and the steps")
     if row.get("timing") == "noisy":

@@ -112,7 +112,10 @@ class Result:
     @cached_property
     def name(self) -> str:
         """Return what competes: the recipe, and what was set of it: `keras backend=jax`."""
-        overrides = {key[len("recipe.") :]: value for key, value in self.words.items() if key.startswith("recipe.")}
+        own = {key: self.words[key] for key in ("batches", "compile") if key in self.words}
+        overrides = {
+            key[len("recipe.") :]: value for key, value in self.words.items() if key.startswith("recipe.")
+        } | own
         return " ".join([self.row["recipe"], *(f"{key}={value}" for key, value in sorted(overrides.items()))])
 
     @cached_property

@@ -109,6 +109,8 @@ def write_job(prepared: Prepared, working: Path) -> None:
         splits=splits,
         measure=Measure(**measure | {"batch_sizes": sizes}),
         task=TASKS[dataset.task],
+        compile=prepared.identity.compile or "none",
+        packed=prepared.identity.batches == "packed",
     )
     job.write()
     prepared.placed.write(working)
@@ -117,5 +119,6 @@ def write_job(prepared: Prepared, working: Path) -> None:
     report = {**dataset.report, "tokens": tokens.report if tokens else None}
     store.write_json(working / "data_report.json", report)
     values = plain(settings) | {"precision": prepared.resolved.precision, "hparams_search": {}}  # a run is no search
+    values |= {"compile": job.compile, "batches": "packed" if job.packed else "padded"}
     text = yaml.safe_dump(json.loads(json.dumps(values)), sort_keys=False, allow_unicode=True)
     (working / "config.yaml").write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ from harness.runs.row import Row
 
 PREFIX = "identity."
 NOT_COMPARED = {"seed", "evaluate"}  # which splits are measured changes no weight
-OPTIONAL = {"placement", "evaluate", "tokens", "train", "task"}  # what only some runs have
+OPTIONAL = {"placement", "evaluate", "tokens", "train", "task", "compile", "batches"}  # what only some runs have
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Identity:
     tokens: str | None = None
     train: Mapping[str, int] | None = None
     task: str | None = None
+    compile: str | None = None  # how much of the training is, where any of it
+    batches: str | None = None  # packed, where they are not padded
 
     def values(self) -> dict[str, object]:
         """Return it as JSON has it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.base import environments
 from harness.base.errors import UserError
 from harness.base.home import sha256
-from harness.config import Resolved, Settings, choices, resolve
+from harness.config import Resolved, Settings, choices, resolve, ways
 from harness.config.choices import takes_pictures
 from harness.config.settings import Data, Model
 from harness.inputs import data, models
@@ -99,6 +99,9 @@ def identity(
     """
     chosen = {"pooling": settings.model.pooling, "dropout": settings.model.dropout}
     train = {key: value for key, value in asdict(settings.train).items() if (key, value) != ("accumulate", 1)}
+    rows, each = dataset.report["splits"]["train"]["rows"], settings.train.batch_size * settings.train.accumulate
+    steps = settings.train.epochs * -(-rows // (each * resolved.placed.processes))
+    how = ways.chosen(settings, resolved.placed, steps) if settings.recipe.by_epochs else {}
     return Identity(
         schema=SCHEMA,
         recipe=settings.recipe.identity | {key: sha256(path) for key, path in settings.recipe.chosen_files.items()},
@@ -115,4 +118,5 @@ def identity(
         tokens=tokens.folder.name if tokens else None,
         train=train if settings.recipe.by_epochs else None,
         task=None if dataset.task == "classification" else dataset.task,
+        **{key: word for key, word in how.items() if word not in ("none", "padded")},
     )

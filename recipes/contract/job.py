@@ -121,6 +121,10 @@ class Job:
     dropout: Dropout | None
     splits: Mapping[str, Rows]
     measure: Measure = Measure()
+    compile: str = (
+        "none"  # how much of the training: none; model, its two passes; step, with the update; steps, several
+    )
+    packed: bool = False  # the texts of a batch lie one after another, and none is padded
     task: Task = CLASSIFICATION  # what a text is answered with: its labels, what `Predict` returns, the reference loss
 
     @classmethod
