@@ -3,6 +3,7 @@
 harness     what the harness costs: recipe=hf_trainer against the same training with nobody who watches
 loop        what a library costs: each recipe against a bare PyTorch loop
 tutorials   what care brings: each recipe against its library's own tutorial, with the tutorial's settings
+gpu         what one card, or another machine, does with all recipes, in minutes: see docs/gpu.md
 sweep       what a sweep costs beyond its workers, and two one-thread runs at once against one (recipe=hf_trainer)
 """
 
@@ -45,9 +46,11 @@ class Measured:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("against", choices=["harness", "loop", "tutorials", "sweep"])
+    parser.add_argument("against", choices=["harness", "loop", "tutorials", "gpu", "sweep"])
     parser.add_argument("words", nargs="*", metavar="RECIPE | KEY=VALUE", help="recipes (default: all), and overrides")
     parser.add_argument("--pairs", type=int, default=1, help="how many times each runs (default 1)")
+    parser.add_argument("--minutes", type=float, default=8.0, help="gpu: no cell is begun after them (default 8)")
+    parser.add_argument("--folder", type=Path, default=Path("outputs/machine"), help="gpu: what it is kept in")
     arguments = parser.parse_intermixed_args()
     from harness.config import variants
 
@@ -58,6 +61,8 @@ def main() -> int:
         raise UserError(
             f"no recipe with an encoder is named {', '.join(unknown)}; there are {', '.join(sorted(known))}.", 2
         )
+    if arguments.against == "gpu":
+        return card([words for words in variants() if not names or words[0].partition("=")[2] in names], arguments)
     if arguments.against == "sweep":
         for name in names or ["hf_trainer"]:
             sweep([f"recipe={name}", *overrides], arguments.pairs)
@@ -68,6 +73,24 @@ def main() -> int:
         if (not names or recipe in names) and script.exists():
             compare(" ".join(words), [*words, *overrides], script, environment, arguments.pairs)
     return 0
+
+
+def card(recipes: list[list[str]], arguments: argparse.Namespace) -> int:
+    """Measure what is missing of the recipes here, and print the tables."""
+    from harness.results import cells
+    from harness.sweeps import bench
+
+    words = [word for word in arguments.words if "=" in word]
+    words = words if any(word.startswith("placement=") for word in words) else ["placement=gpu", *words]
+    made = bench.Bench(arguments.folder, words, time.monotonic() + 60 * arguments.minutes)
+    with tempfile.TemporaryDirectory() as place:
+        bench.run(made, recipes, Path(place))
+    if made.cells:
+        print("\n".join(cells.tables(arguments.folder)))
+    left = sum(len(made.missing(recipe)) for recipe in [*recipes, *([f"{cells.BARE} {way}"] for way in cells.WAYS)])
+    if left:
+        print(f"{left} cells are missing yet: the same command goes on with them.")
+    return 1 if left else 0
 
 
 def beside(against: str, recipe: str) -> tuple[Path, str | None]:

@@ -1,4 +1,4 @@
-"""Write the pages that quote the recipes: the table in README.md and docs/four_moments.md. `--check`: are they true?"""
+"""Write the pages that quote the recipes, and the tables of docs/gpu.md. `--check`: are they true?"""
 
 import argparse
 import ast
@@ -14,7 +14,9 @@ from harness.base.errors import UserError, guarded
 from harness.runs.code import RECIPES, files
 from harness.runs.lines import recipe_lines
 
-README, PAGE = ROOT / "README.md", ROOT / "docs" / "four_moments.md"
+README, PAGE, GPU = ROOT / "README.md", ROOT / "docs" / "four_moments.md", ROOT / "docs" / "gpu.md"
+MACHINES = ROOT / "outputs" / "reference" / "machines"
+SEEN = "<!-- seen: written by scripts/pages.py -->", "<!-- /seen -->"
 BEGIN, END = "<!-- recipes: written by scripts/pages.py -->", "<!-- /recipes -->"
 MOMENTS = {  # the phases of the contract -> the moment a reader knows
     "build_data": "Build the batch",
@@ -31,6 +33,7 @@ def main() -> int:
     check = parser.parse_args().check
     readme = README.read_text(encoding="utf-8")
     pages = {README: with_table(readme, table(readme, measure=not check)), PAGE: moments()}
+    pages[GPU] = with_table(GPU.read_text(encoding="utf-8"), seen(), *SEEN)
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if check:
@@ -41,9 +44,17 @@ def main() -> int:
     return 1 if check and stale else 0
 
 
-def with_table(readme: str, rows: list[str]) -> str:
-    before, _, rest = readme.partition(BEGIN)
-    return "\n".join([before + BEGIN, "", *rows, "", END]) + rest.partition(END)[2]
+def with_table(page: str, rows: list[str], begin: str = BEGIN, end: str = END) -> str:
+    before, _, rest = page.partition(begin)
+    return "\n".join([before + begin, "", *rows, "", end]) + rest.partition(end)[2]
+
+
+def seen() -> list[str]:
+    """Return the tables of each machine that is kept, the newest first."""
+    from harness.results import cells
+
+    folders = sorted(MACHINES.glob("*/"), key=lambda folder: folder.name.split("-", 1)[::-1], reverse=True)
+    return [line for folder in folders for line in [f"### {folder.name}", "", *cells.tables(folder)]][:-1]
 
 
 def table(readme: str, measure: bool) -> list[str]:
