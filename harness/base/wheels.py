@@ -65,6 +65,14 @@ def would_install(
     return frozenset(re.findall(r"^ \+ (\S+)$", log.read_text(encoding="utf-8"), re.MULTILINE))
 
 
+INSTALL_COMPILER = "Install one (Debian, Ubuntu: apt install g++; macOS: xcode-select --install)"
+
+
+def compiler() -> bool:
+    """Tell whether there is a C++ compiler."""
+    return any(map(shutil.which, [*shlex.split(os.environ.get("CXX", ""))[:1], "c++", "g++", "clang++"]))
+
+
 def tell_of_compiling(what: str, compiled: Compiled, python: Path) -> None:
     """Say that the package is compiled for `python`, if it is, and how long that takes.
 
@@ -75,13 +83,9 @@ def tell_of_compiling(what: str, compiled: Compiled, python: Path) -> None:
     if would_install(compiled, python, leave_out=True) is None:
         return  # the registry cannot be reached, or has not what is pinned: the build will tell
     package = f"{compiled.package}, which has a wheel for Python {compiled.version} alone"
-    compilers = [*shlex.split(os.environ.get("CXX", ""))[:1], "c++", "g++", "clang++"]
     headers = Path(sysconfig.get_path("include"), "Python.h")
-    if not any(map(shutil.which, compilers)):
-        raise UserError(
-            f"{what} needs a C++ compiler, for {package}.\n"
-            "Install one (Debian, Ubuntu: apt install g++; macOS: xcode-select --install), and try again."
-        )
+    if not compiler():
+        raise UserError(f"{what} needs a C++ compiler, for {package}.\n{INSTALL_COMPILER}, and try again.")
     if python == Path(sys.executable) and not headers.exists():
         raise UserError(
             f"{what} needs the headers of this Python, for {package}: there is no {headers}.\n"

@@ -71,6 +71,7 @@ def check_one_device_only(settings: Settings) -> None:
     """Refuse what is done on one device only: some of a recipe's by its file, {key: why}, and measure.target."""
     recipe, protocol = settings.recipe, settings.protocol.name
     asked = {"train.accumulate": settings.train.accumulate > 1, f"protocol={protocol}": True}
+    asked[f"compile={settings.compile.value}"] = True
     for key, why in recipe.one_device_only.items():
         if asked.get(key):
             raise UserError(f"recipe={recipe.name} has {key} on one device only: {why}.", code=2)

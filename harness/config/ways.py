@@ -6,6 +6,7 @@ which it pays there, by what was measured: `auto` takes the last word that pays.
 
 from collections.abc import Mapping
 
+from harness.base import wheels
 from harness.base.errors import UserError
 from harness.config.settings import Recipe, Settings
 from harness.machine.placement import Placement
@@ -27,6 +28,10 @@ def check(settings: Settings, where: Placement) -> None:
     for key in PLAIN if settings.recipe.by_epochs else ():
         asked, words = getattr(settings, key).value, of(settings.recipe, key)
         here = [word for word, by_device in words.items() if device(where) in by_device]
+        if asked in settings.recipe.compiler and asked in here and not wheels.compiler():
+            raise UserError(
+                f"{key}={asked} needs a C++ compiler.\n{wheels.INSTALL_COMPILER}, or take {key}=auto.", code=2
+            )
         if asked in ("auto", *here):
             continue
         what = f"{key}={asked}: recipe={settings.recipe.name}"
@@ -41,10 +46,17 @@ def chosen(settings: Settings, where: Placement, steps: int) -> dict[str, str]:
     found = {}
     for key in PLAIN:
         asked, words = getattr(settings, key).value, of(settings.recipe, key)
-        least = {word: by_device.get(device(where)) for word, by_device in words.items()}
+        least = {word: by_device.get(device(where)) for word, by_device in words.items() if can(settings, where, word)}
         pays = [word for word, needed in least.items() if needed is not None and steps >= needed]
         found[key] = pays[-1] if asked == "auto" else asked
     return found
+
+
+def can(settings: Settings, where: Placement, word: str) -> bool:
+    """Tell whether `auto` may take a word here: it has the compiler, and the one device, that the word needs."""
+    recipe = settings.recipe
+    alone = where.processes == 1 or f"compile={word}" not in recipe.one_device_only
+    return alone and (word not in recipe.compiler or wheels.compiler())
 
 
 def device(where: Placement) -> str:

@@ -59,6 +59,9 @@ class Framework:
         """Return them since `watch` was called; None: there are none, or it tells of none."""
         return None
 
+    def told(self, function: str, seconds: float) -> None:
+        """Keep among them what a recipe has compiled, or recorded, by itself."""
+
     def allow_tf32(self, allowed: bool) -> None:
         """Let products of float32 matrices be computed in TF32 on GPUs, or not."""
 
@@ -70,6 +73,9 @@ class Framework:
 class Torch(Framework):
     name = "torch"
     out_of_memory = ("out of memory", "outofmemoryerror", "can't allocate memory", "_status_alloc_failed")
+
+    def __init__(self):
+        self.recorded: list[Compilation] = []  # as CUDA graphs
 
     def devices(self) -> list[int]:
         """Return the GPUs that this process has put anything on; to ask another would take memory there."""
@@ -89,6 +95,18 @@ class Torch(Framework):
 
     def allocated_peak(self) -> int | None:
         return sum(map(self.module.cuda.max_memory_allocated, self.devices())) or None
+
+    def told(self, function: str, seconds: float) -> None:
+        self.recorded.append(Compilation(function, seconds))
+
+    def compilations(self) -> list[Compilation] | None:
+        """Return what `torch.compile` compiled, forward and backward, and what was recorded as CUDA graphs."""
+        dynamo = sys.modules.get("torch._dynamo.utils")
+        compiled: dict[str, Compilation] = {}
+        for one in dynamo.get_compilation_metrics() if dynamo else ():
+            before = compiled.get(one.compile_id, Compilation(one.co_name, 0.0))
+            compiled[one.compile_id] = before._replace(seconds=before.seconds + (one.duration_us or 0) / 1e6)
+        return [*compiled.values(), *self.recorded] or None
 
     def allow_tf32(self, allowed: bool) -> None:
         self.module.set_float32_matmul_precision("high" if allowed else "highest")
@@ -250,6 +268,11 @@ def wait() -> None:
 def watch() -> None:
     """Begin to keep what is compiled, where the framework tells of it."""
     main().watch()
+
+
+def tell(function: str, seconds: float) -> None:
+    """Keep what a recipe compiles or records by itself, for one shape: the framework does not see that."""
+    main().told(function, seconds)
 
 
 def compiled(since: int) -> dict[str, float] | None:

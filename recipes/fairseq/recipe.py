@@ -24,6 +24,7 @@ from recipes.contract.job import Job, Predict
 from recipes.contract.schedule import warmup_steps
 from recipes.fairseq.encoder import HEAD, architecture, build, predictor, save, set_head, unused_values
 from recipes.fairseq.trainer import Resumable, place
+from recipes.pytorch.precision import HALF
 
 USER_DIR = Path(__file__).parent / "user" / "text_classification"
 CHECKPOINT = "fairseq/model.pt"  # in the model's folder
@@ -50,7 +51,7 @@ def configuration(job: Job, model: dict[str, int | float], task: str = "text_cla
     }  # fmt: skip
     words += [f"--{name}={value}" for name, value in (values | model).items()]
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
-    cfg.common.bf16 = job.precision == "bf16"  # --bf16 would ask for a TPU
+    cfg.common.bf16, cfg.common.fp16 = job.precision == "bf16", job.precision == "fp16"  # --bf16 would ask for a TPU
     return cfg
 
 
@@ -113,6 +114,6 @@ def load(job: Job) -> Predict:
     cfg = configuration(job, architecture(config, encoder))
     task = tasks.setup_task(cfg.task)
     model = set_head(build(task, cfg, config, encoder), weights.read_head(job.model))
-    if job.precision == "bf16":
-        model.to(torch.bfloat16)  # as the Trainer has it
+    if job.precision in HALF:
+        model.to(HALF[job.precision])  # as the Trainer has it
     return predictor(model.to("cuda" if torch.cuda.is_available() else "cpu"), task)

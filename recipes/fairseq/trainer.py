@@ -39,8 +39,9 @@ class Resumable(Trainer):
         return output
 
     def full_precision(self):
-        """Return bf16's weights in fp32, which the optimizer steps: fairseq makes them anew of the rounded ones."""
-        return [weights.data for weights in self.optimizer.fp32_params] if self.cfg.common.bf16 else []
+        """Return the fp32 weights of half precision, which the optimizer steps: fairseq makes them of rounded ones."""
+        half = self.cfg.common.bf16 or self.cfg.common.fp16
+        return [weights.data for weights in self.optimizer.fp32_params] if half else []
 
 
 def place(cfg, job: Job) -> None:

@@ -7,7 +7,7 @@ after it are not called. So each has its place for a reason:
       6    Accumulate    fastai's own place: it cancels what ends no optimiser step
       7    Checkpoint    after Accumulate, for it counts steps; before BFloat16: no autocast begins in what it passes by
       8    Report        after Checkpoint, which says what step it is; before GradientClip, for the whole norm
-     10    BFloat16      fastai's own place
+     10    BFloat16      fastai's own place; or MixedPrecision, which is fp16's
      11    GradientClip  fastai's own place
      60    ParamScheduler, which `fit_one_cycle` adds: so the rate is set for the batches that are not passed by alone
 """
@@ -61,7 +61,7 @@ class Checkpoint(Callback):
     def __init__(self, job: Job, steps: int):
         """`steps`: of an epoch."""
         self.job, self.epoch_steps, self.steps = job, steps, steps * job.train.epochs
-        self.random = f"random{job.rank}.pth"
+        self.random, self.scaler = f"random{job.rank}.pth", f"scaler{job.rank}.pth"
         self.newest: Path | None = None
         self.step = self.passing = 0
         self.begun = False
@@ -90,12 +90,16 @@ class Checkpoint(Callback):
                 self.learn.load(self.newest / "learner")
                 # Python's and NumPy's are no tensors: a pickle, which the seal says that this run wrote.
                 set_random_states(**torch.load(self.newest / self.random, weights_only=False))
+                if self.job.precision == "fp16":
+                    self.learn.scaler.load_state_dict(torch.load(self.newest / self.scaler))
         elif self.stepped and self.job.checkpoints.due(self.step):
             with self.job.checkpoints.writing(self.step) as folder:
                 if not self.job.local_rank:  # as Learner.save does, on the first machine alone
                     state = {"model": get_model(self.model).state_dict(), "opt": self.opt.state_dict()}
                     torch.save(state, folder / "learner.pth")
                 torch.save(get_random_states(), folder / self.random)
+                if self.job.precision == "fp16":
+                    torch.save(self.learn.scaler.state_dict(), folder / self.scaler)
 
 
 class Report(Callback):
@@ -115,6 +119,8 @@ class Report(Callback):
         if self.job.reports(step, steps):
             loss = reduce(sum(self.losses) / self.accumulate.n_acc, "mean")  # of all processes
             norm = nn.utils.get_total_norm([p.grad for p in self.learn.parameters() if p.grad is not None])
+            if self.job.precision == "fp16":
+                norm = norm / self.learn.scaler.get_scale()
             rate = self.opt.hypers[0]["lr"]
             self.job.step(step, steps, loss=loss.item(), learning_rate=rate, grad_norm=norm.item())
         self.losses.clear()
@@ -132,3 +138,6 @@ class BFloat16(MixedPrecision):
         device = self.dls.device.type
         self.autocast, self.scales = torch.autocast(device, torch.bfloat16), []
         self.learn.scaler = torch.amp.GradScaler(device, enabled=False)  # the range of bf16 is that of fp32
+
+
+PRECISION = {"bf16": lambda: [BFloat16()], "fp16": lambda: [MixedPrecision()]}  # job.precision -> callbacks

@@ -19,7 +19,7 @@ from torch import nn
 from recipes.contract.job import Job, Predict
 from recipes.contract.schedule import warmup_steps
 from recipes.contract.split import Split
-from recipes.fastai.callbacks import Accumulate, BFloat16, Checkpoint, Report, Shared
+from recipes.fastai.callbacks import PRECISION, Accumulate, Checkpoint, Report, Shared
 from recipes.pytorch.model import Classifier, build, load, predictor, save
 
 __all__ = ["finetune", "load"]
@@ -99,18 +99,19 @@ def finetune(
         cbs = [Accumulate(job), Checkpoint(job, steps), Report(job), GradientClip(job.settings["max_grad_norm"])]
         learn = Learner(
             dls,
-            model,
+            torch.compile(model, dynamic=True) if job.compile == "model" else model,
             loss_func=CrossEntropyLossFlat(),
             opt_func=optimizer(job),
             splitter=splitter,
             train_bn=False,  # else LayerNorm is trained in frozen layers too, and all are passed backwards
-            cbs=[*cbs, BFloat16()] if job.precision == "bf16" else cbs,
+            cbs=[*cbs, *PRECISION.get(job.precision, list)()],
             path=job.model,
             model_dir="fastai",
         )
         with learn.no_bar(), learn.no_logging(), learn.distrib_ctx(sync_bn=False):  # no-op in one process
             fit(learn, job, steps)
     with job.phase("save"):
+        learn.model = model  # not the compiled one, whose names are others
         learn.save("model", with_opt=False)
         save(model, job)
     return predictor(model, job)

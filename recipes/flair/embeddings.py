@@ -35,6 +35,7 @@ class GivenIds(TransformerDocumentEmbeddings):
         loading = {"dtype": torch.float32, "use_safetensors": True}
         settings |= {"use_context_separator": False, "transformers_model_kwargs": loading}
         super().__init__(model, **settings)
+        torch.backends.cuda.enable_cudnn_sdp(False)  # attention that plans anew for each length that it has not met
         self.model.pooler, self.initial_cls_token = None, True  # the ids begin with it; Flair asks its own tokenizer
 
     def prepare_tensors(self, sentences: list[Sentence], device: torch.device | None = None):

@@ -21,6 +21,7 @@ from recipes import weights
 from recipes.contract.job import Batch, Job, Predict
 from recipes.flair.embeddings import embeddings_of, sentences_of
 from recipes.flair.plugins import Checkpoint, Linear, Report, place
+from recipes.pytorch.precision import HALF
 
 __all__ = ["finetune", "load"]
 
@@ -54,7 +55,9 @@ def finetune(
             sentence.add_label("label", job.labels[label])
         corpus = Corpus(train=FlairDatapointDataset(sentences), sample_missing_splits=False)
     with job.phase("train"):
-        torch.set_autocast_dtype(flair.device.type, torch.bfloat16)  # what use_amp takes; on a GPU it would be fp16
+        torch.set_autocast_dtype(flair.device.type, HALF.get(job.precision))  # what use_amp takes: on GPUs else fp16
+        if job.compile == "model":
+            classifier.embeddings.model = torch.compile(encoder, dynamic=True)
         rates = schedule(job)
         checkpoint = Checkpoint(job, rates, len(split))
         report = Report(checkpoint, lambda: predictor(classifier, job))
@@ -72,7 +75,7 @@ def finetune(
             betas=settings["betas"],
             eps=settings["epsilon"],
             fused=True,
-            use_amp=job.precision == "bf16",
+            use_amp=job.precision in HALF,
             sampler=None if several else checkpoint.sampler,  # its own is DistributedSampler
             multi_gpu=several,
             plugins=[report, rates, checkpoint],  # in the order they are called in
@@ -82,6 +85,7 @@ def finetune(
             save_final_model=False,  # below, in a phase of its own
         )
     with job.phase("save"):
+        classifier.embeddings.model = encoder  # not the compiled one, whose names are others
         classifier.model_card["training_parameters"].pop("sampler", None)  # or the file would hold the corpus too
         classifier.save(job.model / "flair" / "final-model.pt")
         parts = encoder.state_dict(), classifier.decoder.state_dict()
@@ -102,7 +106,7 @@ def predictor(classifier: TextClassifier, job: Job) -> Predict:
 
     @torch.inference_mode()
     def predict(batch: Batch) -> np.ndarray:
-        with torch.autocast(flair.device.type, torch.bfloat16, enabled=job.precision == "bf16"):
+        with torch.autocast(flair.device.type, HALF.get(job.precision), enabled=job.precision in HALF):
             sentences = classifier.embeddings.embed(sentences_of(batch))
             logits = classifier.decoder(torch.stack([sentence.get_embedding() for sentence in sentences]))
         return logits.float().cpu().numpy()

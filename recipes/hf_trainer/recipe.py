@@ -17,10 +17,11 @@ from transformers import Trainer, TrainingArguments, set_seed
 from recipes.contract.job import Job, Predict
 from recipes.contract.schedule import linear
 from recipes.hf_trainer.callbacks import Checkpoint, Report
-from recipes.pytorch.batches import TokenIds, collate
+from recipes.pytorch.batches import TokenIds
 from recipes.pytorch.losses import criterion
 from recipes.pytorch.model import Classifier, build, load, predictor, save
 from recipes.pytorch.optimizer import parameter_groups
+from recipes.pytorch.packing import collator
 
 __all__ = ["finetune", "load"]
 
@@ -29,13 +30,12 @@ def finetune(
     job: Job, build: Callable[[Job], Classifier] = build, trainer_class: Callable[..., Trainer] = Trainer
 ) -> Predict:
     set_seed(job.seed)
-    settings = job.settings
+    settings, compiled = job.settings, job.compile == "model"
     with job.phase("load_weights"):
         model = build(job)
         model.encoder.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])
     with job.phase("build_data"):
         train = TokenIds(job.split("train"))
-        collator = partial(collate, padding=model.encoder.config.pad_token_id)
     with job.phase("train"):
         optimizer = torch.optim.AdamW(
             parameter_groups(model, settings), betas=settings["betas"], eps=settings["epsilon"], fused=True
@@ -49,12 +49,16 @@ def finetune(
             train_sampling_strategy="group_by_length",
             max_grad_norm=settings["max_grad_norm"],
             bf16=job.precision == "bf16",
+            fp16=job.precision == "fp16",
+            torch_compile=compiled,
+            tf32=job.precision == "tf32" if compiled else None,  # which compiling would allow by itself
             seed=job.seed,
             use_cpu=not torch.cuda.is_available(),
             dataloader_pin_memory=torch.cuda.is_available(),
             remove_unused_columns=False,  # the collator takes what it needs
             ddp_find_unused_parameters=False,
             logging_strategy="no",  # the callbacks say when
+            logging_nan_inf_filter=False,  # it would wait for the device at each step
             save_strategy="no",
             save_on_each_node=True,  # machines may share no folder
             report_to="none",
@@ -64,7 +68,7 @@ def finetune(
             model,
             arguments,
             train_dataset=train,
-            data_collator=collator,
+            data_collator=collator(job, model.encoder),
             compute_loss_func=partial(mean_loss, criterion(job)),
             optimizers=(optimizer, LambdaLR(optimizer, linear(job, steps))),
             callbacks=[Report(job), Checkpoint(job)],

@@ -1,12 +1,13 @@
 """The rows of a job as PyTorch takes them: a dataset, the batches of an epoch, and padding."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
 from recipes.contract.job import Job
 from recipes.contract.split import Split, padded
+from recipes.contract.tasks import IGNORED
 
 
 class TokenIds(torch.utils.data.Dataset):
@@ -48,17 +49,28 @@ class Batches(torch.utils.data.Sampler):
         return max(self.job.batches_per_step, self.job.rows_in_step(step % steps, self.rows))
 
 
-def collate(rows: list[dict], padding: int) -> dict[str, torch.Tensor]:
-    """Make a batch of a dataset's rows: input_ids and attention_mask (rows, tokens), int64, and labels.
+def collate(rows: Sequence[dict], padding: int, multiple: int = 1, size: int = 0) -> dict[str, torch.Tensor]:
+    """Make a batch of a dataset's rows: input_ids and attention_mask (rows, tokens), int64, and labels (`labels_of`).
 
-    Those are int64 (rows,), which of the names; or, where any may hold, float32 (rows, names), as the losses take them.
+    For what is compiled or recorded for each shape there are few of them: tokens are rounded up to a `multiple`, and
+    the rows filled up to `size` with the first one again, which has no weight: the losses of its labels are 0.
+    """
+    token_ids = [row["input_ids"] for row in rows]
+    token_ids += token_ids[:1] * (size - len(rows))
+    return {**pad(token_ids, padding, multiple), "labels": labels_of(rows, size)}
+
+
+def labels_of(rows: Sequence[dict], size: int = 0) -> torch.Tensor:
+    """Return the labels of a dataset's rows, and `IGNORED` for what is missing of `size` rows.
+
+    They are int64 (rows,), which of the names; or, where any may hold, float32 (rows, names), as the losses take them.
     """
     labels = torch.from_numpy(np.stack([row["label"] for row in rows]))
     labels = labels.float() if labels.dtype == torch.uint8 else labels.long()
-    return {**pad([row["input_ids"] for row in rows], padding), "labels": labels}
+    return torch.cat([labels, labels.new_full((max(0, size - len(rows)), *labels.shape[1:]), IGNORED)])
 
 
-def pad(rows: list[np.ndarray], value: int) -> dict[str, torch.Tensor]:
-    """Pad token ids to the longest row: input_ids and attention_mask (rows, tokens), int64."""
-    ids, mask = padded(rows, value)
+def pad(rows: list[np.ndarray], value: int, multiple: int = 1) -> dict[str, torch.Tensor]:
+    """Pad token ids to the longest row, or a multiple: input_ids and attention_mask (rows, tokens), int64."""
+    ids, mask = padded(rows, value, multiple)
     return {"input_ids": torch.from_numpy(ids).long(), "attention_mask": torch.from_numpy(mask).long()}

@@ -10,7 +10,13 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from recipes import weights
 from recipes.contract.job import Batch, Dropout, Job, Predict
+from recipes.pytorch import packing
 from recipes.pytorch.batches import pad
+from recipes.pytorch.precision import HALF
+
+# Attention that takes a mask (rows, 1, tokens, tokens) as it is; to make it, transformers looks whether any is padding,
+# and so waits for the device at each step.
+MASKED = ("sdpa", packing.ATTENTION)
 
 
 class Classifier(nn.Module):
@@ -22,10 +28,18 @@ class Classifier(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(encoder.config.hidden_size, labels)
 
-    def forward(self, input_ids, attention_mask):
-        """Token ids and mask (rows, tokens) -> logits (rows, labels), float32."""
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        if self.pooling == "cls":
+    def forward(self, input_ids, attention_mask=None, **texts):
+        """Token ids and mask (rows, tokens) -> logits (rows, labels), float32.
+
+        Or of a packed batch, with its other fields, by name: see packing.py.
+        """
+        shown = attention_mask
+        if attention_mask is not None and attention_mask.is_cuda and self.encoder.config._attn_implementation in MASKED:
+            shown = attention_mask[:, None, None].bool().expand(-1, 1, input_ids.shape[1], -1)
+        hidden = self.encoder(input_ids=input_ids, attention_mask=shown, **texts).last_hidden_state
+        if attention_mask is None:
+            pooled = packing.pooled(hidden, self.pooling, texts["seq_idx"], texts["cu_seq_lens_q"])
+        elif self.pooling == "cls":
             pooled = hidden[:, 0]
         else:
             mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
@@ -35,24 +49,28 @@ class Classifier(nn.Module):
 
 def build(job: Job) -> Classifier:
     """Return the job's encoder with a new head, on the CPU."""
-    encoder = encoder_of(job.weights, job.dropout)
+    encoder = encoder_of(job.weights, job.dropout, job.packed)
     model = Classifier(encoder, job.pooling, job.dropout.hidden, job.outputs)
     job.event("model", parameters=sum(p.numel() for p in model.parameters()))
     return model
 
 
-def encoder_of(folder: Path, dropout: Dropout) -> PreTrainedModel:
+def encoder_of(folder: Path, dropout: Dropout, packed: bool = False) -> PreTrainedModel:
     """Load an encoder in fp32, without the pooler that some architectures have: the head is ours.
 
     Whoever made the folder, it holds settings and safetensors, and runs no code of its own.
     """
+    torch.backends.cuda.enable_cudnn_sdp(False)  # attention that plans anew for each length that it has not met
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if packed:
+        packing.can_be_packed(config.model_type)
     for name, kind in weights.DROPOUT_NAMES.items():
         if hasattr(config, name):
             setattr(config, name, getattr(dropout, kind))
     encoder = AutoModel.from_pretrained(
-        folder, config=config, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
-    )
+        folder, config=config, dtype=torch.float32, trust_remote_code=False, use_safetensors=True,
+        attn_implementation=packing.ATTENTION if packed else None,
+    )  # fmt: skip
     encoder.pooler = None
     return encoder
 
@@ -85,7 +103,7 @@ def predictor(model: Classifier, job: Job) -> Predict:
     @torch.inference_mode()
     def predict(batch: Batch) -> np.ndarray:
         inputs = pad(batch.token_ids, model.encoder.config.pad_token_id)
-        with torch.autocast(device.type, torch.bfloat16, enabled=job.precision == "bf16"):
+        with torch.autocast(device.type, HALF.get(job.precision), enabled=job.precision in HALF):
             logits = model(**{name: value.to(device) for name, value in inputs.items()})
         return logits.cpu().numpy()
 

@@ -15,6 +15,7 @@ from torchvision import models
 
 from recipes.contract.job import Batch, Job, Predict
 from recipes.contract.split import InTwo
+from recipes.pytorch.precision import HALF
 from recipes.torchvision.data import page_of, picture_of, predicted_on
 
 OWN = ("architecture", "height", "width", "channels", "font_size", "font", "grid", "first_stride")  # what a model is
@@ -158,7 +159,7 @@ def predictor(model: nn.Module, settings: Mapping[str, Any], job: Job) -> Predic
 
     @torch.inference_mode()
     def compute(images: torch.Tensor):
-        with torch.autocast(device.type, torch.bfloat16, enabled=job.precision == "bf16"):
+        with torch.autocast(device.type, HALF.get(job.precision), enabled=job.precision in HALF):
             return model(images.to(device)).float().cpu().numpy()
 
     return InTwo(prepare, compute)

@@ -11,13 +11,14 @@ from functools import partial
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration, set_seed
+from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, TorchDynamoPlugin, set_seed
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Job, Predict
 from recipes.pytorch.batches import Batches
+from recipes.pytorch.precision import HALF
 from recipes.torchvision.data import Pictures, collate, look_through, page_of, shuffled, sized, trained_on
 from recipes.torchvision.model import build, load, predictor, save
 from recipes.torchvision.optimizer import cosine, criterion, optimizer_of
@@ -29,11 +30,14 @@ def finetune(job: Job) -> Predict:
     job = sized(job)
     settings, epochs, accumulate = job.settings, job.train.epochs, job.train.accumulate
     accelerator = Accelerator(
-        mixed_precision="bf16" if job.precision == "bf16" else "no",
+        mixed_precision=job.precision if job.precision in HALF else "no",
         gradient_accumulation_steps=accumulate,
         cpu=not torch.cuda.is_available(),
+        dynamo_plugin=TorchDynamoPlugin("inductor" if job.compile == "model" else "no"),
+        dataloader_config=DataLoaderConfiguration(non_blocking=True),
         project_config=ProjectConfiguration(save_on_each_node=True),  # machines may share no folder
     )
+    unwrap = partial(accelerator.unwrap_model, keep_torch_compile=False)
     set_seed(job.seed)
     with job.phase("load_weights"):
         model = build(job)
@@ -43,7 +47,13 @@ def finetune(job: Job) -> Predict:
         look_through(job, page)
         train = Pictures(job.split("train"), page, trained_on(job), job.seed)
         batches = Batches(job, len(train), order=partial(shuffled, job))
-        loader = DataLoader(train, batch_sampler=batches, collate_fn=collate, generator=torch.Generator())
+        loader = DataLoader(
+            train,
+            batch_sampler=batches,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),
+        )
     with job.phase("train"):
         steps = epochs * len(loader) // job.batches_per_step
         optimizer = optimizer_of(model, settings)
@@ -83,8 +93,8 @@ def finetune(job: Job) -> Predict:
                 if job.checkpoints.due(step):
                     with job.checkpoints.writing(step) as folder:
                         accelerator.save_state(str(folder))
-            job.epoch_ended(lambda: predictor(accelerator.unwrap_model(model), settings, job))
+            job.epoch_ended(lambda: predictor(unwrap(model), settings, job))
     with job.phase("save"):
-        model = accelerator.unwrap_model(model)
+        model = unwrap(model)
         save(model, job)
     return predictor(model, settings, job)

@@ -1,5 +1,7 @@
 """How a training is done, `compile=` and `batches=`: what each recipe takes, and what `auto` is."""
 
+import sys
+
 import pytest
 from hydra import compose, initialize_config_dir
 from support import RECIPES, devices
@@ -72,6 +74,31 @@ def test_what_a_recipe_or_the_device_does_not_have_is_refused(monkeypatch, a_gpu
         ways.check(settings, placing.placed(settings, host.Machine.here()))
     assert said in str(refused.value)
     assert refused.value.code == 2
+
+
+def test_what_calls_a_compiler_is_refused_where_there_is_none_and_auto_does_without(monkeypatch):
+    words = {"compile": {"none": {"cpu": 0}, "model": {"cpu": 0}}}
+    monkeypatch.setattr(ways, "of", lambda recipe, key: words.get(key, ways.PLAIN[key]))
+    asked, auto = configured("recipe=torch", "compile=model"), configured("recipe=torch")
+    where = placing.placed(auto, host.Machine.here())
+    monkeypatch.setenv("CXX", sys.executable)
+    ways.check(asked, where)
+    assert ways.chosen(auto, where, 1)["compile"] == "model"
+    monkeypatch.delenv("CXX")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert ways.chosen(auto, where, 1)["compile"] == "none"
+    with pytest.raises(UserError, match="compile=model needs a C\\+\\+ compiler.\nInstall one"):
+        ways.check(asked, where)
+
+
+def test_a_graph_of_the_step_is_for_one_gpu(a_gpu, monkeypatch):
+    devices(monkeypatch, (9, 0), (9, 0))
+    several, one = configured("recipe=torch", "placement=multi_gpu"), configured("recipe=torch", "placement=gpu")
+    machine = host.Machine.here()
+    assert ways.chosen(one, placing.placed(one, machine), 10**6)["compile"] == "step"
+    assert ways.chosen(several, placing.placed(several, machine), 10**6)["compile"] == "none"
+    with pytest.raises(UserError, match="compile=step on one device only"):
+        placing.placed(configured("recipe=torch", "placement=multi_gpu", "compile=step"), machine)
 
 
 def test_another_way_is_another_run_and_what_the_recipe_does_anyway_is_the_same():
