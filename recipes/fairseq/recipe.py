@@ -24,7 +24,6 @@ from recipes.contract.job import Job, Predict
 from recipes.contract.schedule import warmup_steps
 from recipes.fairseq.encoder import HEAD, architecture, build, predictor, save, set_head, unused_values
 from recipes.fairseq.trainer import Resumable, place
-from recipes.pytorch.precision import HALF
 
 USER_DIR = Path(__file__).parent / "user" / "text_classification"
 CHECKPOINT = "fairseq/model.pt"  # in the model's folder
@@ -114,6 +113,6 @@ def load(job: Job) -> Predict:
     cfg = configuration(job, architecture(config, encoder))
     task = tasks.setup_task(cfg.task)
     model = set_head(build(task, cfg, config, encoder), weights.read_head(job.model))
-    if job.precision in HALF:
-        model.to(HALF[job.precision])  # as the Trainer has it
+    half = {"bf16": model.bfloat16, "fp16": model.half}
+    half.get(job.precision, model.float)()  # as the Trainer has it
     return predictor(model.to("cuda" if torch.cuda.is_available() else "cpu"), task)

@@ -77,6 +77,11 @@ class Graphs:
         return self.graphs[shape]
 
 
+def in_graphs(graphed: bool) -> Callable[[Callable[..., torch.Tensor]], Callable[..., torch.Tensor]]:
+    """Return what decorates a function: `Graphs` of it, or, where none are asked for, the function as it is."""
+    return Graphs if graphed else lambda function: function
+
+
 def shape_of(value: Any) -> Any:
     """Return what a graph is recorded for: a tensor's shape and type; a float may change; of others, the value."""
     if isinstance(value, torch.Tensor):

@@ -98,11 +98,15 @@ def attention(
     if not dropout:
         begins, longest = (cu_seq_lens_q, cu_seq_lens_q), (max_length_q, max_length_q)
         return varlen_attn(query, key, value, *begins, *longest, scale=scaling)[None], None
-    # varlen_attn has no dropout; the same kernels have, by way of PyTorch's nested tensors.
-    by_text = partial(torch.nested.nested_tensor_from_jagged, offsets=cu_seq_lens_q, max_seqlen=max_length_q)
-    texts = (by_text(one, min_seqlen=1).transpose(1, 2) for one in (query, key, value))  # texts, heads, their tokens
+    return nested(query, key, value, cu_seq_lens_q, max_length_q, dropout, scaling)[None], None
+
+
+def nested(query, key, value, begins: torch.Tensor, longest: int, dropout: float, scaling: float | None):
+    """Return the same, all (tokens, heads, size), from nested tensors: varlen_attn has no dropout, its kernels have."""
+    by_text = partial(torch.nested.nested_tensor_from_jagged, offsets=begins, min_seqlen=1, max_seqlen=longest)
+    texts = (by_text(one).transpose(1, 2) for one in (query, key, value))  # texts, heads, their tokens, size
     attended = scaled_dot_product_attention(*texts, dropout_p=dropout, scale=scaling)
-    return attended.transpose(1, 2).values()[None], None
+    return attended.transpose(1, 2).values()
 
 
 AttentionInterface.register(ATTENTION, attention)

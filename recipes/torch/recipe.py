@@ -17,7 +17,7 @@ from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Job, Predict
 from recipes.contract.schedule import linear
 from recipes.pytorch.batches import Batches, TokenIds
-from recipes.pytorch.graphs import Graphs, capturable
+from recipes.pytorch.graphs import capturable, in_graphs
 from recipes.pytorch.losses import criterion
 from recipes.pytorch.model import Classifier, build, load, predictor, save
 from recipes.pytorch.optimizer import parameter_groups
@@ -34,7 +34,9 @@ def finetune(job: Job, build: Callable[[Job], Classifier] = build) -> Predict:
         mixed_precision=job.precision if job.precision in HALF else "no",
         gradient_accumulation_steps=accumulate,
         cpu=not gpu,
-        dynamo_plugin=TorchDynamoPlugin("inductor" if job.compile == "model" else "no", dynamic=True),
+        dynamo_plugin=TorchDynamoPlugin(  # one compilation for all layers, since they are alike, and for all lengths
+            "inductor" if job.compile == "model" else "no", dynamic=True, use_regional_compilation=True
+        ),
         dataloader_config=DataLoaderConfiguration(non_blocking=True),
         project_config=ProjectConfiguration(save_on_each_node=True),  # machines may share no folder
     )
@@ -64,21 +66,22 @@ def finetune(job: Job, build: Callable[[Job], Classifier] = build) -> Predict:
         if checkpoint := job.checkpoints.newest():
             accelerator.load_state(str(checkpoint))
             step = step_of(checkpoint)
+        if graphed:
+            capturable(optimizer, accelerator.device)
 
+        @in_graphs(graphed)
         def passes(labels: torch.Tensor, share: float, **batch: torch.Tensor) -> torch.Tensor:
             losses = loss_of(model(**batch), labels, reduction="none")
             accelerator.backward(losses.sum() * share)
             return losses.detach()
 
+        @in_graphs(graphed)
         def update() -> torch.Tensor:
             norm = accelerator.clip_grad_norm_(model.parameters(), settings["max_grad_norm"])
             optimizer.step()
             optimizer.zero_grad(set_to_none=not graphed)  # a graph adds to the gradients where they are
             return norm
 
-        if graphed:
-            capturable(optimizer, accelerator.device)
-            passes, update = Graphs(passes), Graphs(update)
         first, done = divmod(step * accumulate, len(loader))
         for epoch in range(first, epochs):
             model.train()
