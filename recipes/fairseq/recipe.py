@@ -51,6 +51,7 @@ def configuration(job: Job, model: dict[str, int | float], task: str = "text_cla
     words += [f"--{name}={value}" for name, value in (values | model).items()]
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
     cfg.common.bf16, cfg.common.fp16 = job.precision == "bf16", job.precision == "fp16"  # --bf16 would ask for a TPU
+    cfg.common.fp16_no_flatten_grads = True  # or all parameters are one, in no group
     return cfg
 
 

@@ -71,6 +71,8 @@ def encoder_of(folder: Path, dropout: Dropout, packed: bool = False) -> PreTrain
         folder, config=config, dtype=torch.float32, trust_remote_code=False, use_safetensors=True,
         attn_implementation=packing.ATTENTION if packed else None,
     )  # fmt: skip
+    if hasattr(encoder, "pooler"):
+        del encoder.pooler  # the module; what accelerate compiles by layers is a copy without modules that are None
     encoder.pooler = None
     return encoder
 

@@ -104,7 +104,7 @@ def attention(
 def nested(query, key, value, begins: torch.Tensor, longest: int, dropout: float, scaling: float | None):
     """Return the same, all (tokens, heads, size), from nested tensors: varlen_attn has no dropout, its kernels have."""
     by_text = partial(torch.nested.nested_tensor_from_jagged, offsets=begins, min_seqlen=1, max_seqlen=longest)
-    texts = (by_text(one).transpose(1, 2) for one in (query, key, value))  # texts, heads, their tokens, size
+    texts = (by_text(one.contiguous()).transpose(1, 2) for one in (query, key, value))  # texts, heads, tokens, size
     attended = scaled_dot_product_attention(*texts, dropout_p=dropout, scale=scaling)
     return attended.transpose(1, 2).values()
 
