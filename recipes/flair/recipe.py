@@ -55,7 +55,9 @@ def finetune(
             sentence.add_label("label", job.labels[label])
         corpus = Corpus(train=FlairDatapointDataset(sentences), sample_missing_splits=False)
     with job.phase("train"):
-        torch.set_autocast_dtype(flair.device.type, HALF.get(job.precision))  # what use_amp takes: on GPUs else fp16
+        half = HALF.get(job.precision)
+        if half:
+            torch.set_autocast_dtype(flair.device.type, half)  # what use_amp takes; on a GPU it would be fp16
         if job.compile == "model":
             classifier.embeddings.model = torch.compile(encoder, dynamic=True)
         rates = schedule(job)
@@ -75,7 +77,7 @@ def finetune(
             betas=settings["betas"],
             eps=settings["epsilon"],
             fused=True,
-            use_amp=job.precision in HALF,
+            use_amp=half is not None,
             sampler=None if several else checkpoint.sampler,  # its own is DistributedSampler
             multi_gpu=several,
             plugins=[report, rates, checkpoint],  # in the order they are called in
