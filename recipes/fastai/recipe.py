@@ -11,6 +11,7 @@ from functools import partial
 
 import fastai.callback.schedule  # noqa: F401 (it gives the Learner fit_one_cycle)
 import torch
+from accelerate.utils import compile_regions
 from fastai.basics import Adam, CrossEntropyLossFlat, DataLoaders, Learner, default_device, set_seed, trainable_params
 from fastai.callback.training import GradientClip
 from fastai.text.data import SortedDL, pad_input
@@ -99,7 +100,7 @@ def finetune(
         cbs = [Accumulate(job), Checkpoint(job, steps), Report(job), GradientClip(job.settings["max_grad_norm"])]
         learn = Learner(
             dls,
-            torch.compile(model, dynamic=True) if job.compile == "model" else model,
+            compile_regions(model, dynamic=True) if job.compile == "model" else model,  # once for all layers
             loss_func=CrossEntropyLossFlat(),
             opt_func=optimizer(job),
             splitter=splitter,

@@ -36,6 +36,8 @@ class GivenIds(TransformerDocumentEmbeddings):
         settings |= {"use_context_separator": False, "transformers_model_kwargs": loading}
         super().__init__(model, **settings)
         torch.backends.cuda.enable_cudnn_sdp(False)  # attention that plans anew for each length that it has not met
+        if hasattr(self.model, "pooler"):
+            del self.model.pooler  # of what accelerate compiles it leaves out modules that are None
         self.model.pooler, self.initial_cls_token = None, True  # the ids begin with it; Flair asks its own tokenizer
 
     def prepare_tensors(self, sentences: list[Sentence], device: torch.device | None = None):

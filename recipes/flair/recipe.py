@@ -11,6 +11,7 @@ from pathlib import Path
 import flair
 import numpy as np
 import torch
+from accelerate.utils import compile_regions
 from flair.data import Corpus, Dictionary
 from flair.datasets import FlairDatapointDataset
 from flair.models import TextClassifier
@@ -59,7 +60,7 @@ def finetune(
         if half:
             torch.set_autocast_dtype(flair.device.type, half)  # what use_amp takes; on a GPU it would be fp16
         if job.compile == "model":
-            classifier.embeddings.model = torch.compile(encoder, dynamic=True)
+            classifier.embeddings.model = compile_regions(encoder, dynamic=True)  # once for all layers
         rates = schedule(job)
         checkpoint = Checkpoint(job, rates, len(split))
         report = Report(checkpoint, lambda: predictor(classifier, job))

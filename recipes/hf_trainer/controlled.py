@@ -27,7 +27,8 @@ class InGivenOrder(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         batches = Batches(self.job, len(self.train_dataset))
-        loader = DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
+        made = {"collate_fn": self.data_collator, "pin_memory": self.args.dataloader_pin_memory}
+        loader = DataLoader(self.train_dataset, batch_sampler=batches, **made)
         loader = self.accelerator.prepare(loader)
         loader.batch_sampler.set_epoch = batches.set_epoch  # a shard, of several processes, does not hand it on
         return loader

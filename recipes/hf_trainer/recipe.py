@@ -7,6 +7,7 @@ transformers 5.
 """
 
 import math
+import os
 from collections.abc import Callable
 from functools import partial
 
@@ -31,6 +32,8 @@ def finetune(
 ) -> Predict:
     set_seed(job.seed)
     settings, compiled = job.settings, job.compile == "model"
+    if compiled:  # for any length, and once for all layers, which are alike: accelerate's words, the Trainer has none
+        os.environ |= {"ACCELERATE_DYNAMO_USE_DYNAMIC": "true", "ACCELERATE_DYNAMO_USE_REGIONAL_COMPILATION": "true"}
     with job.phase("load_weights"):
         model = build(job)
         model.encoder.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])
@@ -55,6 +58,7 @@ def finetune(
             seed=job.seed,
             use_cpu=not torch.cuda.is_available(),
             dataloader_pin_memory=torch.cuda.is_available(),
+            accelerator_config={"non_blocking": torch.cuda.is_available()},  # batches are sent ahead
             remove_unused_columns=False,  # the collator takes what it needs
             ddp_find_unused_parameters=False,
             logging_strategy="no",  # the callbacks say when
