@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, TorchDynamoPlugin, set_seed
+from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, set_seed
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
@@ -33,11 +33,9 @@ def finetune(job: Job) -> Predict:
         mixed_precision=job.precision if job.precision in HALF else "no",
         gradient_accumulation_steps=accumulate,
         cpu=not torch.cuda.is_available(),
-        dynamo_plugin=TorchDynamoPlugin("inductor" if job.compile == "model" else "no"),
         dataloader_config=DataLoaderConfiguration(non_blocking=True),
         project_config=ProjectConfiguration(save_on_each_node=True),  # machines may share no folder
     )
-    unwrap = partial(accelerator.unwrap_model, keep_torch_compile=False)
     set_seed(job.seed)
     with job.phase("load_weights"):
         model = build(job)
@@ -93,8 +91,8 @@ def finetune(job: Job) -> Predict:
                 if job.checkpoints.due(step):
                     with job.checkpoints.writing(step) as folder:
                         accelerator.save_state(str(folder))
-            job.epoch_ended(lambda: predictor(unwrap(model), settings, job))
+            job.epoch_ended(lambda: predictor(accelerator.unwrap_model(model), settings, job))
     with job.phase("save"):
-        model = unwrap(model)
+        model = accelerator.unwrap_model(model)
         save(model, job)
     return predictor(model, settings, job)
