@@ -59,8 +59,9 @@ class RecipeFile(TypedDict, total=False):
     input: str
     places: list[str]
     places_of: dict[str, list[str]]  # by backend
-    cpu_builds: list[str]
     slow_bf16: list[str]
+    ways: dict[str, Any]
+    ways_of: dict[str, dict[str, Any]]  # by backend
     no_bf16: str
     traits: dict[str, Declared]
 
@@ -104,11 +105,6 @@ class Library:
     def reads_pictures(self) -> bool:
         """Tell whether it is for pictures, and has of a text what a printer makes of it."""
         return self.settings.get("input") == "images"
-
-    @property
-    def cpu_build(self) -> bool:
-        """Tell whether its own environment has a library without GPU support."""
-        return self.framework in self.settings.get("cpu_builds", [])
 
     @property
     def takes_bf16(self) -> bool:

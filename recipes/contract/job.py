@@ -206,12 +206,15 @@ class Job:
     def order(self, epoch: int) -> np.ndarray:
         """Return the rows of train in their order in an epoch, counted from 0; int64.
 
-        Those of a step are of like length; it is another order each epoch. Controlled: the one that all libraries get.
+        Those of a step are of like length, for little padding; packed, of any, since none is padded and all steps then
+        have about as many tokens. It is another order each epoch. Controlled: the one that all libraries get.
         """
         if self.controlled:
             return np.load(self.folder / "order.npy")[epoch]
-        generator = np.random.default_rng([self.seed, epoch])
-        return order_of_like_length(self.split("train").lengths, self.rows_per_step, generator)
+        generator, lengths = np.random.default_rng([self.seed, epoch]), self.split("train").lengths
+        if self.packed:
+            return generator.permutation(len(lengths))
+        return order_of_like_length(lengths, self.rows_per_step, generator)
 
     def steps(self, order: np.ndarray) -> list[np.ndarray]:
         """Cut an order of rows into those of each optimiser step."""

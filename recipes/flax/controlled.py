@@ -30,6 +30,6 @@ def hidden_states(job: Job) -> Hidden:
     rngs = nnx.Rngs(dropout=jax.random.key(job.seed))
 
     def hidden(batch: Batch, training: bool) -> np.ndarray:
-        return np.asarray(nnx.view(encoder, deterministic=not training)(*pad(batch.token_ids, encoder.bert), rngs))
+        return np.asarray(nnx.view(encoder, deterministic=not training)(pad(batch.token_ids, encoder.bert), rngs))
 
     return hidden

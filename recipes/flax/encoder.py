@@ -13,6 +13,7 @@ from flax import nnx
 from recipes.contract.job import Dropout
 from recipes.flax.weights import from_nnx, to_nnx
 from recipes.on_jax.functions import ACTIVATIONS
+from recipes.on_jax.texts import Texts
 from recipes.weights import Weights
 from recipes.weights.bert import Bert, read
 
@@ -39,7 +40,7 @@ class Layer(nnx.Module):
 
 
 class Encoder(nnx.Module):
-    """Token ids and mask, both (rows, tokens) -> the last hidden states (rows, tokens, hidden), in `bert.dtype`.
+    """Texts (rows, tokens) -> the last hidden states (rows, tokens, hidden), in `bert.dtype`.
 
     `rngs` is what dropout draws from; nnx.view(encoder, deterministic=True) draws nothing and needs none.
     `sizes`: rows of the three tables, and the width of hidden states and of the dense layer between.
@@ -54,12 +55,12 @@ class Encoder(nnx.Module):
         self.dropout = nnx.Dropout(rates.hidden)
         self.layers = nnx.List([Layer(bert, hidden, sizes["inner"], rates, rngs=rngs) for _ in range(bert.layers)])
 
-    def __call__(self, ids: jax.Array, mask: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
-        positions = self.bert.first_position + jnp.arange(ids.shape[1])
-        x = self.words(ids) + self.positions(positions) + self.segments(jnp.zeros(1, jnp.int32))
+    def __call__(self, texts: Texts, rngs: nnx.Rngs | None = None) -> jax.Array:
+        positions = self.bert.first_position + texts.positions
+        x = self.words(texts.ids) + self.positions(positions) + self.segments(jnp.zeros(1, jnp.int32))
         x = self.dropout(self.norm(x), rngs=rngs)
         for layer in self.layers:
-            x = layer(x, mask[:, None, None, :] == 1, rngs)
+            x = layer(x, texts.attended[:, None], rngs)
         return x
 
 

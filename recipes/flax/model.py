@@ -10,20 +10,20 @@ from flax import nnx
 from recipes import weights
 from recipes.contract.job import Job
 from recipes.flax.encoder import Encoder, encoder_of, weights_of
+from recipes.on_jax.texts import Texts
 
 
 class Classifier(nnx.Module):
-    """Token ids and mask, both (rows, tokens) -> logits (rows, outputs), float32."""
+    """Texts -> logits (texts, outputs), float32."""
 
     def __init__(self, encoder: Encoder, size: int, job: Job, *, rngs: nnx.Rngs):
         self.encoder, self.pooling = encoder, job.pooling
         self.dropout = nnx.Dropout(job.dropout.hidden)
         self.head = nnx.Linear(size, job.outputs, kernel_init=nnx.initializers.normal(0.02), rngs=rngs)
 
-    def __call__(self, ids: jax.Array, mask: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
-        hidden = self.encoder(ids, mask, rngs).astype(jnp.float32)
-        pooled = hidden[:, 0] if self.pooling == "cls" else hidden.mean(1, where=mask[:, :, None] == 1)
-        return self.head(self.dropout(pooled, rngs=rngs))
+    def __call__(self, texts: Texts, rngs: nnx.Rngs | None = None) -> jax.Array:
+        hidden = self.encoder(texts, rngs).astype(jnp.float32)
+        return self.head(self.dropout(texts.pooled(hidden, self.pooling), rngs=rngs))
 
 
 def build(job: Job) -> Classifier:

@@ -8,6 +8,7 @@ After docs_nnx/mnist_tutorial.md of Flax (views of one model to train and to pre
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,23 +26,24 @@ from recipes.on_jax.batches import prediction_batch
 from recipes.on_jax.devices import shardings
 from recipes.on_jax.functions import LOSSES
 from recipes.on_jax.optimizer import adamw, warm_up_then_cosine
+from recipes.on_jax.steps import program, report
+from recipes.on_jax.texts import Texts
 
 
 def step_function(job: Job, graph: nnx.GraphDef, trained: filterlib.Filter) -> Callable:
     """Return the step: the state of model, optimizer and rngs, batches -> that state, loss, the gradient's norm."""
 
-    def loss_of(model: Classifier, batch: dict[str, jax.Array], rngs: nnx.Rngs) -> jax.Array:
-        logits = model(batch["ids"], batch["mask"], rngs)
+    def loss_of(model: Classifier, batch: dict[str, Any], rngs: nnx.Rngs) -> jax.Array:
+        logits = model(batch["texts"], rngs)
         return jnp.sum(LOSSES[job.task.name](logits, batch["labels"]) * batch["share"])
 
     gradient_of = nnx.value_and_grad(loss_of, argnums=nnx.DiffState(0, trained))
 
     @nnx.scan(in_axes=(nnx.Carry, None, 0, 0), out_axes=nnx.Carry)
-    def add(total, model: Classifier, batch: dict[str, jax.Array], rngs: nnx.Rngs):
+    def add(total, model: Classifier, batch: dict[str, Any], rngs: nnx.Rngs):
         return jax.tree.map(jnp.add, total, gradient_of(model, batch, rngs))
 
-    @partial(jax.jit, donate_argnums=0)  # nnx.jit would take the modules apart in Python at each call
-    def step(state: nnx.State, batches: dict[str, jax.Array]) -> tuple[nnx.State, jax.Array, jax.Array]:
+    def step(state: nnx.State, batches: dict[str, Any]) -> tuple[nnx.State, jax.Array, jax.Array]:
         model, optimizer, rngs = nnx.merge(graph, state)
         nothing = jnp.zeros(()), optax.tree.zeros_like(nnx.state(model, trained))
         loss, gradient = add(nothing, model, batches, rngs.split(job.train.accumulate))
@@ -58,30 +60,30 @@ def finetune(job: Job, build: Callable = build, schedule: Callable = warm_up_the
         job.event("model", parameters=optax.tree.size(nnx.state(model)))
     with job.phase("build_data"):
         train = job.split("train")
-        steps = len(Steps(job, train))
-        batches = iter(dataset(job, train, model.encoder.bert, by_rows))
+        size = len(job.steps(train.row_ids))
+        steps = job.train.epochs * size
     with job.phase("train"):
         frozen = nnx.PathContains("words") if settings["freeze_word_embeddings"] else nnx.Nothing()
         trained = nnx.All(nnx.Param, nnx.Not(frozen))
         rate_of = partial(schedule, job, steps)
         optimizer = nnx.Optimizer(model, adamw(settings, rate_of), wrt=trained)
         rngs = nnx.Rngs(dropout=jax.random.key(job.seed, impl="rbg"))  # rbg is soon compiled
-        training, done = (nnx.view(model, deterministic=False), optimizer, rngs), 0
+        training = nnx.view(model, deterministic=False), optimizer, rngs
         nnx.update(training, jax.device_put(nnx.state(training), everywhere))
-        if folder := job.checkpoints.newest():
+        folder = job.checkpoints.newest()
+        rows = Steps(job, train, done=step_of(folder) if folder else 0)
+        batches = iter(dataset(job, train, model.encoder.bert, rows, by_rows))
+        if folder:
             nnx.update(training, checkpoint.restored(folder, nnx.state(training, nnx.Not(frozen)), batches))
-            done = step_of(folder)
         graph, state = nnx.split(training)
-        update = step_function(job, graph, trained)
-        for step, batch in enumerate(batches, done + 1):
-            state, loss, norm = update(state, batch)
-            if job.reports(step, steps):
-                rate = rate_of(settings["learning_rate"])(step - 1)
-                job.step(step, steps, loss=loss.item(), learning_rate=float(rate), grad_norm=norm.item())
-            if job.checkpoints.due(step):
-                with job.checkpoints.writing(step) as folder:
+        update = program(job, step_function(job, graph, trained))  # nnx.jit takes modules apart in Python at each call
+        for chunk, batch in zip(rows.chunks.values(), batches, strict=True):
+            state, told = update(state, batch, len(chunk))
+            report(job, chunk, steps, told, rate_of(settings["learning_rate"]))
+            if job.checkpoints.due(chunk.stop):
+                with job.checkpoints.writing(chunk.stop) as folder:
                     checkpoint.save(folder, nnx.filter_state(state, nnx.Not(frozen)), batches)
-            if step % (steps // job.train.epochs) == 0:
+            if chunk.stop % size == 0:
                 nnx.update(training, state)
                 job.epoch_ended(partial(predictor, model))
     with job.phase("save"):
@@ -95,8 +97,8 @@ def load(job: Job) -> Predict:
 
 
 @partial(jax.jit, static_argnums=0)  # for a call with one text nnx.jit takes five times as long
-def logits_of(graph: nnx.GraphDef, state: nnx.State, ids: jax.Array, mask: jax.Array) -> jax.Array:
-    return nnx.merge(graph, state)(ids, mask)
+def logits_of(graph: nnx.GraphDef, state: nnx.State, texts: Texts) -> jax.Array:
+    return nnx.merge(graph, state)(texts)
 
 
 def predictor(model: Classifier) -> Predict:
@@ -105,6 +107,6 @@ def predictor(model: Classifier) -> Predict:
     state, bert = jax.device_put(state, jax.devices()[0]), model.encoder.bert
 
     def predict(batch: Batch) -> np.ndarray:
-        return np.asarray(logits_of(graph, state, *prediction_batch(batch.token_ids, bert)))[: len(batch)]
+        return np.asarray(logits_of(graph, state, prediction_batch(batch.token_ids, bert)))[: len(batch)]
 
     return predict

@@ -9,11 +9,13 @@ from recipes.flax.model import saved
 from recipes.flax.recipe import predictor
 from recipes.on_jax import stablehlo
 from recipes.on_jax.stablehlo import load
+from recipes.on_jax.texts import Padded
 
 __all__ = ["export", "load"]
 
 
 def export(job: Job, path: Path) -> Predict:
     model = saved(job)
-    stablehlo.write(nnx.view(model, deterministic=True), model.encoder.bert, path)
+    predicting = nnx.view(model, deterministic=True)
+    stablehlo.write(lambda ids, mask: predicting(Padded(ids, mask)), model.encoder.bert, path)
     return predictor(model)

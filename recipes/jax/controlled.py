@@ -31,8 +31,7 @@ def hidden_states(job: Job) -> Hidden:
     params, bert = encoder_of(job.weights, job.precision)
 
     def hidden(batch: Batch, training: bool) -> np.ndarray:
-        ids, mask = pad(batch.token_ids, bert)
         key = jax.random.key(job.seed) if training else None
-        return np.asarray(encode(params, bert, ids, mask, job.dropout, key))
+        return np.asarray(encode(params, bert, pad(batch.token_ids, bert), job.dropout, key))
 
     return hidden

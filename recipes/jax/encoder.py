@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from recipes.contract.job import Dropout
 from recipes.jax.trees import nested
 from recipes.on_jax.functions import ACTIVATIONS
+from recipes.on_jax.texts import Texts
 from recipes.weights.bert import Bert, read
 
 NO_DROPOUT = Dropout()
@@ -27,27 +28,29 @@ def encoder_of(folder: Path, precision: str) -> tuple[dict[str, Any], Bert]:
 
 
 def encode(
-    params: Mapping[str, Any], bert: Bert, ids: jax.Array, mask: jax.Array, rates: Dropout = NO_DROPOUT, key: Key = None
+    params: Mapping[str, Any], bert: Bert, texts: Texts, rates: Dropout = NO_DROPOUT, key: Key = None
 ) -> jax.Array:
-    """Token ids and mask (rows, tokens) -> the last hidden states (rows, tokens, hidden) in the encoder's dtype."""
+    """Texts (rows, tokens) -> the last hidden states (rows, tokens, hidden) in the encoder's dtype."""
     keys, norm = keys_of(key, 1 + 3 * bert.layers), partial(layer_norm, epsilon=bert.epsilon)
-    positions = params["positions"][bert.first_position :][: ids.shape[1]]
-    x = norm(params["norm"], params["words"][ids] + params["segments"][0] + positions).astype(bert.dtype)
-    x = dropout(x, rates.hidden, next(keys))
+    positions = params["positions"][bert.first_position + texts.positions]
+    x = norm(params["norm"], params["words"][texts.ids] + params["segments"][0] + positions).astype(bert.dtype)
+    x, attended = dropout(x, rates.hidden, next(keys)), texts.attended
     for layer in params["layers"]:
-        attended = dense(layer["attention_output"], attention(layer, bert, x, mask, rates.attention, next(keys)))
-        x = norm(layer["attention_norm"], x + dropout(attended, rates.hidden, next(keys)))
+        mixed = dense(layer["attention_output"], attention(layer, bert, x, attended, rates.attention, next(keys)))
+        x = norm(layer["attention_norm"], x + dropout(mixed, rates.hidden, next(keys)))
         inner = ACTIVATIONS[bert.activation](dense(layer["inner"], x))
         x = norm(layer["output_norm"], x + dropout(dense(layer["output"], inner), rates.hidden, next(keys)))
     return x
 
 
-def attention(layer: Mapping[str, Any], bert: Bert, x: jax.Array, mask: jax.Array, rate: float, key: Key) -> jax.Array:
+def attention(
+    layer: Mapping[str, Any], bert: Bert, x: jax.Array, attended: jax.Array, rate: float, key: Key
+) -> jax.Array:
     """Return softmax(q k^T / sqrt(size of a head)) v of each head (Vaswani et al. 2017), side by side."""
     split = (*x.shape[:2], bert.heads, -1)
     q, k, v = (dense(layer[name], x).reshape(split) for name in ("query", "key", "value"))
     scores = jnp.einsum("rqhs,rkhs->rhqk", q, k).astype(jnp.float32) / q.shape[-1] ** 0.5
-    shares = jax.nn.softmax(jnp.where(mask[:, None, None, :], scores, jnp.finfo(jnp.float32).min))
+    shares = jax.nn.softmax(jnp.where(attended[:, None], scores, jnp.finfo(jnp.float32).min))
     shares = dropout(shares.astype(x.dtype), rate, key)
     return jnp.einsum("rhqk,rkhs->rqhs", shares, v).reshape(x.shape)
 

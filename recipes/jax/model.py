@@ -11,6 +11,7 @@ from recipes import weights
 from recipes.contract.job import Dropout, Job
 from recipes.jax.encoder import NO_DROPOUT, Key, dense, dropout, encode, encoder_of
 from recipes.jax.trees import flat
+from recipes.on_jax.texts import Texts
 from recipes.weights.bert import Bert, from_ours
 
 Params = dict[str, Any]  # the encoder's tree, as encoder.py has it, and "head": {kernel, bias}
@@ -26,19 +27,12 @@ def build(job: Job) -> tuple[Params, Bert]:
 
 @partial(jax.jit, static_argnames=("bert", "pooling", "rates"))
 def logits_of(
-    params: Mapping[str, Any],
-    ids: jax.Array,
-    mask: jax.Array,
-    bert: Bert,
-    pooling: str,
-    rates: Dropout = NO_DROPOUT,
-    key: Key = None,
+    params: Mapping[str, Any], texts: Texts, bert: Bert, pooling: str, rates: Dropout = NO_DROPOUT, key: Key = None
 ) -> jax.Array:
-    """Token ids and mask (rows, tokens) -> logits (rows, outputs), float32; dropout where there is a key to draw by."""
+    """Texts -> logits (texts, outputs), float32; dropout where there is a key to draw by."""
     of_encoder, of_head = (None, None) if key is None else jax.random.split(key)
-    hidden = encode(params, bert, ids, mask, rates, of_encoder).astype(jnp.float32)
-    pooled = hidden[:, 0] if pooling == "cls" else hidden.mean(1, where=mask[:, :, None] == 1)
-    return dense(params["head"], dropout(pooled, rates.hidden, of_head))
+    hidden = encode(params, bert, texts, rates, of_encoder).astype(jnp.float32)
+    return dense(params["head"], dropout(texts.pooled(hidden, pooling), rates.hidden, of_head))
 
 
 def save(params: Params, job: Job) -> None:

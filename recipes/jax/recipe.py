@@ -19,10 +19,11 @@ from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Batch, Job, Predict
 from recipes.jax import trees
 from recipes.jax.model import Params, build, logits_of, save, saved
-from recipes.on_jax.batches import prediction_batch, step_batches
+from recipes.on_jax.batches import chunk_batches, prediction_batch
 from recipes.on_jax.devices import shardings
 from recipes.on_jax.functions import LOSSES
 from recipes.on_jax.optimizer import adamw, warm_up_then_cosine
+from recipes.on_jax.steps import ahead, program, report
 from recipes.weights.bert import Bert
 
 STATE = "state.safetensors"  # of a checkpoint
@@ -37,14 +38,13 @@ class State(NamedTuple):
 
 
 def step_function(job: Job, bert: Bert, optimizer: optax.GradientTransformation) -> Callable:
-    """Return the step: state, parameters that are frozen, batches -> state, loss, the gradient's norm."""
+    """Return the step: state, batches, parameters that are frozen -> state, loss, the gradient's norm."""
 
-    def loss_of(params: Params, batch: dict[str, jax.Array], key: jax.Array, frozen: Params) -> jax.Array:
-        logits = logits_of(params | frozen, batch["ids"], batch["mask"], bert, job.pooling, job.dropout, key)
+    def loss_of(params: Params, batch: dict[str, Any], key: jax.Array, frozen: Params) -> jax.Array:
+        logits = logits_of(params | frozen, batch["texts"], bert, job.pooling, job.dropout, key)
         return jnp.sum(LOSSES[job.task.name](logits, batch["labels"]) * batch["share"])
 
-    @partial(jax.jit, donate_argnums=0)
-    def step(state: State, frozen: Params, batches: dict[str, jax.Array]) -> tuple[State, jax.Array, jax.Array]:
+    def step(state: State, batches: dict[str, Any], frozen: Params) -> tuple[State, jax.Array, jax.Array]:
         def add(total: Any, one: Any) -> tuple[Any, None]:
             return jax.tree.map(jnp.add, total, jax.value_and_grad(loss_of)(state.params, *one, frozen)), None
 
@@ -72,22 +72,17 @@ def finetune(job: Job, build: Callable = build, schedule: Callable = warm_up_the
         rate_of = partial(schedule, job, steps)
         optimizer, step = adamw(settings, rate_of), 0
         state = State(params, optimizer.init(params), jax.random.key(job.seed, impl="rbg"))  # rbg is soon compiled
-        state, update = jax.device_put(state, everywhere), step_function(job, bert, optimizer)
+        state, update = jax.device_put(state, everywhere), program(job, step_function(job, bert, optimizer))
         if checkpoint := job.checkpoints.newest():
             state, step = trees.restored(state, checkpoint / STATE), step_of(checkpoint)
-        first, done = divmod(step, size)
-        for epoch in range(first, job.train.epochs):
-            for rows in job.steps(job.order(epoch))[done if epoch == first else 0 :]:
-                batches = jax.device_put(step_batches(job, train, rows, bert), by_rows)
-                state, loss, norm = update(state, frozen, batches)
-                step += 1
-                if job.reports(step, steps):
-                    rate = rate_of(settings["learning_rate"])(step - 1)
-                    job.step(step, steps, loss=loss.item(), learning_rate=float(rate), grad_norm=norm.item())
-                if job.checkpoints.due(step):
-                    with job.checkpoints.writing(step) as folder:
-                        trees.save(state, folder / STATE)
-            job.epoch_ended(partial(predictor, state.params | frozen, bert, job))
+        for chunk, batches in ahead(chunk_batches(job, train, bert, step, by_rows)):
+            state, told = update(state, batches, len(chunk), frozen)
+            report(job, chunk, steps, told, rate_of(settings["learning_rate"]))
+            if job.checkpoints.due(chunk.stop):
+                with job.checkpoints.writing(chunk.stop) as folder:
+                    trees.save(state, folder / STATE)
+            if chunk.stop % size == 0:
+                job.epoch_ended(partial(predictor, state.params | frozen, bert, job))
     with job.phase("save"):
         params = jax.device_get(state.params | frozen)
         save(params, job)
@@ -104,6 +99,6 @@ def predictor(params: Params, bert: Bert, job: Job) -> Predict:
     params = jax.device_put(params, jax.devices()[0])
 
     def predict(batch: Batch) -> np.ndarray:
-        return np.asarray(logits_of(params, *prediction_batch(batch.token_ids, bert), bert, job.pooling))[: len(batch)]
+        return np.asarray(logits_of(params, prediction_batch(batch.token_ids, bert), bert, job.pooling))[: len(batch)]
 
     return predict

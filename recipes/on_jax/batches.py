@@ -1,38 +1,99 @@
 """The rows of the job as JAX takes them: in few shapes, since a function is compiled for each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
 
+import jax
 import numpy as np
+from jax.sharding import NamedSharding
 
 from recipes.contract.job import Job
 from recipes.contract.split import Split, padded
+from recipes.on_jax.steps import chunks, most
+from recipes.on_jax.texts import Packed, Padded, Texts
 from recipes.weights.bert import Bert
 
+NOTHING = np.zeros(0, np.int32)  # a text of no tokens
+NARROWEST = 64  # tokens in a row that is packed, at least: with fewer of them more is left empty
 
-def pad(rows: Sequence[np.ndarray], bert: Bert) -> tuple[np.ndarray, np.ndarray]:
-    """Pad token ids: ids and mask, int32 (rows, tokens), of 14 lengths up to 512 tokens.
 
-    They are 4, 8, 12, 16, 24, 32, …: from 8 on multiples of a quarter of the next power of two.
+def few(number: int, least: int = 4) -> int:
+    """Round a size up to one of few: to 4, 8, 12, 16, 24, 32, …, multiples of a quarter of the next power of two."""
+    multiple = max(least, 2 ** (int(number) - 1).bit_length() // 4)
+    return -(-int(number) // multiple) * multiple
+
+
+def pad(rows: Sequence[np.ndarray], bert: Bert) -> Padded:
+    """Pad token ids to one of 14 lengths up to 512 tokens."""
+    ids, mask = padded(rows, bert.padding, few(max(map(len, rows))))
+    return Padded(ids[:, : bert.longest], mask[:, : bert.longest])
+
+
+def pack(batches: Sequence[Sequence[np.ndarray]], bert: Bert, tokens: int, devices: int) -> Packed:
+    """Put the texts of each batch into rows of so many tokens: the rows of all batches, as many in each.
+
+    A text of no tokens is put nowhere.
     """
-    longest = max(map(len, rows))
-    ids, mask = padded(rows, bert.padding, max(4, 2 ** (longest - 1).bit_length() // 4))
-    return ids[:, : bert.longest], mask[:, : bert.longest]
+    lengths = np.array([[len(text) for text in texts] for texts in batches], np.int32)
+    places = [first_fit(those, tokens) for those in lengths]
+    rows = -(-few(max(used.max() for used, _ in places) + 1, 1) // devices) * devices  # of each batch
+    shape = len(batches) * rows, tokens
+    ids, texts, positions = (np.full(shape, value, np.int32) for value in (bert.padding, -1, 0))
+    for batch, placed in enumerate(places):
+        for text, (row, start) in enumerate(zip(*placed, strict=True)):
+            there = batch * rows + row, slice(start, start + lengths[batch, text])
+            ids[there], texts[there] = batches[batch][text], text
+            positions[there] = np.arange(lengths[batch, text])
+    return Packed(ids, texts, positions, lengths.reshape(-1))
 
 
-def step_batches(job: Job, split: Split, rows: np.ndarray, bert: Bert) -> dict[str, np.ndarray]:
-    """Return what an optimiser step is of: ids and mask, labels, and each row's share in the mean loss.
+def first_fit(lengths: np.ndarray, tokens: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row of each text, and where it begins there: in the first that has room, the longest text first."""
+    rows, starts, filled = np.zeros((3, len(lengths)), int)
+    for text in np.argsort(-lengths, kind="stable"):
+        row = rows[text] = np.argmax(filled + lengths[text] <= tokens)
+        starts[text] = filled[row]
+        filled[row] += lengths[text]
+    return rows, starts
 
-    The first two axes are `train.accumulate` batches and the rows of each, on all devices. The last step of an epoch
-    may have fewer rows: it is filled up with rows of no share.
+
+def chunk_batches(
+    job: Job, split: Split, bert: Bert, done: int, by_rows: NamedSharding
+) -> Iterator[tuple[range, dict[str, Any]]]:
+    """Yield the steps of each program after those that are done, and what they are of, on the devices."""
+    size, of_epoch = len(job.steps(split.row_ids)), lru_cache(1)(lambda epoch: job.steps(job.order(epoch)))
+    for chunk in chunks(job, size, done):
+        epoch, place = divmod(chunk.start, size)
+        batches = step_batches(job, split, of_epoch(epoch)[place:][: len(chunk)], bert)
+        yield chunk, jax.device_put(batches, by_rows)
+
+
+def step_batches(job: Job, split: Split, steps: Sequence[np.ndarray], bert: Bert) -> dict[str, Any]:
+    """Return what optimiser steps of these rows are of: texts, labels, and each row's share in the mean loss.
+
+    The first axes are the steps (the last one again, up to `most`), the `train.accumulate` batches of each, and the
+    rows of a batch, on all devices. The last step of an epoch may have fewer rows: it is filled up with rows of no
+    share.
     """
-    filled = np.resize(rows, job.rows_per_step)
-    ids, mask = pad([split.token_ids[row] for row in filled], bert)
-    share = np.where(np.arange(len(filled)) < len(rows), np.float32(1 / len(rows)), np.float32(0))
-    step = {"ids": ids, "mask": mask, "labels": split.labels[filled], "share": share}
-    return {name: values.reshape(job.train.accumulate, -1, *values.shape[1:]) for name, values in step.items()}
+    steps = [*steps, *[steps[-1]] * (most(job) - len(steps))]
+    rows = np.concatenate([np.resize(one, job.rows_per_step) for one in steps])
+    share = np.concatenate([np.where(np.arange(job.rows_per_step) < len(one), 1 / len(one), 0) for one in steps])
+    texts: Texts
+    if job.packed:
+        size = job.train.batch_size * job.processes
+        taken = [split.token_ids[row] if counts else NOTHING for row, counts in zip(rows, share, strict=True)]
+        tokens = max(NARROWEST, 1 << (int(split.lengths.max()) - 1).bit_length())
+        batches = [taken[start : start + size] for start in range(0, len(taken), size)]
+        texts = pack(batches, bert, tokens, job.processes)
+    else:
+        texts = pad([split.token_ids[row] for row in rows], bert)
+    step = {"texts": texts, "labels": split.labels[rows], "share": share.astype(np.float32)}
+    first = len(steps), job.train.accumulate, -1
+    return jax.tree.map(lambda values: values.reshape(*first, *values.shape[1:]), step)
 
 
-def prediction_batch(token_ids: Sequence[np.ndarray], bert: Bert) -> tuple[np.ndarray, np.ndarray]:
-    """Return ids and mask (rows, tokens) of texts; some come again where their number is no power of two."""
+def prediction_batch(token_ids: Sequence[np.ndarray], bert: Bert) -> Padded:
+    """Return texts for a model; some come again where their number is no power of two."""
     rows = 1 << (len(token_ids) - 1).bit_length()
     return pad([token_ids[row % len(token_ids)] for row in range(rows)], bert)

@@ -7,7 +7,7 @@ from recipes.contract.job import Job
 
 
 def shardings(job: Job) -> tuple[NamedSharding, NamedSharding]:
-    """Return where arrays lie: whole on every device, and (batches, rows, …) with the rows shared among them.
+    """Return where arrays lie: whole on every device, and (steps, batches, rows, …) with the rows shared among them.
 
     JAX sees from these alone what each device is to compute, and where their gradients are to be added up.
     """
@@ -15,4 +15,4 @@ def shardings(job: Job) -> tuple[NamedSharding, NamedSharding]:
         jax.config.update("jax_num_cpu_devices", job.processes)
     devices = jax.devices()[: job.processes]
     mesh = jax.make_mesh((len(devices),), ("rows",), axis_types=(AxisType.Auto,), devices=devices)
-    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(None, "rows"))
+    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(None, None, "rows"))

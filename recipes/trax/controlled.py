@@ -59,6 +59,6 @@ def hidden_states(job: Job) -> Hidden:
 
     def hidden(batch: Batch, training: bool) -> np.ndarray:
         found = both["train" if training else "eval"]
-        return np.asarray(found(pad(batch.token_ids, bert), rng=jax.random.PRNGKey(job.seed)))
+        return np.asarray(found(tuple(pad(batch.token_ids, bert)), rng=jax.random.PRNGKey(job.seed)))
 
     return hidden

@@ -33,8 +33,8 @@ def batches(job: Job, split: Split, bert: Bert, done: int) -> Iterator[tuple[np.
             if done:
                 done -= 1
                 continue
-            step = step_batches(job, split, rows, bert)
-            yield tuple(values.reshape(-1, *values.shape[2:]) for values in step.values())
+            (ids, mask), labels, share = step_batches(job, split, [rows], bert).values()
+            yield tuple(values.reshape(-1, *values.shape[3:]) for values in (ids, mask, labels, share))
 
 
 def finetune(
@@ -102,7 +102,7 @@ def predictor(model: tl.Serial, bert: Bert) -> Predict:
     forward = fastmath.jit(model.pure_fn)
 
     def predict(batch: Batch) -> np.ndarray:
-        logits, _ = forward(prediction_batch(batch.token_ids, bert), model.weights, model.state, model.rng)
+        logits, _ = forward(tuple(prediction_batch(batch.token_ids, bert)), model.weights, model.state, model.rng)
         return np.asarray(logits)[: len(batch)]
 
     return predict

@@ -6,7 +6,7 @@ That the same seed gives the same predictions to the bit, test_runs.py holds for
 from pathlib import Path
 
 import pytest
-from support import OWN_LAYERS, THOROUGH, VARIANTS, Forked, Runs, hold, killed_at_checkpoint, others
+from support import ANOTHER_WAY, OWN_LAYERS, THOROUGH, VARIANTS, Forked, Runs, hold, killed_at_checkpoint, others
 
 from harness.use.parity import ROWS, Comparison
 
@@ -27,6 +27,12 @@ def test_with_the_real_weights(kind, words, tmp_path, references):
     """In steps of two batches each: the reference knows nothing of accumulation."""
     halves = [f"train.batch_size={ROWS // 2}", "train.accumulate=2"]
     hold(kind(tmp_path, halves, references).lines(words.split(), repeated=False))
+
+
+@pytest.mark.parametrize("words", ANOTHER_WAY)
+def test_in_another_way(words, tmp_path, references):
+    """Packed, or more of it compiled: killed after a checkpoint it goes on, and it computes the same all the while."""
+    hold(CutOff(tmp_path, [], references).lines(words.split(), repeated=False))
 
 
 @pytest.mark.parametrize("words", others(VARIANTS, *OWN_LAYERS))
