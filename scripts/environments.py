@@ -19,14 +19,16 @@ def main() -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     actions.add_parser("list", help="show each environment: size, build time, age, last use, versions (the default)")
     for action, words in (
-        ("build", "build ahead what is not there: all, or those named"),
+        ("build", "build ahead what is not there: all but those for GPUs, or those named"),
         ("compile", "pin anew the packages of all NAME.in, or those named, into NAME.txt (the newest that fit)"),
     ):
         actions.add_parser(action, help=words).add_argument("names", nargs="*", metavar="NAME")
     actions.add_parser("prune", help="remove the environments that no list of this checkout describes any more")
     arguments = parser.parse_args()
     run = {"build": build, "compile": compile_lists, "prune": prune}.get(arguments.action, show)
-    names = getattr(arguments, "names", None) or environments.names()
+    names = getattr(arguments, "names", None) or [
+        name for name in environments.names() if run is not build or not name.endswith(environments.ON_GPU)
+    ]
     if unknown := set(names) - set(environments.names()):
         known = ", ".join(environments.names())
         raise UserError(f"there is no list for {', '.join(sorted(unknown))}; there are {known}.", code=2)

@@ -25,6 +25,7 @@ LISTS = ROOT / "configs" / "environments"
 OVERRIDES = "overrides.txt"  # in LISTS: what a package asks for and we leave out; NAME.overrides.txt: in its place
 GIVEN = "FINETUNE_RECIPES_ENVIRONMENTS"  # FOLDER: environments that somebody else built, as FOLDER/NAME/bin/python
 CUDA = r"(nvidia-(?!ml-py)|cuda-|triton\b)"
+ON_GPU = "_cuda"  # NAME_cuda is what NAME is on GPUs, where one list cannot give both builds
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,19 @@ def names() -> list[str]:
     return sorted(path.stem for path in LISTS.glob("*.in"))
 
 
+def for_gpu(name: str) -> str:
+    """Return the environment that stands for another on GPUs: its NAME_cuda, or itself where there is no such."""
+    folder, cuda = given(), name + ON_GPU
+    return cuda if ((folder / cuda).exists() if folder else cuda in names()) else name
+
+
 def requirements(name: str, always: bool = False) -> list[str]:
     """Return the names of the packages that `configs/environments/NAME.in` asks for; `always`: on whatever machine."""
     names = []
     for line in (LISTS / f"{name}.in").read_text(encoding="utf-8").splitlines():
         if match := re.match(r"-r (\w+)\.in", line):
             names += requirements(match[1], always)
-        elif (match := re.match(r"[A-Za-z0-9._-]+", line)) and not (always and ";" in line.partition(" #")[0]):
+        elif (match := re.match(r"\w[\w.-]*", line)) and not (always and ";" in line.partition(" #")[0]):
             names.append(match[0])
     return names
 
@@ -262,7 +269,7 @@ def compile_list(name: str) -> None:
 
     Where it needs another Python, for that alone. Folders of wheels (find-links) are left out of account: their local
     builds are not everybody's. The CUDA packages are left to torch, which pins them itself, so that one list gives
-    the CPU or the CUDA build.
+    the CPU or the CUDA build; those of a list for GPUs are pinned, since JAX and TensorFlow leave them open.
     """
     log, needed = new_log(f"compile-{name}"), needed_python(name)
     what = ["pip", "compile", "--quiet", "--universal", "--python-version", needed or "3.10", "--upgrade"]
@@ -275,5 +282,6 @@ def compile_list(name: str) -> None:
             what += ["--project", project]
         uv.run([*what, f"{name}.in", "-o", f"{name}.txt"], log, LISTS, find_links=False)
     pins = LISTS / f"{name}.txt"
-    lines = [line for line in pins.read_text(encoding="utf-8").splitlines() if not re.match(CUDA, line)]
-    pins.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if not name.endswith(ON_GPU):
+        lines = [line for line in pins.read_text(encoding="utf-8").splitlines() if not re.match(CUDA, line)]
+        pins.write_text("\n".join(lines) + "\n", encoding="utf-8")

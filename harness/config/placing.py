@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import yaml
 
-from harness.base import environments
 from harness.base.errors import UserError
 from harness.base.home import ROOT
 from harness.config.settings import Recipe, Settings
@@ -21,11 +20,11 @@ FILES = ROOT / "configs" / "accelerate"
 def placed(settings: Settings, machine: Machine) -> Placement:
     """Return the placement that is asked for; what this machine or the recipe cannot is refused."""
     chosen, recipe, gpus = settings.placement, settings.recipe, machine.gpus
-    name = auto(recipe, settings.env, machine) if chosen.name == "auto" else chosen.name
+    name = auto(recipe, machine) if chosen.name == "auto" else chosen.name
     accelerate = yaml.safe_load((FILES / f"{name}.yaml").read_text(encoding="utf-8")) | chosen.accelerate
     check_taken(name, recipe.name, recipe.places, recipe.elsewhere)
     if not accelerate["use_cpu"]:
-        check_gpus(settings, name, machine)
+        check_gpus(name, machine)
     own = len(gpus) if name == "multi_gpu" else accelerate["num_processes"]
     processes = accelerate["num_processes"] = chosen.processes or own
     machines = accelerate.get("num_machines", 1)
@@ -47,24 +46,15 @@ def check_taken(name: str, recipe: str, places: Sequence[str], elsewhere: str | 
         raise UserError(f"placement={name}: recipe={recipe} takes {', '.join(places)}{why}.", code=2)
 
 
-def auto(recipe: Recipe, env: str, machine: Machine) -> str:
+def auto(recipe: Recipe, machine: Machine) -> str:
     """Return what `placement=auto` takes here."""
-    able = "gpu" in recipe.places and not (environments.is_ours(env) and recipe.of_cpu_build)
-    return "gpu" if able and machine.gpus else "cpu"
+    return "gpu" if "gpu" in recipe.places and machine.gpus else "cpu"
 
 
-def check_gpus(settings: Settings, name: str, machine: Machine) -> None:
-    """Refuse a placement on GPUs where there is none, or where the recipe's environment cannot use one."""
+def check_gpus(name: str, machine: Machine) -> None:
+    """Refuse a placement on GPUs where there is none."""
     if not machine.gpus:
         raise UserError(f"placement={name}: there is no GPU here. Take placement=cpu or multi_cpu.", code=2)
-    if environments.is_ours(settings.env) and settings.recipe.of_cpu_build:
-        recipe, framework = settings.recipe, settings.recipe.framework
-        which, other = ("recipe.backend", ", or recipe.backend=torch") if recipe.backend else ("recipe", "")
-        raise UserError(
-            f"placement={name}: {which}={framework} has the CPU build in its own environment.\n"
-            f"Take env=PYTHON of one where {framework} was installed for GPUs{other}.",
-            code=2,
-        )
 
 
 def check_one_device_only(settings: Settings) -> None:

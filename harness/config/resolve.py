@@ -18,7 +18,8 @@ class Resolved:
     placed: Placement
     precision: str  # fp32, bf16 or tf32
     threads: int  # of all the worker's processes together
-    environment: str  # what tells it from another one: see environments.identity
+    managed: str  # the environment that we have for the recipe, by the name of its list: on GPUs it may be another
+    environment: str  # what tells the run's from another one: see environments.identity
 
 
 def resolve(settings: Settings, machine: Machine) -> Resolved:
@@ -26,12 +27,14 @@ def resolve(settings: Settings, machine: Machine) -> Resolved:
     where = placed(settings, machine)
     chosen = precision(settings, where, machine)
     ways.check(settings, where)
+    managed = environments.for_gpu(settings.recipe.environment) if where.gpu else settings.recipe.environment
     accelerate = {**where.accelerate, "mixed_precision": chosen if chosen in ("bf16", "fp16") else "no"}
     return Resolved(
         replace(where, accelerate=accelerate),
         chosen,
         settings.threads or machine.processors,
-        environments.identity(settings.recipe.environment, settings.env),
+        managed,
+        environments.identity(managed, settings.env),
     )
 
 

@@ -20,7 +20,7 @@ COUNT = "a whole number above 0"
 ROWS = f"{COUNT}, or a number above 0 below 1, or null"
 TRUTH = "true or false"
 CAPABILITIES = {  # of conf/recipe/: what a recipe can, not what a run is
-    "places", "places_of", "elsewhere", "one_process", "cpu_builds", "slow_bf16", "no_bf16",
+    "places", "places_of", "elsewhere", "one_process", "slow_bf16", "no_bf16",
     "one_device_only", "one_device_only_of", "input", "epochs", "files", "ways", "ways_of", "fp16",
     "compiler",
 }  # fmt: skip
@@ -86,18 +86,12 @@ class Recipe(Choice):
     places: tuple[str, ...] = ("cpu",)  # what placement= may be
     elsewhere: str | None = None  # why no others
     one_process: bool = field(metadata=rule(TRUTH), default=False)  # it drives several devices itself
-    cpu_builds: tuple[str, ...] = ()  # frameworks whose build in its own environment has no GPU
     slow_bf16: tuple[str, ...] = ()  # frameworks whose bf16 is slower than fp32 on processors
     ways: Mapping[str, Mapping[str, Mapping[str, int | None]]] = field(default_factory=dict, hash=False)  # see ways.py
     compiler: tuple[str, ...] = ()  # words of compile= that call a C++ compiler
     fp16: tuple[str, ...] = ()  # devices on which it has a scaled loss, for mixed precision with fp16
     no_bf16: str | None = None  # why it cannot compute in bf16, where it cannot
     one_device_only: Mapping[str, str] = field(default_factory=dict, hash=False)  # what it cannot, and why
-
-    @property
-    def of_cpu_build(self) -> bool:
-        """Tell whether its own environment has a library without GPU support."""
-        return self.framework in self.cpu_builds
 
     @property
     def framework(self) -> str:

@@ -43,14 +43,14 @@ def attempt(prepared: Prepared, working: Path, number: int, judge: Judge | None 
     try:
         done.revision, done.lines = code.revision(), recipe_lines(recipe.name, protocol)
         write_job(prepared, working)
-        done.environment = environments.of(recipe.environment, settings.env)
+        done.environment = environments.of(resolved.managed, settings.env)
         packages = "".join(f"{name}=={version}\n" for name, version in done.environment.packages.items())
         (working / "packages.txt").write_text(packages, encoding="utf-8")
         done.loggers = loggers(prepared, working)
         python, env = done.environment.python, settings.env
         work(working, python, resolved, settings.limits, done.outcome, done.monitor, done.loggers)
         if not environments.is_ours(env) and done.outcome.error_type == "ModuleNotFoundError":
-            pins = f"configs/environments/{recipe.environment}.txt"
+            pins = f"configs/environments/{resolved.managed}.txt"
             where, instead = (env, ", or take env=managed") if env != "managed" else (python, "")
             done.outcome.reason = f"{done.outcome.reason} in {where}: install {pins} there{instead}"
     except UserError as error:

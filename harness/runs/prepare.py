@@ -50,7 +50,7 @@ def prepare(settings: Settings, elsewhere: bool = False) -> Prepared:
     """
     resolved = resolve(settings, Machine.here())
     if not elsewhere:
-        environments.check(settings.recipe.environment, settings.env)
+        environments.check(resolved.managed, settings.env)
     check_input(settings)
     dataset, model, tokens = found(settings.data, settings.task, settings.model if settings.recipe.pretrained else None)
     return Prepared(settings, resolved, dataset, model, tokens, identity(settings, resolved, dataset, model, tokens))

@@ -135,7 +135,7 @@ def described(
         "model": prepared.model.name if prepared.model else None,
         "precision": prepared.identity.precision,
         "protocol": settings.protocol.name,
-        "environment": settings.recipe.environment if settings.env == "managed" else settings.env,
+        "environment": prepared.resolved.managed if settings.env == "managed" else settings.env,
         "placement": prepared.placed.name,
         "threads": settings.threads or threads or prepared.resolved.threads,
         "train.rows": prepared.dataset.report["splits"]["train"]["rows"],

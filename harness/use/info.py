@@ -29,7 +29,7 @@ def show() -> int:
         ("auto", f"placement={'gpu' if on_gpu else 'cpu'}, precision={'bf16' if native else 'fp32'}"),
     ]
     if on_gpu:
-        others = [name for name in config.choices("recipe") if auto(recipe(name), "managed", machine) == "cpu"]
+        others = [name for name in config.choices("recipe") if auto(recipe(name), machine) == "cpu"]
         lines.append(("", f"placement=cpu for {', '.join(others)}"))
     elif native:
         slower = [library.name for library in libraries() if not library.faster_in_bf16]

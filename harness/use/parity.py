@@ -132,8 +132,7 @@ def work(folder: Path, python: Path, action: str) -> None:
 
 def python_of(run: Path) -> Path:
     """Return the interpreter of a run that this very command has made: what its folder names is what was asked for."""
-    config = contents(run / "config.yaml")
-    return environments.of(config["recipe"]["environment"], config["env"]).python
+    return environments.of(contents(run / "result.json")["environment"], contents(run / "config.yaml")["env"]).python
 
 
 def events(folder: Path) -> list[Event]:

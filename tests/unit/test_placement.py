@@ -51,9 +51,7 @@ def test_with_gpus_auto_takes_one_where_the_recipe_can(four_gpus):
     assert chosen.variables()["CUDA_VISIBLE_DEVICES"] == "0"
     assert chosen.identity() == {"device": "gpu", "processes": 1}
     assert placed("recipe=tfidf").name == "cpu"
-    assert placed("recipe=keras").name == "cpu"  # its own environment has the CPU build
-    assert placed("recipe=keras", "recipe.backend=torch").name == "gpu"
-    assert placed("recipe=keras", "env=current").name == "gpu"
+    assert placed("recipe=keras").name == "gpu"
 
 
 def test_several_gpus_are_all_or_as_many_as_asked_for_and_those_that_one_may_use(four_gpus, monkeypatch):
@@ -205,11 +203,6 @@ def test_what_cannot_be_is_refused_in_words(monkeypatch, words, said):
     devices(monkeypatch)
     with pytest.raises(UserError, match=said):
         placed(*words)
-
-
-def test_a_gpu_is_refused_where_the_environment_has_the_cpu_build(four_gpus):
-    with pytest.raises(UserError, match="CPU build"):
-        placed("recipe=keras", "placement=gpu")
 
 
 @pytest.mark.parametrize(

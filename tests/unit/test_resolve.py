@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from support import RECIPES
 
 from harness import config
+from harness.base import environments
 from harness.base.errors import UserError
 from harness.config import resolve
 from harness.machine.host import Machine
@@ -150,20 +151,25 @@ def test_the_environment_is_told_from_another_by_no_machine(machine):
     assert other == "/no/such/python", "another machine may have it"
 
 
-def test_a_backend_of_a_cpu_build_has_the_gpu_in_another_environment():
-    machine = MACHINES["eight GPUs"]
-    assert resolve(asked("recipe=keras"), machine).placed.name == "cpu"
-    said = refused(machine, "recipe=keras", "placement=gpu")
-    assert "recipe.backend=tensorflow has the CPU build" in said and "env=PYTHON" in said
-    assert resolve(asked("recipe=keras", "env=/no/such/python"), machine).placed.name == "gpu"
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_is_on_a_gpu_in_what_its_list_for_gpus_pins_and_on_processors_in_the_other(recipe):
+    machine, name = MACHINES["eight GPUs"], asked(f"recipe={recipe}").recipe.environment
+    here = resolve(asked(f"recipe={recipe}", "placement=cpu"), machine)
+    there = resolve(asked(f"recipe={recipe}"), machine)
+    own = f"{name}_cuda" if there.placed.gpu and (environments.LISTS / f"{name}_cuda.txt").exists() else name
+    assert (here.managed, there.managed) == (name, own)
+    assert [one.environment.rpartition("-")[0] for one in (here, there)] == [name, own]
+    assert resolve(asked(f"recipe={recipe}", "env=/no/such/python"), machine).environment == "/no/such/python"
 
 
-def test_a_framework_of_a_cpu_build_is_named_by_its_recipe_where_that_has_no_backends():
-    machine = MACHINES["eight GPUs"]
-    assert resolve(asked("recipe=jax"), machine).placed.name == "cpu"
-    said = refused(machine, "recipe=jax", "placement=gpu")
-    assert "recipe=jax has the CPU build" in said and "recipe.backend" not in said
-    assert resolve(asked("recipe=jax", "env=/no/such/python"), machine).placed.name == "gpu"
+@pytest.mark.parametrize("name", [name for name in environments.names() if name.endswith(environments.ON_GPU)])
+def test_a_list_for_gpus_has_the_versions_of_that_for_processors_and_cuda_s_libraries(name):
+    for_gpus, for_processors = (
+        {line.partition(" ")[0].replace("tensorflow-cpu", "tensorflow") for line in pins.read_text("utf-8").split("\n")}
+        for pins in (environments.LISTS / f"{one}.txt" for one in (name, name.removesuffix(environments.ON_GPU)))
+    )
+    assert for_processors <= for_gpus
+    assert any(line.startswith("nvidia-cublas") for line in for_gpus - for_processors)
 
 
 def test_auto_takes_no_bf16_on_processors_of_a_framework_that_is_slower_in_it():

@@ -50,10 +50,7 @@ def checks(question: Question, library: Library, evidence: Evidence) -> list[Che
 
 def where(question: Question, library: Library) -> Check:
     needed = ["cpu", "gpu"] if question.where == "both" else [question.where]
-    able = [place for place in needed if place in library.places and not (place == "gpu" and library.cpu_build)]
-    shown = ", ".join(library.places)
-    if library.cpu_build:
-        shown += "; on a GPU with env=PYTHON only, its own environment has the CPU build"
+    able, shown = [place for place in needed if place in library.places], ", ".join(library.places)
     source = f"{library.file}: places" + ("; tried on no GPU yet, docs/gpu.md" if "gpu" in needed else "")
     return Check("where", "runs on", " and ".join(needed), library.places, shown, able == needed, source)
 
