@@ -62,6 +62,16 @@ def test_a_length_does_not_tell_when_its_batch_comes(job):
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.4
 
 
+def test_packed_the_order_is_the_same_and_in_native_the_steps_have_about_as_many_tokens(job):
+    np.testing.assert_array_equal(replace(job, packed=True).order(1), job.order(1))
+    native, tokens = replace(job, protocol="native"), []
+    for one in (native, replace(native, packed=True)):
+        order = one.order(0)
+        np.testing.assert_array_equal(np.sort(order), np.arange(1003))
+        tokens.append([LENGTHS[rows].sum() for rows in one.steps(order)[:-1]])
+    assert 2 * np.std(tokens[1]) < np.std(tokens[0])
+
+
 @pytest.mark.parametrize(("rows", "size"), [(1, 1), (1, 8), (7, 8), (8, 8), (9, 8), (5, 1)])
 def test_few_rows(rows, size):
     order = order_of_like_length(np.ones(rows), size, np.random.default_rng(0))
