@@ -32,6 +32,12 @@ def test_what_is_there_is_used_with_the_packages_that_are_found_in_it(given):
     assert environments.of("tool", "managed") == found
 
 
+def test_on_a_gpu_that_for_gpus_is_used_where_somebody_built_one(given):
+    assert environments.for_gpu("tool") == "tool"
+    (given / "tool_cuda").symlink_to(given / "tool")
+    assert environments.for_gpu("tool") == "tool_cuda"
+
+
 def test_its_identity_is_its_path_and_what_is_in_it(given):
     before = environments.identity("tool", "managed")
     assert before == environments.identity("tool", str(given / "tool" / "bin" / "python"))
