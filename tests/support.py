@@ -24,7 +24,7 @@ from gpu_support import cards
 
 from harness.base import packages
 from harness.config import variants
-from harness.results.traits import Library, libraries
+from harness.results.traits import libraries
 from harness.use.parity import Comparison, Line
 from recipes.contract import seals
 
@@ -42,24 +42,9 @@ def maps_names(recipe: str) -> bool:
     return any("recipes.weights." in text for text in texts)
 
 
-def other_ways(library: Library) -> list[str]:
-    """Return what compile= and batches= may be on processors with a recipe and are not by themselves, a word of each.
-
-    The last word of a key goes furthest. Parity's trainings are too short for what pays in long ones alone.
-    """
-    settings, found = library.settings, []
-    ways = settings["ways_of"][library.framework] if "ways_of" in settings else settings.get("ways", {})
-    for key, known in ways.items():
-        words = [word for word, devices in known.items() if "cpu" in devices]
-        *_, own = (word for word in words if known[word]["cpu"] == 0)
-        found += [f"{key}={words[-1]}"] if words[-1] != own else []
-    return found
-
-
 LIBRARIES = {" ".join(library.words): library for library in libraries()}
 WITHOUT_ENCODER = [words for words, library in LIBRARIES.items() if not library.settings["pretrained"]]
 BY_EPOCHS = [*VARIANTS, *(words for words in WITHOUT_ENCODER if LIBRARIES[words].settings.get("epochs"))]
-ANOTHER_WAY = [f"{words} {' '.join(way)}" for words in VARIANTS if (way := other_ways(LIBRARIES[words]))]
 SEVERAL = [words for words in VARIANTS if "multilabel" in LIBRARIES[words].takes]  # labels a text may have
 OWN_LAYERS = [words for words in VARIANTS if " " not in words and maps_names(LIBRARIES[words].recipe)]
 REAL = {warm.FOLDER: ""}  # of a run: its workers are started, not forked by a server that has their library

@@ -60,8 +60,6 @@ class RecipeFile(TypedDict, total=False):
     places: list[str]
     places_of: dict[str, list[str]]  # by backend
     slow_bf16: list[str]
-    ways: dict[str, Any]
-    ways_of: dict[str, dict[str, Any]]  # by backend
     no_bf16: str
     traits: dict[str, Declared]
 

@@ -6,7 +6,7 @@ That the same seed gives the same predictions to the bit, test_runs.py holds for
 from pathlib import Path
 
 import pytest
-from support import ANOTHER_WAY, OWN_LAYERS, THOROUGH, VARIANTS, Forked, Runs, hold, killed_at_checkpoint, others
+from support import OWN_LAYERS, ROOT, THOROUGH, VARIANTS, Forked, Runs, hold, killed_at_checkpoint, others
 
 from harness.use.parity import ROWS, Comparison
 
@@ -29,10 +29,12 @@ def test_with_the_real_weights(kind, words, tmp_path, references):
     hold(kind(tmp_path, halves, references).lines(words.split(), repeated=False))
 
 
-@pytest.mark.parametrize("words", ANOTHER_WAY)
-def test_in_another_way(words, tmp_path, references):
-    """Packed, or more of it compiled: killed after a checkpoint it goes on, and it computes the same all the while."""
-    hold(CutOff(tmp_path, [], references).lines(words.split(), repeated=False))
+@pytest.mark.parametrize("recipe", [path.parent.name for path in sorted(ROOT.glob("recipes/*/recipe.py"))
+                                    if "recipes.on_jax.steps" in path.read_text(encoding="utf-8")])  # fmt: skip
+def test_several_steps_in_one_program_of_packed_texts(recipe, tmp_path, references):
+    """Killed after a checkpoint, it goes on between two programs; it computes the same all the while."""
+    way = [f"recipe={recipe}", "compile=steps", "batches=packed"]
+    hold(CutOff(tmp_path, [], references).lines(way, repeated=False))
 
 
 @pytest.mark.parametrize("words", others(VARIANTS, *OWN_LAYERS))
