@@ -33,8 +33,9 @@ def batches(job: Job, split: Split, bert: Bert, done: int) -> Iterator[tuple[np.
             if done:
                 done -= 1
                 continue
-            (ids, mask), labels, share = step_batches(job, split, [rows], bert).values()
-            yield tuple(values.reshape(-1, *values.shape[3:]) for values in (ids, mask, labels, share))
+            step = step_batches(job, split, [rows], bert)
+            parts = *step["texts"], step["labels"], step["share"]
+            yield tuple(values.reshape(-1, *values.shape[3:]) for values in parts)
 
 
 def finetune(
