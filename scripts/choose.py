@@ -23,7 +23,7 @@ def main() -> int:
     question = choose.asked(arguments, libraries)
     considered = choose.considered(question, libraries)
     evidence = choose.gather(question, {library.name for library in considered})
-    if pictures := [library.name for library in libraries if library not in considered]:
+    if pictures := [one.name for one in libraries if one.reads_pictures and one not in considered]:
         evidence.notes.append(f"for pictures, and left out: {', '.join(pictures)} (--task images asks for it)")
     answer = choose.answer(question, considered, evidence)
     if arguments.json:

@@ -3,8 +3,9 @@
     python scripts/convert.py mxnet model_bert_SST_2.params bert-sst --heads 12 --vocabulary bert.vocab
     python scripts/convert.py trax output_dir bert-own --vocabulary vocab.txt
     python scripts/convert.py fairseq checkpoint_best.pt roberta-own --like roberta-base
-    python scripts/convert.py sonnet checkpoints/ckpt-12 bert-own --like bert-base-uncased --names names.json
+    python scripts/convert.py sonnet checkpoints/ckpt-12 bert-own --like bert-base --names names.json
 
+`--like` is a folder of yours: `hf download FacebookAI/roberta-base --local-dir roberta-base` brings one.
 What each library's checkpoint must be, and what comes out of it: docs/leaving.md.
 """
 

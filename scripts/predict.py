@@ -71,8 +71,11 @@ def show(run: "Saved", texts: list[str], every: bool) -> None:
     if nothing := [number for number, text in enumerate(texts, 1) if cells.empty(text)]:
         raise UserError(f"text {nothing[0]} is empty.", code=2)
     if run.of_pictures and (others := [text for text in texts if not images.is_picture(Path(text).expanduser())]):
-        formats = images.formats()
-        raise UserError(f"{others[0]} is no picture, and this run was trained on pictures ({formats}).", code=2)
+        path, wanted = Path(others[0]).expanduser(), f"a picture ({images.formats()}), which this run was trained on"
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: give the files in it, each {wanted}: {path}/*", code=2)
+        missing = "" if path.exists() else ", and there is no such file"
+        raise UserError(f"{others[0]} is not {wanted}{missing}.", code=2)
     if run.takes_pictures:
         texts = [str(path) if images.is_picture(path := Path(text).expanduser()) else text for text in texts]
     chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]

@@ -81,6 +81,11 @@ def explain(error: HydraException | OmegaConfBaseException, words: list[str]) ->
         return f"{word}: these are several values. A list is {key}=[{value}]; a run with each is -m {word}.{point}"
     if (match := re.match(r"Error merging override \+*(([^=]+)=.*)", text)) and (rule := allowed.OTHERS.get(match[2])):
         return f"{match[1]}: give {rule}."  # where OmegaConf's types refuse it before the rule is asked
+    if match := re.match(
+        r"Error merging override \+*(([^=]+)=.*)\nInvalid value '.*', expected one of \[(.*)\]",
+        f"{text}\n{error.__cause__}",
+    ):
+        return f"{match[1]}: give one of {match[3]}."
     if error.__cause__:
         text += f"\n{error.__cause__}"
     lines = [

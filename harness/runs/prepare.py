@@ -81,7 +81,11 @@ def found(
     model = models.find(wanted)
     length = chosen.max_length or model.longest
     if length > model.longest:
-        raise UserError(f"data.max_length={length}: {model.name} takes at most {model.longest} tokens.", code=2)
+        raise UserError(
+            f"data.max_length={length}: model={model.name} takes at most {model.longest} tokens a text. "
+            f"Give data.max_length={model.longest}, or fewer.",
+            code=2,
+        )
     return dataset, model, data.tokenise(dataset, model.tokenizer, length)
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, cast
 
 from harness.base import environments, home, progress
 from harness.base.errors import UserError, nearest, not_here, writing
+from harness.config import choices
 from harness.runs import store
 from harness.runs.code import RECIPES
 from harness.runs.launch import worker
@@ -44,8 +45,8 @@ class Asked:
 
 
 def libraries() -> list[str]:
-    """Return the libraries whose checkpoints can be read: those whose room has a leaving.py."""
-    return sorted(path.parent.name for path in RECIPES.glob("*/leaving.py"))
+    """Return the libraries whose checkpoints can be read: the recipes whose room has a leaving.py."""
+    return [name for name in choices("recipe") if (RECIPES / name / "leaving.py").exists()]
 
 
 def check(asked: Asked) -> None:

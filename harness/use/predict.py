@@ -91,7 +91,7 @@ class Predictor:
         done = folder.with_suffix(".npy")
         while not done.exists():
             if self.process.poll() is not None:
-                raise failure(self.process, self.scratch, "the model cannot be used")
+                raise failure(self.process, self.scratch, "nothing was predicted")
             time.sleep(0.005)
         found = np.load(done)
         if found.shape[1] != self.classes:

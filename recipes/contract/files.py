@@ -50,3 +50,11 @@ def clear(path: Path) -> None:
         with contextlib.suppress(OSError), open(remains, "r+b") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             remains.unlink()
+
+
+def readable(folder: Path) -> None:
+    """Give the files of safetensors in a folder the mode of others: it writes them for their owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in folder.rglob("*.safetensors"):
+        path.chmod(0o666 & ~mask)

@@ -18,6 +18,8 @@ PAGES: dict[str, dict[str, Any]] = {
     "pictures": {"height": 224, "width": 224, "first_stride": None},  # as most of torchvision's networks expect them
 }
 
+SHOWN = 10  # pictures named in an error
+
 
 def sized(job: Job) -> Job:
     """Return the job with the sizes that its settings leave open: of a line for texts, or for pictures."""
@@ -114,14 +116,21 @@ def shuffled(job: Job, epoch: int) -> np.ndarray:
 def look_through(job: Job, page: Page) -> None:
     """Look at all texts or pictures of the run before it trains, and tell how texts fit on the page.
 
-    Raises ValueError, with its path, for the first picture that cannot be read.
+    Raises ValueError, with their paths, where pictures cannot be read.
     """
+    broken = []
     for name in job.splits:
         split = job.split(name)
         if split.pictures is not None:
             for row in range(len(split)):
-                page.read(split.pictures[row].tobytes(), split.text(row))
+                try:
+                    page.read(split.pictures[row].tobytes(), split.text(row))
+                except ValueError as error:
+                    broken.append(str(error))
             continue
         layouts = [page.layout(split.text(row)) for row in range(len(split))]
         cut, boxed = (sum(getattr(layout, what) for layout in layouts) for what in ("cut", "boxed"))
         job.event("drawn", split=name, texts=len(split), cut=cut, boxed=boxed)
+    if broken:
+        more = f"\n… ({len(broken)} in all)" if len(broken) > SHOWN else ""
+        raise ValueError("\n".join(broken[:SHOWN]) + f"{more}\nMend these pictures, or take them out.")

@@ -85,7 +85,10 @@ def found_weights(name: str, chosen: str | None) -> Mapping[str, torch.Tensor] |
             return load_file(chosen)
         loaded = torch.load(chosen, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise ValueError(f"recipe.weights={chosen} holds no weights that can be read: {error}") from None
+        raise ValueError(
+            f"recipe.weights={chosen} holds no weights that can be read ({type(error).__name__}): give what "
+            "torch.save or safetensors wrote of a state_dict"
+        ) from None
     for key in ("model", "state_dict"):  # how torchvision's references, and others, write a checkpoint
         loaded = loaded.get(key, loaded) if isinstance(loaded, dict) else loaded
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):

@@ -153,6 +153,8 @@ class Page:
             picture: Image.Image = Image.open(io.BytesIO(data))
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValueError(f"{name}: {picture.width} x {picture.height} pixels are more than {MOST_PIXELS:,}")
+            if picture.mode == "F":
+                raise ValueError(f"{name}: its pixels are 32-bit floats, and what is white among them is not known")
             picture.draft(self.mode, (self.width, self.height))  # a JPEG is decoded at a fraction of its size
             picture = on_paper(ImageOps.exif_transpose(picture)).convert(self.mode)
         except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:

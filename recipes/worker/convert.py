@@ -10,6 +10,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+from recipes.contract.files import readable
 from recipes.weights import leaving
 
 
@@ -23,11 +24,14 @@ def main(path: str, _: str) -> int:
             found = replace(found, table=asked["names"], exact=True)
         made = leaving.convert(found, asked["like"], asked["told"])
         leaving.write(made, Path(asked["folder"]))
+        readable(Path(asked["folder"]))
         said: dict[str, object] = {"left_out": made.left_out, "config": made.config}
     except Exception as error:  # anything can be in a file that somebody gives
         traceback.print_exc()
         expected = isinstance(error, ValueError)
-        said = {"error": str(error) if expected else f"{type(error).__name__}: {error}", "expected": expected}
+        kind, library = type(error).__name__, asked["library"]
+        unread = f"{library} cannot read it ({kind}): is it what {library} saved, and whole?"
+        said = {"error": str(error) if expected else unread, "expected": expected}
     (order.parent / "converted.json").write_text(json.dumps(said), encoding="utf-8")
     return "error" in said
 

@@ -25,7 +25,7 @@ from types import ModuleType
 import numpy as np
 
 from recipes.contract import frameworks
-from recipes.contract.files import whole
+from recipes.contract.files import readable, whole
 from recipes.contract.job import Job, log_name
 from recipes.contract.ragged import Ragged, flat
 from recipes.contract.split import Split, predict_split
@@ -74,6 +74,7 @@ def finetune(job: Job) -> None:
     with job.phase("import"):
         recipe = recipe_of(job)
     predict = recipe.finetune(job)
+    readable(job.model)
     for name in job.evaluated:
         split = job.split(name)
         with job.phase(f"evaluate_{name}"):

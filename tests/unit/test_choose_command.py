@@ -116,13 +116,8 @@ def test_a_library_for_pictures_is_none_for_text_and_has_its_data_in_its_command
     found, notes = commands("--own", "callbacks,loop", "--p95-ms", "10")
     assert "torchvision" not in found and "torchvision (--task images asks for it)" in notes
     of_task, _ = commands("--task", "images", "--aim", "from_scratch")
-    of_data, _ = commands("--data", "images")
-    assert set(of_data) == {"torchvision"} < set(of_task)
-    assert (
-        of_data["torchvision"]
-        == of_task["torchvision"]
-        == "python train.py recipe=torchvision data=images data.train=FOLDER"
-    )
+    assert of_task == commands("--data", "images")[0]
+    assert of_task == {"torchvision": "python train.py recipe=torchvision data=images data.train=FOLDER"}
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,7 @@ def answer(question: Question, libraries: Sequence[Library], evidence: Evidence)
 def untaken(question: Question, libraries: Sequence[Library]) -> Iterator[str]:
     """Say of a task that no recipe takes what follows from that."""
     if question.task == PICTURES:
-        able = ", ".join(library.name for library in libraries if library.reads_pictures)
-        yield f"with pictures {able} trains here; the others are held against what they declare"
+        yield "the recipes of the other libraries take texts, whatever else these can"
     elif question.task and not any(question.task in library.takes for library in libraries):
         yield f"no recipe here takes task={question.task}: it is held against what the libraries declare"
 

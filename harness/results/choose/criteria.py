@@ -73,7 +73,8 @@ def own(question: Question, library: Library) -> Check:
     check = declared(library, "own", "own", " or ".join(question.own) or None, lambda value: value in question.own)
     if check.value is None:
         return check
-    shown = f"you {OWN[check.value]}; {docstring(library.recipe)[1]}"
+    owner = docstring(library.recipe)[1]
+    shown = owner if owner.startswith("you ") else f"you {OWN[check.value]}; {owner}"
     return Check(**{**vars(check), "shown": shown})
 
 
@@ -116,7 +117,7 @@ def age(question: Question, library: Library) -> Check:
     }
     last = [f"{name} {release['version']} of {release['last']}" for name, release in check.value.items()]
     oldest = max(months.values())
-    shown = f"{', '.join(last)}: {oldest:.0f} months when looked up"
+    shown = f"{', '.join(last)}: {oldest:.0f} month{'s' * (round(oldest) != 1)} when looked up"
     holds = oldest <= question.age if question.age else None
     return Check("age", "last release", check.wanted, round(oldest, 1), shown, holds, check.source, check.date)
 

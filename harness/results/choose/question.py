@@ -149,8 +149,8 @@ def asked(arguments: argparse.Namespace, libraries: Collection[Library]) -> Ques
 
 def considered(question: Question, libraries: Collection[Library]) -> list[Library]:
     """Return the libraries that come into question: one for pictures does not for text, fast as it may be there."""
-    pictures = settings(f"data/{question.data}").get("input") == PICTURES
-    return [one for one in libraries if question.task == PICTURES or one.reads_pictures == pictures]
+    pictures = PICTURES in (question.task, settings(f"data/{question.data}").get("input"))
+    return [one for one in libraries if one.reads_pictures == pictures]
 
 
 def words(question: Question) -> list[str]:

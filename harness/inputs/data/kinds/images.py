@@ -117,7 +117,7 @@ def refuse(paths: list[Path], what: str, instead: str) -> None:
 def listed(paths: list[Path]) -> str:
     """Return the first paths in words, and how many there are where that is not plain."""
     more = f", … ({len(paths):,} in all)" if len(paths) > SHOWN else ""
-    names = [os.fsencode(path).decode(errors="replace") for path in paths[:SHOWN]]
+    names = [os.fsencode(path).decode(errors="replace") for path in sorted(paths)[:SHOWN]]
     return ", ".join(names) + more
 
 
