@@ -136,7 +136,7 @@ def planned(bench: Bench, recipe: Sequence[str]) -> Served:
     for prepared in [*found.cells.values()][:1]:
         settings = prepared.settings
         try:
-            found.python = environments.of(settings.recipe.environment, settings.env).python
+            found.python = environments.of(prepared.resolved.managed, settings.env).python
         except UserError as error:  # it may be there the next time
             progress.say(f"{' '.join(recipe)} is left out: {error}")
             found.cells.clear()
@@ -189,7 +189,7 @@ def cell(prepared: Prepared, served: Served, folder: Path) -> dict[str, Any]:
     figures = {**training(prepared, outcome), **own_memory(outcome), **inference(folder, outcome)}
     compiled, batches = prepared.identity.compile or "none", prepared.identity.batches or "padded"
     shutil.rmtree(folder / "model", ignore_errors=True)
-    packages = environments.of(prepared.settings.recipe.environment, prepared.settings.env)
+    packages = environments.of(prepared.resolved.managed, prepared.settings.env)
     return {
         **{key: figures.get(key) for key in KEPT},
         "compile": compiled,
