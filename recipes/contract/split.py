@@ -85,6 +85,14 @@ def padded(rows: Sequence[np.ndarray], value: int, multiple: int = 1) -> tuple[n
     return ids, mask.astype(np.int32)
 
 
+def few_lengths(rows: Sequence[np.ndarray]) -> int:
+    """Return the multiple that `padded` is to round rows up to, for them to be of few lengths, 12 up to 512 tokens.
+
+    They are 8, 16, 24, 32, 48, 64, …: from 16 on multiples of a quarter of the next power of two.
+    """
+    return max(8, 2 ** (max(map(len, rows)) - 1).bit_length() // 4)
+
+
 Predict = Callable[
     [Batch], Any
 ]  # a batch -> what its task says: float32 (rows, outputs), or a list of (tokens, outputs)

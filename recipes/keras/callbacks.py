@@ -23,7 +23,7 @@ class Report(keras.callbacks.Callback):
         super().__init__()
         self.job, self.accumulate = job, job.train.accumulate
         self.epoch = self.batch = 0  # where the training is: batches are counted over all epochs
-        self.random_state = None
+        self.random_state, self.untold = None, False
 
     def restore(self, model: keras.Model, size: int, steps: int) -> tuple[int, int]:
         """Load the newest checkpoint, if there is one; return how many epochs, and batches of the next, it has seen.
@@ -47,6 +47,7 @@ class Report(keras.callbacks.Callback):
             self.random_state = None
 
     def on_train_batch_begin(self, batch, logs=None):
+        self.told()  # not as it ends: for who listens to that, Keras would wait for every loss
         if self.random_state is not None:  # here, since PyTorch's loader has drawn a number by now
             torch.set_rng_state(torch.from_numpy(self.random_state))
             self.random_state = None
@@ -55,17 +56,23 @@ class Report(keras.callbacks.Callback):
         if part == 0:
             self.due = self.job.reports(step + 1, self.steps)
         if self.due and part == 0:
-            self.model.reset_metrics()  # the loss in the logs is a mean since then: now of this step alone
+            self.model.reset_metrics()  # their loss is a mean since then: now of this step alone
         if self.due and part == self.accumulate - 1:
             self.rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self.untold = part == self.accumulate - 1
 
-    def on_train_batch_end(self, batch, logs=None):
-        step, part = divmod(self.batch, self.accumulate)
-        if part:
+    def on_epoch_end(self, epoch, logs=None):
+        self.told()
+
+    def told(self) -> None:
+        """Tell of the step that has ended, where it is to be told, and make a checkpoint, where one is due."""
+        if not self.untold:
             return
+        step, self.untold = self.batch // self.accumulate, False
         if self.due:
-            known = {"loss": float(logs["loss"]), "learning_rate": self.rate, "grad_norm": self.gradient_norm()}
-            self.job.step(step, self.steps, **known)
+            loss = float(ops.convert_to_numpy(self.model.get_metrics_result()["loss"]))
+            norm = self.gradient_norm()
+            self.job.step(step, self.steps, loss=loss, learning_rate=self.rate, grad_norm=norm)
         if self.job.checkpoints.due(step):
             with self.job.checkpoints.writing(step) as folder:
                 self.model.save_weights(folder / WEIGHTS)

@@ -6,7 +6,7 @@ from keras import ops
 
 from recipes.contract.job import Batch, Hidden, Job, Predict
 from recipes.contract.schedule import warmup_steps
-from recipes.keras import callbacks, recipe
+from recipes.keras import callbacks, optimizer, recipe
 from recipes.keras.data import given, pad
 from recipes.keras.devices import BACKEND
 from recipes.keras.encoder import encoder_of
@@ -34,17 +34,18 @@ class Report(callbacks.Report):
     """It knows the norm of the gradient too."""
 
     def gradient_norm(self) -> float:
-        return float(ops.convert_to_numpy(self.model.optimizer.norm))
+        optimizer = self.model.optimizer
+        return float(ops.convert_to_numpy(getattr(optimizer, "inner_optimizer", optimizer).norm))
 
 
 def adamw(job: Job, steps: int) -> keras.optimizers.Optimizer:
     """Return the optimizer; no decay on biases and LayerNorm."""
-    optimizer = AdamW(WarmupThenLinear(job, steps), job)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    found = AdamW(WarmupThenLinear(job, steps), job)
+    found.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer.scaled(job, found)
 
 
-class AdamW(keras.optimizers.AdamW):
+class AdamW(optimizer.AdamW):
     """Keras' AdamW with epsilon where torch adds it, a rate of its own for the head, and the gradient's norm kept."""
 
     def __init__(self, schedule, job: Job):
@@ -66,9 +67,8 @@ class AdamW(keras.optimizers.AdamW):
         # Epsilon is added after the bias correction, as torch does; Keras adds it before.
         unbiased = 1 - ops.power(self.beta_2, ops.cast(self.iterations + 1, "float32"))
         self.epsilon = self.plain_epsilon * ops.sqrt(unbiased)
-        if BACKEND == "tensorflow":  # lists an embedding's gradient token by token, which Keras squares unsummed
+        if BACKEND == "tensorflow":  # of several devices the sum is clipped; Keras would clip the gradient of each
             grads = [tf.convert_to_tensor(grad) for grad in grads]
-            # Of several devices the sum, before it is clipped; Keras clips the gradient of each.
             grads = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads)
         super().apply(grads, trainable_variables)
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from recipes.contract.job import Job
-from recipes.contract.split import padded
+from recipes.contract.split import few_lengths, padded
 from recipes.keras.callbacks import Report
 from recipes.keras.devices import BACKEND
 
@@ -21,9 +21,9 @@ if BACKEND == "tensorflow":
 
 def batches(job: Job, padding: int, report: Report):
     """Return the data of an epoch, in batches of texts of like length."""
-    if BACKEND == "tensorflow" and job.processes == job.train.accumulate == 1:
+    if BACKEND == "tensorflow" and job.processes == job.train.accumulate == 1 and job.compile == "none":
         return buckets(job, padding, report)
-    return given(job, padding, report)  # buckets give no epoch of whole steps of several batches
+    return given(job, padding, report)  # buckets are of many shapes, and give no whole steps of several batches
 
 
 def buckets(job: Job, padding: int, report: Report):
@@ -48,7 +48,10 @@ def given(job: Job, padding: int, report: Report):
 
 
 class Batches(keras.utils.PyDataset):
-    """The batches of the job, each for all devices: what does not divide is filled up with rows of no weight."""
+    """The batches of the job, each for all devices: what does not divide is filled up with rows of no weight.
+
+    Where each shape is compiled, all of them have as many rows.
+    """
 
     def __init__(self, job: Job, padding: int, report: Report, first: int = 0):
         super().__init__()
@@ -66,16 +69,18 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         index, accumulate, devices = self.first + index, self.job.train.accumulate, self.job.processes
         rows = self.rows_of(self.report.epoch)[index]
-        filled = np.append(rows, rows[:1].repeat(-len(rows) % devices))
-        inputs = pad([self.split.token_ids[row] for row in filled], self.padding)
-        if accumulate == devices == 1:
+        compiled = self.job.compile != "none"
+        missing = self.job.train.batch_size * devices - len(rows) if compiled else -len(rows) % devices
+        filled = np.append(rows, rows[:1].repeat(missing))
+        inputs = pad([self.split.token_ids[row] for row in filled], self.padding, compiled)
+        if accumulate == devices == 1 and not compiled:
             return inputs, self.split.labels[rows]
         step = self.job.rows_in_step(index // accumulate, len(self.split))
         share = (np.arange(len(filled)) < len(rows)) * np.float32(accumulate * len(filled) / max(step, accumulate))
         return inputs, self.split.labels[filled], share  # for the optimizer, which takes the plain mean over batches
 
 
-def pad(rows: list[np.ndarray], value: int) -> dict[str, np.ndarray]:
-    """Pad token ids to the longest row: token_ids and padding_mask (rows, tokens), int32."""
-    ids, mask = padded(rows, value, 8 if BACKEND == "jax" else 1)  # JAX compiles for each shape
+def pad(rows: list[np.ndarray], value: int, compiled: bool = BACKEND == "jax") -> dict[str, np.ndarray]:
+    """Pad token ids to the longest row, or to one of few lengths: token_ids and padding_mask (rows, tokens), int32."""
+    ids, mask = padded(rows, value, few_lengths(rows) if compiled else 1)
     return {"token_ids": ids, "padding_mask": mask}

@@ -12,7 +12,7 @@ BACKEND = keras.config.backend()
 if BACKEND == "tensorflow":
     import tensorflow as tf
 
-    from recipes.on_tensorflow import devices as on_tensorflow  # which settles threads and determinism
+    from recipes.on_tensorflow import devices as on_tensorflow  # which settles threads
 elif BACKEND == "jax":
     import jax
 
@@ -21,7 +21,8 @@ def prepare(job: Job) -> Callable[[], AbstractContextManager]:
     """Settle seed and devices; return the scope in which a model is built and trained on all of the job's devices."""
     if job.settings["backend"] != BACKEND:
         raise ValueError(f"recipe.backend={job.settings['backend']}, but in this environment Keras runs on {BACKEND}.")
-    names = on_tensorflow.devices(job) if BACKEND == "tensorflow" else devices(job)
+    deterministic = job.compile == "none"  # TensorFlow's operations: where they are to be, Keras has XLA compile none
+    names = on_tensorflow.devices(job, deterministic) if BACKEND == "tensorflow" else devices(job)
     keras.utils.set_random_seed(job.seed)
     if job.processes == 1:
         return contextlib.nullcontext

@@ -18,7 +18,7 @@ def encoder_of(job: Job, folder: Path) -> tuple[keras.Model, dict]:
 
     KerasHub's BERT has tanh GELU, an epsilon of 1e-12 and positions from 0: its layers are cloned with the config's.
     """
-    keras.config.set_dtype_policy("mixed_bfloat16" if job.precision == "bf16" else "float32")
+    keras.config.set_dtype_policy({"bf16": "mixed_bfloat16", "fp16": "mixed_float16"}.get(job.precision, "float32"))
     config, values = weights.read(folder)
     backbone = keras_hub.models.BertBackbone(
         **architecture(config), dropout=max(job.dropout.hidden, job.dropout.attention)

@@ -20,6 +20,7 @@ from recipes.keras.callbacks import Report
 from recipes.keras.data import batches, pad
 from recipes.keras.devices import BACKEND, prepare
 from recipes.keras.encoder import encoder_of
+from recipes.keras.optimizer import AdamW, scaled
 from recipes.keras.weights import from_keras
 
 
@@ -33,7 +34,7 @@ def adamw(job: Job, steps: int) -> keras.optimizers.Optimizer:
         warmup_target=rate,
         warmup_steps=rising * accumulate,
     )
-    optimizer = keras.optimizers.AdamW(
+    optimizer = AdamW(
         schedule,
         settings["weight_decay"],
         *settings["betas"],
@@ -42,7 +43,7 @@ def adamw(job: Job, steps: int) -> keras.optimizers.Optimizer:
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    return scaled(job, optimizer)
 
 
 def build(job: Job, encoder: keras.Model) -> keras.Model:
@@ -77,7 +78,8 @@ def finetune(
     with job.phase("train"), scope():
         optimizer = adamw(job, steps)
         optimizer.build(model.trainable_variables)  # or TensorFlow would trace the step twice
-        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer, loss, jit_compile=job.compile != "none")
         predict = predictor(model, config["pad_token_id"])
         ended = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: job.epoch_ended(lambda: predict))
         fit = partial(model.fit, shuffle=False, verbose=0, callbacks=[progress, ended])
