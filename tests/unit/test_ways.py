@@ -93,6 +93,7 @@ def test_what_calls_a_compiler_is_refused_where_there_is_none_and_auto_does_with
 
 def test_a_graph_of_the_step_is_for_one_gpu(a_gpu, monkeypatch):
     devices(monkeypatch, (9, 0), (9, 0))
+    monkeypatch.setattr(ways, "of", lambda recipe, key: WAYS.get(key, ways.PLAIN[key]))  # where it pays
     several, one = configured("recipe=torch", "placement=multi_gpu"), configured("recipe=torch", "placement=gpu")
     machine = host.Machine.here()
     assert ways.chosen(one, placing.placed(one, machine), 10**6)["compile"] == "step"
