@@ -97,7 +97,8 @@ def test_the_row_of_a_finished_run_key_by_key(prepared, done, tmp_path):
     assert made == {
         "schema": 2, "status": "finished", "reason": None, "attempts": 2, "log": None, "recipe": "torch",
         "data": "onet", "task": "classification",
-        "model": None, "protocol": "native", "precision": "fp32", "matmul_precision": None, "seed": 3,
+        "model": None, "protocol": "native", "precision": "fp32", "compile": "none",
+        "batches": "padded", "matmul_precision": None, "seed": 3,
         "placement": "cpu", "processes": 1,
         "test.rows": 3, "test.accuracy": 2 / 3, "test.macro_f1": 2 / 3, "test.weighted_f1": 2 / 3,
         "test.seen_in_train": 2,

@@ -13,7 +13,7 @@ from harness.results.choose.entry import Entry, equals, rivals
 from harness.results.choose.evidence import Evidence
 from harness.results.choose.question import PICTURES, Question, words
 from harness.results.choose.schema import Recommendation, Step
-from harness.results.choose.strength import settings, tasks_of
+from harness.results.choose.strength import tasks_of
 from harness.results.compare.rules import RUNS
 from harness.results.traits import Library, models
 
@@ -25,7 +25,7 @@ MEASURE = "to measure them on this machine, and then to ask again:"
 
 def command(library: Library, question: Question, evidence: Evidence) -> str:
     """Return the command that starts with a library: of the task, where its recipe takes it."""
-    told = library.reads_pictures or evidence.task in library.takes
+    told = question.of_pictures or evidence.task in library.takes
     words = [*library.words, *(about_data(question, evidence) if told else ())]
     if library.settings["pretrained"] and question.language and question.language != "en":
         speaks = models().get(question.language)
@@ -36,7 +36,7 @@ def command(library: Library, question: Question, evidence: Evidence) -> str:
 def about_data(question: Question, evidence: Evidence) -> list[str]:
     """Return the words that choose data and task; of a task that the default data set is not of, the first that is."""
     data = question.data or (evidence.group.data if evidence.group else None)
-    if PICTURES in (question.task, settings(f"data/{data}").get("input")):
+    if question.of_pictures:
         return [f"data={data or PICTURES}", "data.train=FOLDER"]
     if evidence.task == CLASSIFICATION:
         return [f"data={data}"] if data else []

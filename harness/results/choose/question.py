@@ -56,6 +56,11 @@ class Question:
         """Return the device whose figures count."""
         return "gpu" if self.where == "gpu" else "cpu"
 
+    @property
+    def of_pictures(self) -> bool:
+        """Tell whether it is about pictures, and not about texts."""
+        return PICTURES in (self.task, settings(f"data/{self.data}").get("input"))
+
 
 def one_of(option: str, known: Collection[str]) -> Callable[[str], str]:
     """Return a reader of one word of `known`; another is refused with the nearest."""
@@ -149,8 +154,7 @@ def asked(arguments: argparse.Namespace, libraries: Collection[Library]) -> Ques
 
 def considered(question: Question, libraries: Collection[Library]) -> list[Library]:
     """Return the libraries that come into question: one for pictures does not for text, fast as it may be there."""
-    pictures = PICTURES in (question.task, settings(f"data/{question.data}").get("input"))
-    return [one for one in libraries if one.reads_pictures == pictures]
+    return [one for one in libraries if one.reads_pictures == question.of_pictures]
 
 
 def words(question: Question) -> list[str]:
