@@ -12,7 +12,7 @@ COLUMNS = (
     "to compile s", "memory MB", "latency of 1 ms", "of 32 ms",
 )  # fmt: skip
 
-Cell = Mapping[str, Any]
+Cell = dict[str, Any]
 
 
 def named(recipe: Sequence[str], job: str, precision: str) -> str:

@@ -26,7 +26,7 @@ from harness.figures.measured import inference
 from harness.figures.row import own_memory, training, versions
 from harness.machine import host
 from harness.machine.gpu import ORDER
-from harness.results.cells import BARE, FILE, WAYS, named
+from harness.results.cells import BARE, FILE, WAYS, Cell, named
 from harness.runs.attempt import write_job
 from harness.runs.events import new
 from harness.runs.launch import of_threads, worker
@@ -60,7 +60,7 @@ class Bench:
     folder: Path
     words: Sequence[str]  # for all cells
     ends: float  # when no further cell is begun, as time.monotonic() has it
-    cells: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cells: dict[str, Cell] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         path = self.folder / FILE
@@ -171,7 +171,7 @@ def written(prepared: Prepared, folder: Path) -> None:
     write_job(prepared, folder)
 
 
-def cell(prepared: Prepared, served: Served, folder: Path) -> dict[str, Any]:
+def cell(prepared: Prepared, served: Served, folder: Path) -> Cell:
     """Measure one cell; what fails in a forked process is tried once more in one of its own."""
     assert served.process and served.process.stdin
     written(prepared, folder)
@@ -235,7 +235,7 @@ def bare(bench: Bench, place: Path) -> None:
                 bench.keep(name, looped(python, prepared, folder, way))
 
 
-def looped(python: Path, prepared: Prepared, folder: Path, way: str) -> dict[str, Any]:
+def looped(python: Path, prepared: Prepared, folder: Path, way: str) -> Cell:
     """Return the figures of a bare loop on a job: benchmarks/plain_torch.py prints them."""
     if way == "graph" and not prepared.placed.gpu:
         return {"refused": "CUDA graphs are of GPUs"}

@@ -8,7 +8,6 @@ After docs_nnx/mnist_tutorial.md of Flax (views of one model to train and to pre
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +21,7 @@ from recipes.contract.job import Batch, Job, Predict
 from recipes.flax import checkpoint
 from recipes.flax.data import Steps, dataset
 from recipes.flax.model import Classifier, build, save, saved
-from recipes.on_jax.batches import prediction_batch
+from recipes.on_jax.batches import Arrays, prediction_batch
 from recipes.on_jax.devices import shardings
 from recipes.on_jax.functions import LOSSES
 from recipes.on_jax.optimizer import adamw, warm_up_then_cosine
@@ -33,17 +32,17 @@ from recipes.on_jax.texts import Texts
 def step_function(job: Job, graph: nnx.GraphDef, trained: filterlib.Filter) -> Callable:
     """Return the step: the state of model, optimizer and rngs, batches -> that state, loss, the gradient's norm."""
 
-    def loss_of(model: Classifier, batch: dict[str, Any], rngs: nnx.Rngs) -> jax.Array:
+    def loss_of(model: Classifier, batch: Arrays, rngs: nnx.Rngs) -> jax.Array:
         logits = model(batch["texts"], rngs)
         return jnp.sum(LOSSES[job.task.name](logits, batch["labels"]) * batch["share"])
 
     gradient_of = nnx.value_and_grad(loss_of, argnums=nnx.DiffState(0, trained))
 
     @nnx.scan(in_axes=(nnx.Carry, None, 0, 0), out_axes=nnx.Carry)
-    def add(total, model: Classifier, batch: dict[str, Any], rngs: nnx.Rngs):
+    def add(total, model: Classifier, batch: Arrays, rngs: nnx.Rngs):
         return jax.tree.map(jnp.add, total, gradient_of(model, batch, rngs))
 
-    def step(state: nnx.State, batches: dict[str, Any]) -> tuple[nnx.State, jax.Array, jax.Array]:
+    def step(state: nnx.State, batches: Arrays) -> tuple[nnx.State, jax.Array, jax.Array]:
         model, optimizer, rngs = nnx.merge(graph, state)
         nothing = jnp.zeros(()), optax.tree.zeros_like(nnx.state(model, trained))
         loss, gradient = add(nothing, model, batches, rngs.split(job.train.accumulate))

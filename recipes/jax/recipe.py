@@ -19,7 +19,7 @@ from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Batch, Job, Predict
 from recipes.jax import trees
 from recipes.jax.model import Params, build, logits_of, save, saved
-from recipes.on_jax.batches import chunk_batches, prediction_batch
+from recipes.on_jax.batches import Arrays, chunk_batches, prediction_batch
 from recipes.on_jax.devices import shardings
 from recipes.on_jax.functions import LOSSES
 from recipes.on_jax.optimizer import adamw, warm_up_then_cosine
@@ -40,11 +40,11 @@ class State(NamedTuple):
 def step_function(job: Job, bert: Bert, optimizer: optax.GradientTransformation) -> Callable:
     """Return the step: state, batches, parameters that are frozen -> state, loss, the gradient's norm."""
 
-    def loss_of(params: Params, batch: dict[str, Any], key: jax.Array, frozen: Params) -> jax.Array:
+    def loss_of(params: Params, batch: Arrays, key: jax.Array, frozen: Params) -> jax.Array:
         logits = logits_of(params | frozen, batch["texts"], bert, job.pooling, job.dropout, key)
         return jnp.sum(LOSSES[job.task.name](logits, batch["labels"]) * batch["share"])
 
-    def step(state: State, batches: dict[str, Any], frozen: Params) -> tuple[State, jax.Array, jax.Array]:
+    def step(state: State, batches: Arrays, frozen: Params) -> tuple[State, jax.Array, jax.Array]:
         def add(total: Any, one: Any) -> tuple[Any, None]:
             return jax.tree.map(jnp.add, total, jax.value_and_grad(loss_of)(state.params, *one, frozen)), None
 

@@ -17,6 +17,8 @@ from recipes.weights.bert import Bert
 NOTHING = np.zeros(0, np.int32)  # a text of no tokens
 NARROWEST = 64  # tokens in a row that is packed, at least: with fewer of them more is left empty
 
+Arrays = dict[str, Any]  # of texts, labels and shares, by name
+
 
 def few(number: int, least: int = 4) -> int:
     """Round a size up to one of few: to 4, 8, 12, 16, 24, 32, …, multiples of a quarter of the next power of two."""
@@ -60,7 +62,7 @@ def first_fit(lengths: np.ndarray, tokens: int) -> tuple[np.ndarray, np.ndarray]
 
 def chunk_batches(
     job: Job, split: Split, bert: Bert, done: int, by_rows: NamedSharding
-) -> Iterator[tuple[range, dict[str, Any]]]:
+) -> Iterator[tuple[range, Arrays]]:
     """Yield the steps of each program after those that are done, and what they are of, on the devices."""
     size, of_epoch = len(job.steps(split.row_ids)), lru_cache(1)(lambda epoch: job.steps(job.order(epoch)))
     for chunk in chunks(job, size, done):
@@ -69,7 +71,7 @@ def chunk_batches(
         yield chunk, jax.device_put(batches, by_rows)
 
 
-def step_batches(job: Job, split: Split, steps: Sequence[np.ndarray], bert: Bert) -> dict[str, Any]:
+def step_batches(job: Job, split: Split, steps: Sequence[np.ndarray], bert: Bert) -> Arrays:
     """Return what optimiser steps of these rows are of: texts, labels, and each row's share in the mean loss.
 
     The first axes are the steps (the last one again, up to `most`), the `train.accumulate` batches of each, and the
