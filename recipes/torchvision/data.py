@@ -132,5 +132,5 @@ def look_through(job: Job, page: Page) -> None:
         cut, boxed = (sum(getattr(layout, what) for layout in layouts) for what in ("cut", "boxed"))
         job.event("drawn", split=name, texts=len(split), cut=cut, boxed=boxed)
     if broken:
-        more = f"\n… ({len(broken)} in all)" if len(broken) > SHOWN else ""
-        raise ValueError("\n".join(broken[:SHOWN]) + f"{more}\nMend these pictures, or take them out.")
+        more = f"; … ({len(broken)} in all)" if len(broken) > SHOWN else ""
+        raise ValueError("; ".join(broken[:SHOWN]) + f"{more}. Mend them, or take them out.")
