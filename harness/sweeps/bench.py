@@ -68,13 +68,16 @@ class Bench:
             kept = json.loads(path.read_text(encoding="utf-8"))
             if kept["machine"] != host.describe():
                 raise UserError(f"{path} is of another machine ({kept['machine']}): give --folder another.", code=2)
+            if kept["words"] != [*self.words]:
+                other = " ".join(kept["words"])
+                raise UserError(f"{path} has what was measured with {other}: give these, or another --folder.", code=2)
             self.cells = kept["cells"]
 
     def keep(self, name: str, figures: Mapping[str, Any]) -> None:
         """Keep a cell on disk."""
         self.cells[name] = {**figures, "date": date.today().isoformat()}
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / FILE, {"machine": host.describe(), "cells": self.cells})
+        write_json(self.folder / FILE, {"machine": host.describe(), "words": [*self.words], "cells": self.cells})
 
     @property
     def over(self) -> bool:
@@ -87,7 +90,7 @@ class Bench:
             for precision in PRECISIONS  # one after the other: some libraries keep a precision for all that follows
             for job in JOBS
         }
-        return {name: words for name, words in every.items() if name not in self.cells}
+        return {name: words for name, words in every.items() if "failed" in self.cells.get(name, {"failed": None})}
 
 
 def last(words: Sequence[str]) -> list[str]:
@@ -228,7 +231,7 @@ def bare(bench: Bench, place: Path) -> None:
         for name, words in bench.missing([f"{BARE} {way}"]).items():
             if bench.over:
                 return
-            prepared = prepare(settings_of(["recipe=torch", *words[1:], "compile=none", "batches=padded"]))
+            prepared = prepare(settings_of(last(["recipe=torch", *words[1:], "compile=none", "batches=padded"])))
             folder = place / slug(name)
             written(prepared, folder)
             with progress.step(name):

@@ -34,6 +34,9 @@ def test_a_benchmark_goes_on_with_the_cells_that_are_missing_and_prints_them_all
         assert cell["train.rows"] == 64
         assert 0 < cell["train.first_step_seconds"] < cell["train.seconds"]
         assert f"| {name.split('; ')[0]} |" in done.stdout
+    done, _ = bench(tmp_path, "batches=packed")
+    assert done.returncode == 2
+    assert "give these, or another --folder" in done.stderr
     before = (tmp_path / "cells.json").read_bytes()
     assert bench(tmp_path)[0].returncode == 0
     assert (tmp_path / "cells.json").read_bytes() == before
