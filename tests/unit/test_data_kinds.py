@@ -1,11 +1,13 @@
 """Each kind with its real data, as far as that is offline; packages come from the registry."""
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
-from collections import Counter
+import zipfile
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,10 @@ from harness.base.errors import UserError
 from harness.base.home import ROOT
 from harness.base.packages import carried
 from harness.inputs.data import prepare
+from harness.inputs.data.kinds import rome
 
 SKILLSPAN = Path(os.environ.get("SKILLSPAN_DATA", ROOT.parent / "shared" / "data" / "skillspan"))
+ROME = Path(os.environ.get("ROME_DATA", ROOT.parent / "shared" / "data" / "rome"))
 KINDS = sorted(path.stem for path in (ROOT / "conf" / "data").glob("*.yaml"))
 
 
@@ -118,6 +122,122 @@ def test_skillspan_drops_sentences_without_words_and_says_what_is_missing(tmp_pa
     write_json_lines(tmp_path / "test.json", [{**rows[0], "tokens": "bake bread"}])
     with pytest.raises(UserError, match="test.json, row 1: tokens, tags_skill, tags_knowledge must be lists of text"):
         prepare(settings("skillspan", path=str(tmp_path)))
+
+
+ENTRIES = ["Boulanger / Boulangère de nuit", "Chef pâtissier / Cheffe pâtissière", "Sage-femme", "boulanger de nuit"]
+ENTRIES += [f"Chargé / Chargée de dossier {n}" for n in range(200)]
+DOMAINS = {"D1102": ("D", "Commerce", "D11", "Alimentation"), "J1104": ("J", "Santé", "J11", "Praticiens médicaux")}
+TITLES_HEADER = ("code_ogr", "libelle_appellation_long", "libelle_appellation_court", "code_rome", "peu_usite")
+DOMAINS_HEADER = ("code_rome", "libelle_rome", "code_grand_domaine", "libelle_grand_domaine")
+DOMAINS_HEADER += ("code_domaine_professionel", "libelle_domaine_professionel")
+
+
+def write_rome(folder, titles="appellations_v7.csv", domains="domaines_v4.csv", code=lambda n: sorted(DOMAINS)[n % 2]):
+    """Write made-up lists of ROME's columns into `folder`."""
+    folder.mkdir(exist_ok=True)
+    rows = [(n, title, title, code(n), "N") for n, title in enumerate(ENTRIES)]
+    write_csv(folder / titles, rows, TITLES_HEADER)
+    write_csv(folder / domains, [(code, "un métier", *names) for code, names in DOMAINS.items()], DOMAINS_HEADER)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("entry", "forms"),
+    [
+        ("Sage-femme", ["Sage-femme"]),
+        ("Abatteur / Abatteuse de carrière", ["Abatteur de carrière", "Abatteuse de carrière"]),
+        ("Agent magasinier / Agente magasinière de nuit", ["Agent magasinier de nuit", "Agente magasinière de nuit"]),
+        ("Garde forestier / Forestière", ["Garde forestier", "Garde Forestière"]),
+        ("Valet / Femme de chambre", ["Valet de chambre", "Femme de chambre"]),
+        ("Responsable en papier/carton", ["Responsable en papier/carton"]),
+        ("Cuisinier / ", ["Cuisinier / "]),
+    ],
+)
+def test_rome_has_a_row_for_each_form_of_a_title(entry, forms):
+    assert rome.forms(entry) == forms
+
+
+def test_rome(tmp_path):
+    data = prepare(settings("rome", path=str(write_rome(tmp_path)), train_size=None, valid_size=40, test_size=40))
+    assert data.labels == ["D Commerce", "J Santé"]
+    titles = {text: number for number, text, _ in rows_of(data)}
+    assert titles["Boulangère de nuit"] == titles["Boulanger de nuit"] == 1
+    assert "boulanger de nuit" not in titles and titles["Sage-femme"] == 3
+    assert len(titles) == 5 + 400
+    found = defaultdict(set)
+    for split in ("train", "valid", "test"):
+        for number, _, _ in rows_of(data, split):
+            found[number].add(split)
+    assert [len(splits) for splits in found.values()] == [1] * 203
+    assert Counter(split for (split,) in found.values())["test"] == pytest.approx(20, abs=1)
+    source = data.report["source"]
+    assert (source["version"], source["licence"]) == ("7", "Licence Ouverte 2.0 (Etalab)")
+    assert "France Travail" in source["attribution"]
+    domains = prepare(settings("rome", path=str(tmp_path), level="domaine", train_size=40, valid_size=40, test_size=40))
+    assert domains.labels == ["D11 Alimentation", "J11 Praticiens médicaux"]
+
+
+def test_rome_entries_that_share_a_form_stay_together():
+    rows = [("a", "b"), ("c", "d"), ("e", "f"), ("b", "c"), ("g", "g")]
+    together = rome.Together()
+    for forms in rows:
+        together.join(iter(forms))
+    assert len({together.of(text) for text in "abcd"}) == 1
+    assert len({together.of(text) for text in "abefg"}) == 3
+
+
+def test_rome_says_what_is_wrong(tmp_path):
+    def refused(match, **changes):
+        with pytest.raises(UserError, match=match):
+            prepare(settings("rome", **{"path": str(tmp_path / "rome"), **changes}))
+
+    refused("no such folder. It must hold appellations_v")
+    refused("data.level=major: there are grand_domaine and domaine", level="major")
+    write_rome(tmp_path / "rome", code=lambda n: "D1102" if n else "Z9999")
+    refused("appellations_v7.csv, row 1: domaines_v4.csv has no code_rome `Z9999`")
+    write_rome(tmp_path / "rome", titles="appellations_v8.csv")
+    refused("has appellations_v7.csv, appellations_v8.csv: leave one of them")
+    (tmp_path / "rome" / "domaines_v4.csv").unlink()
+    (tmp_path / "rome" / "appellations_v7.csv").unlink()
+    refused("domaines_v.* is needed, and it has no such file")
+
+
+def test_rome_is_fetched_once_from_the_open_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("FINETUNE_RECIPES_HOME", str(tmp_path / "home"))
+    config = settings("rome", train_size=None, valid_size=40, test_size=40)
+    monkeypatch.setattr(rome, "OPEN_DATA", "http://127.0.0.1:9/csv")
+    with pytest.raises(UserError, match=r"(?s)cannot be reached .*refused.*Give data.path=FOLDER"):
+        prepare(config)
+    archive, names = io.BytesIO(), ("unix_referentiel_appellation_v461_utf8.csv", "unix_cr_gd_dp_v461_utf8.csv")
+    write_rome(tmp_path / "rome", *names)
+    with zipfile.ZipFile(archive, "w") as within:
+        within.write(tmp_path / "rome" / names[0], names[0])
+        within.writestr("unix_cr_gd_dp_appellations_v461_utf8.csv", "others")
+    answers = [b"<html>", archive.getvalue()]
+    with zipfile.ZipFile(archive, "a") as within:
+        within.write(tmp_path / "rome" / names[1], f"RefRomeCsv/{names[1]}")
+    answers += [archive.getvalue()[:-30], archive.getvalue()]
+    monkeypatch.setattr(rome, "_download", lambda: answers.pop(0))
+    for wrong in ("no whole archive", "has no domaines_v.* any more", "no whole archive"):
+        with pytest.raises(UserError, match=rf"(?s){wrong}.*data.path=FOLDER"):
+            prepare(config)
+    assert prepare(config).report["source"]["version"] == "461"
+    assert prepare({**config, "split_seed": 1}).report["splits"]["test"]["rows"] == 40
+    assert not answers
+
+
+@pytest.mark.skipif(not ROME.is_dir(), reason="ROME_DATA names no folder")
+def test_rome_as_it_is_published():
+    data = prepare(settings("rome", path=str(ROME), train_size=None))
+    assert [data.report["splits"][split]["rows"] for split in ("train", "valid", "test")] == [19_981, 2000, 2000]
+    assert data.labels[:2] == [
+        "A Agriculture et Pêche, Espaces naturels et Espaces verts, Soins aux animaux",
+        "B Arts et Façonnage d'ouvrages d'art",
+    ]
+    assert len(data.labels) == 14
+    assert len(prepare(settings("rome", path=str(ROME), level="domaine")).labels) == 110
+    titles = {text: label for _, text, label in rows_of(data)}
+    assert titles["Abatteuse de carrière"].startswith("F ")
 
 
 def hub_settings(name, **changes):

@@ -157,13 +157,13 @@ def _assign(spools: Mapping[str, Spool], strata: np.ndarray, sizes: Sizes) -> di
     `strata` are those of train's rows: their classes.
     """
     chosen = {split: np.full(len(rows), SPLITS.index(split), np.int8) for split, rows in spools.items()}
-    hashes, rows = spools["train"].array("hashes"), len(spools["train"])
+    hashes, groups, rows = (*map(spools["train"].array, ("hashes", "groups")), len(spools["train"]))
     wanted = {SPLITS.index(split): rows_wanted(getattr(sizes, split), rows) for split in sizes.cut}
     if sum(wanted.values()) >= rows:
         asked = ", ".join(f"data.{split}_size={getattr(sizes, split)}" for split in sizes.cut)
         raise UserError(f"{spools['train'].place} has {rows:,} rows: {asked} leaves none for train.")
     if wanted:
-        chosen["train"] = cut(hashes, strata, wanted)
+        chosen["train"] = cut(groups if len(groups) else hashes, strata, wanted)
     for split in sizes.cut:
         if not (chosen["train"] == SPLITS.index(split)).any():
             raise UserError(

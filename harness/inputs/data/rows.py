@@ -27,12 +27,13 @@ def _numbers(code: str) -> Any:
 @dataclass
 class Spool:
     """The rows of one split of a source: texts in a file, one after the other; the rest in memory (36 bytes a row,
-    and 8 for each column where several make the text).
+    8 for each column where several make the text, and 8 where rows of other texts are kept together).
 
     `labels` are numbers of what label cells say: of a name, or of a set of names where a text has several.
 
     `hashes` stand for the texts, or the pictures below the folder `pictures`, keyed by the split seed: 64 bits, so that
     among a million two different ones meet with a chance of 3 in 10^8 (they would go to the same split, no more).
+    `groups` likewise stand for what keeps rows in one split; without any that is their text.
     """
 
     place: str
@@ -43,6 +44,7 @@ class Spool:
     labels: array = _numbers("i")
     row_ids: array = _numbers("q")
     hashes: array = _numbers("Q")
+    groups: array = _numbers("Q")
     parts: list[array] = field(default_factory=list)  # likewise for each column that makes the text, where several do
     pictures: Path | None = None
 
@@ -76,7 +78,7 @@ def fill(rows: Spool, source: Iterable[Row], said: dict[Said, int], seed: int, h
     """
     wrong, key, met, here, given = Wrong(), str(seed).encode(), set[int](), dict[str, None](), 0
     with open(rows.texts, "wb", buffering=1 << 20) as handle:
-        for number, cells, label in source:
+        for number, cells, label, *group in source:
             parts = how.texts(cells) if isinstance(cells, list) else []
             text = joined(parts) if parts else cells.strip() and cells
             label = how.labels(label) if how.several else how.label(label)
@@ -96,6 +98,7 @@ def fill(rows: Spool, source: Iterable[Row], said: dict[Said, int], seed: int, h
                 here |= dict.fromkeys(names)
             rows.row_ids.append(number)
             rows.hashes.append(_hash(rows.picture(text) if rows.pictures else data, key))
+            rows.groups.extend(_hash(word.encode(), key) for word in group)
             for values, part in zip(rows.parts, parts, strict=False):  # of one column alone there are none
                 values.append(0 if empty(part) else _hash(part.encode(), key))
             if len(rows) % 10_000 == 0:

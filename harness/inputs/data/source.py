@@ -10,8 +10,8 @@ from harness.base.errors import UserError
 SPLITS = ("train", "valid", "test")
 
 # The row's number in its source, counted from 1; the list of the cells that make its text, or a text that counts as it
-# is; its label, or the list of its labels
-Row = tuple[int, Any, Any]
+# is; its label, or the list of its labels. Rows of the same fourth, where there is one, stay in one split
+Row = tuple[int, Any, Any] | tuple[int, Any, Any, str]
 Notes = dict[str, Any]  # what reading found out (encoding, …), for the data report
 
 
