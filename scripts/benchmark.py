@@ -189,8 +189,9 @@ def plain(script: Path, environment: str | None, outputs: str) -> Measured:
     said = log.read_text(encoding="utf-8")
     if process.returncode:
         raise UserError(f"{script.relative_to(ROOT)} failed:\n{said[-2000:]}")
-    labels, task = np.load(result.with_name("predictions_test.npz"))["labels"], of_row(row)
-    quality = task.scores(labels, np.load(logits)["logits"])[task.primary]
+    saved, task = dict(np.load(result.with_name("predictions_test.npz"))), of_row(row)
+    names = json.loads(result.with_name("job.json").read_text(encoding="utf-8"))["labels"]
+    quality = task.scores(saved["labels"], np.load(logits)["logits"], names)[task.primary]
     speed = row["train.epochs"] * row["train.rows"] / float(said.splitlines()[-1])
     return Measured(speed, task.primary_name, quality, monitor.figures()["memory.peak_rss_mb"] or 0.0)
 

@@ -1,11 +1,14 @@
 """Which task a run has: what the data says, unless `task=` says another that the data can be and the recipe takes."""
 
+from pathlib import PurePath
 from typing import Any
 
 import yaml
 
 from harness.base.errors import UserError, nearest
 from harness.config.choices import choices, source
+
+CONLL = (".conll", ".bio", ".iob2")  # endings of files with a word and its tag a line
 
 PLAIN = "classification"  # where a file of conf/data/ or conf/recipe/ has no `tasks`
 
@@ -14,12 +17,12 @@ def settle(values: dict[str, Any]) -> None:
     """Set `task` to the name of the run's task, and take `tasks` out of data and recipe: they say what can be.
 
     Of several that the data can be the first is taken; what parts labels in a cell, `data.label_separator`, says
-    multilabel.
+    multilabel, and a file with a word and its tag a line tagging.
     """
     data, recipe = values["data"], values["recipe"]
     can, takes = (section.pop("tasks", None) or [PLAIN] for section in (data, recipe))
     separator = data.get("label_separator")
-    told = "multilabel" if separator else can[0]
+    told = "multilabel" if separator else "tagging" if is_conll(data.get("train") or "") else can[0]
     task = told if values["task"] is None else values["task"]
     if separator and task != "multilabel":
         raise UserError(f"data.label_separator={separator} parts several labels: task=multilabel, not {task}.", code=2)
@@ -34,6 +37,11 @@ def settle(values: dict[str, Any]) -> None:
         instead = f" These do: {', '.join(f'recipe={name}' for name in others)}." if others else ""
         raise UserError(f"recipe={recipe['name']} does not take task={task}.{instead}", code=2)
     values["task"] = task
+
+
+def is_conll(path: str) -> bool:
+    """Tell by its name, packed or not, whether a file has a word and its tag a line."""
+    return any(ending in CONLL for ending in PurePath(path.lower()).suffixes[-2:])
 
 
 def usable() -> list[str]:

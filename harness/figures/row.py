@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.base.environments import Environment
-from harness.figures import compute
+from harness.figures import compute, outputs
 from harness.figures.measured import inference, steps
-from harness.figures.metrics import METRICS, Metrics
+from harness.figures.metrics import METRICS
 from harness.figures.moved import moved
 from harness.machine import host
 from harness.machine.quiet import timing
@@ -24,6 +24,7 @@ from recipes.contract.split import Split
 from recipes.contract.tasks import TASKS
 
 if TYPE_CHECKING:
+    from harness.inputs.data import Dataset
     from harness.runs.attempt import Attempt
     from harness.runs.prepare import Prepared
 
@@ -64,7 +65,7 @@ def row(prepared: "Prepared", done: "Attempt", folder: Path, command: str) -> Ro
         **figures,
         **(trained := training(prepared, outcome)),
         "train.weights_moved": moved(model.folder, after, resolved.precision) if scored and model else None,
-        **to_target(settings.measure.target, METRICS[prepared.dataset.task], working, outcome, figures | trained),
+        **to_target(settings.measure.target, prepared.dataset, working, outcome, figures | trained),
         **{f"{split}.texts_{what}": event[what] for split, event in outcome.drawn.items() for what in ("cut", "boxed")},
         "worker.seconds": outcome.worker_seconds,
         **{f"phase.{name}.{key}": value for name, phase in outcome.phases.items() for key, value in phase.items()},
@@ -103,13 +104,16 @@ def quality(prepared: "Prepared", working: Path, splits: Sequence[str]) -> dict[
     by_class = {}
     for name in splits:
         saved = np.load(working / f"predictions_{name}.npz")
-        labels, logits = saved["labels"], saved["logits"]
-        figures |= {f"{name}.{key}": value for key, value in metrics.scores(labels, logits).items()}
+        labels, logits = outputs.of_split(prepared.dataset.task, saved, prepared.dataset.scale)
+        figures |= {f"{name}.{key}": value for key, value in metrics.scores(labels, logits, names).items()}
         by_class[name] = metrics.details(labels, logits, names)
+        outputs.keep_counted(prepared.dataset.task, labels, logits, names, working, name)
         unseen = read_array(prepared.dataset.folder / name / "seen.bin", "uint8") == 0
         figures[f"{name}.seen_in_train"] = int(len(unseen) - unseen.sum())
         if 0 < unseen.sum() < len(unseen):
-            figures |= {f"{name}_unseen.{k}": v for k, v in metrics.scores(labels[unseen], logits[unseen]).items()}
+            rows = [outputs.rows_of(values, unseen) for values in (labels, logits)]
+            of_unseen = metrics.scores(rows[0], rows[1], names)
+            figures |= {f"{name}_unseen.{key}": value for key, value in of_unseen.items()}
     write_json(working / "metrics.json", by_class)
     return figures
 
@@ -140,16 +144,14 @@ def training(prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
         seconds = round(seconds - outcome.evaluating, 3)
     if seconds and outcome.resumed:
         seconds = round(seconds + outcome.resumed[1], 3)
-    folder = prepared.dataset.folder / "train"
-    tokens = prepared.tokens.folder / "train" if prepared.tokens else None
-    split = Split("train", folder, tokens)
+    split = Split("train", *prepared.folders("train"))
     train = prepared.settings.train
     trained = prepared.settings.recipe.by_epochs
     epochs = train.epochs if trained else 1
     useful = None
     if prepared.model:
-        outputs = TASKS[prepared.dataset.task].outputs(prepared.dataset.labels)
-        useful = compute.training_gflop(prepared.model.config, split.lengths, epochs, outputs)
+        names = TASKS[prepared.dataset.task].outputs(prepared.dataset.labels)
+        useful = compute.training_gflop(prepared.model.config, split.lengths, epochs, names)
     devices = prepared.placed.processes if prepared.placed.gpu else 1  # processors are shared out, GPUs are added
     return {
         "train.rows": len(split),
@@ -164,7 +166,7 @@ def training(prepared: "Prepared", outcome: Outcome) -> dict[str, float | None]:
         "train.shapes": outcome.compiled["shapes"] if outcome.compiled else None,
         "train.samples_per_second": round(epochs * len(split) / seconds, 1) if seconds else None,
         "train.real_tokens_per_second": (
-            round(epochs * int(split.lengths.sum()) / seconds, 1) if seconds and tokens else None
+            round(epochs * int(split.lengths.sum()) / seconds, 1) if seconds and prepared.tokens else None
         ),
         **compute.figures(useful, outcome.peak_gflops, seconds, devices),
     }
@@ -180,23 +182,26 @@ def own_memory(outcome: Outcome) -> dict[str, float | None]:
 
 
 def to_target(
-    target: float | None, metrics: Metrics, working: Path, outcome: Outcome, known: Mapping[str, Any]
+    target: float | None, dataset: "Dataset", working: Path, outcome: Outcome, known: Mapping[str, Any]
 ) -> dict[str, float | None]:
     """Return the declared score on valid (the task's primary) and the seconds of training until an epoch reached it.
 
     As in MLPerf's time to train, what it took to evaluate is among them. A recipe without epochs ends once; a training
     that was resumed has no such time.
     """
+    metrics = METRICS[dataset.task]
     if target is None or (final := known.get(f"valid.{metrics.primary}")) is None:
         return {}
-    labels = np.load(working / "predictions_valid.npz")["labels"]
-    reached = (
-        time - outcome.train_start
-        for time, name in outcome.epochs
-        if metrics.scores(labels, np.load(working / "epochs" / name))[metrics.primary] >= target
-    )
+    saved = dict(np.load(working / "predictions_valid.npz"))
+
+    def score(name: str) -> float:
+        arrays = saved | {"logits": np.load(working / "epochs" / name)}
+        return metrics.scores(*outputs.of_split(dataset.task, arrays, dataset.scale), dataset.labels)[metrics.primary]
+
+    good = lambda value: metrics.sign * value >= metrics.sign * target  # noqa: E731
+    reached = (time - outcome.train_start for time, name in outcome.epochs if good(score(name)))
     seconds = next(reached, None)
-    if not outcome.epochs and final >= target:
+    if not outcome.epochs and good(final):
         seconds = known["train.seconds"]
     if seconds is None or outcome.resumed:
         return {"train.target": target, "train.target_seconds": None}

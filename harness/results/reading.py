@@ -144,6 +144,8 @@ class Result:
     def predictions(self, split: str = "test") -> tuple[np.ndarray, np.ndarray]:
         """Return labels and answers of a split, both as its task has labels, in the order of its rows."""
         path, task = self.folder / f"predictions_{split}.npz", TASKS[self.task]
+        if (counted := self.folder / f"counted_{split}.npz").is_file():
+            path = counted
         try:
             with np.load(path) as saved:
                 answers = saved["predicted"] if "predicted" in saved else task.answers(saved["logits"])

@@ -86,7 +86,7 @@ def write_job(prepared: Prepared, working: Path) -> None:
     """Write what the worker reads (`job.json`) and what people read (`config.yaml`, `data_report.json`)."""
     settings, dataset, model, tokens = prepared.settings, prepared.dataset, prepared.model, prepared.tokens
     splits = {
-        name: Rows(dataset.folder / name, tokens.folder / name if tokens else None)
+        name: Rows(*prepared.folders(name))
         for name in ("train", *settings.evaluate)  # the worker does not know where the others lie
     }
     measure = {key: value for key, value in asdict(settings.measure).items() if key != "noisy"}

@@ -42,6 +42,11 @@ class Prepared:
         """Where the run is, or will be."""
         return self.identity.directory(self.settings.results)
 
+    def folders(self, split: str) -> tuple[Path, Path | None]:
+        """Return where the rows of a split lie, and their tokens; of texts that are tagged, windows are the rows."""
+        tokens = self.tokens.folder / split if self.tokens else None
+        return (tokens if tokens and self.dataset.task == "tagging" else self.dataset.folder / split), tokens
+
 
 def prepare(settings: Settings, elsewhere: bool = False) -> Prepared:
     """Settle placement and precision, find weights and data, tokenise, and say what the run is.
@@ -103,7 +108,9 @@ def identity(
     """
     chosen = {"pooling": settings.model.pooling, "dropout": settings.model.dropout}
     train = {key: value for key, value in asdict(settings.train).items() if (key, value) != ("accumulate", 1)}
-    rows, each = dataset.report["splits"]["train"]["rows"], settings.train.batch_size * settings.train.accumulate
+    of_train = (tokens.report if tokens else dataset.report)["splits"]["train"]
+    rows = of_train.get("windows") or dataset.report["splits"]["train"]["rows"]
+    each = settings.train.batch_size * settings.train.accumulate
     steps = settings.train.epochs * -(-rows // (each * resolved.placed.processes))
     how = ways.chosen(settings, resolved.placed, steps) if settings.recipe.by_epochs else {}
     return Identity(

@@ -15,6 +15,7 @@ from harness.base import environments, progress
 from harness.base.errors import UserError, writing
 from harness.base.home import locked
 from harness.figures.metrics import METRICS, of_row
+from harness.figures.outputs import of_split
 from harness.inputs import data
 from harness.runs import store
 from harness.runs.code import RECIPES
@@ -186,7 +187,8 @@ def measured(
     perform("measure", f"measuring {one.form.name}/{file.name}", one, kind, work)
     saved = np.load(work / "measured.npz")
     metrics = METRICS[one.run.task.name]
-    scores = metrics.scores(saved["labels"], saved["logits"])
+    labels, outputs = of_split(one.run.task.name, saved, one.run.scale)
+    scores = metrics.scores(labels, outputs, one.run.job["labels"])
     first, many = 1000 * saved["seconds_1"], saved["seconds_32"]
     figures = {
         "size_mb": round(sum(part.stat().st_size for part in parts(file)) / 1e6, 2),

@@ -78,6 +78,12 @@ class Saved:
         return (self.model / "tokenizer.json", report["tokens"]["max_length"]) if report["tokens"] else None
 
     @property
+    def scale(self) -> tuple[float, float]:
+        """Mean and standard deviation that its numbers are scaled by: 0 and 1 of another task."""
+        told = contents(self.folder / "data_report.json").get("scale", {"mean": 0.0, "standard_deviation": 1.0})
+        return told["mean"], told["standard_deviation"]
+
+    @property
     def takes_pictures(self) -> bool:
         """Tell whether its recipe takes pictures, beside texts, which it draws."""
         return takes_pictures(self.job["recipe"])

@@ -43,6 +43,11 @@ class Ragged:
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets)
 
+    def taken(self, mask: np.ndarray) -> "Ragged":
+        """Return the rows of a mask (rows,)."""
+        offsets = np.cumsum([0, *self.lengths[mask]], dtype=np.int64)
+        return Ragged(self.values[np.repeat(mask, self.lengths)], offsets)
+
 
 def read_array(path: Path, dtype: str) -> np.ndarray:
     """Memory-map a flat binary file; an empty file is an empty array."""

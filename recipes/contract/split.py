@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from recipes.contract.ragged import Ragged, in_order, read_array
+from recipes.contract.ragged import Ragged, flat, in_order, read_array
 from recipes.contract.tasks import CLASSIFICATION, Task
 
 PREDICT_BATCH = 64
 PICTURES = "pictures"  # of a split, the bytes of their files: pictures.values.bin, pictures.offsets.bin
+WORDS = "words"  # of a split that is tagged: where the word of each tag stands in the text
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,15 @@ class Batch:
     """Rows to predict: their texts, and their token ids (one int32 array a row, special tokens included).
 
     Of data that is of pictures a text is a picture's path, and `pictures` has its file's bytes (uint8); a row without
-    any is a text after all.
+    any is a text after all. Where texts are tagged, `words` has for each token, or for each word where the recipe has
+    no tokenizer, where the word it stands for is in the text: int32 (tokens, 2), first character and the one after the
+    last, both 0 of a token that stands for none (special ones, and all but the first of a word).
     """
 
     texts: list[str]
     token_ids: list[np.ndarray]
     pictures: list[np.ndarray] = field(default_factory=list)
+    words: list[np.ndarray] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -48,6 +52,7 @@ class Split:
         self.token_ids = Ragged.open(tokens, "token_ids", "int32") if tokens else None
         there = (data / f"{PICTURES}.offsets.bin").exists()
         self.pictures = Ragged.open(data, PICTURES, "uint8") if there else None
+        self.words = open_words(data) if (data / f"{WORDS}.offsets.bin").exists() else None
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -56,6 +61,11 @@ class Split:
     def labels(self) -> Any:
         """The labels of all rows, by memory map; of texts that are to be predicted alone there are none on disk."""
         return self.task.open(self._folder, self._outputs)
+
+    @cached_property
+    def items(self) -> np.ndarray:
+        """How many items of the loss each row has, int64 (rows,): 1, or the words that a row's tags are of."""
+        return self.task.items(self.labels)
 
     def text(self, row: int) -> str:
         return self._texts[row].tobytes().decode("utf-8")
@@ -66,11 +76,14 @@ class Split:
         return (self.token_ids or self._texts).lengths
 
     def batch(self, rows: Sequence[int] | np.ndarray) -> Batch:
-        ids, pictures = self.token_ids, self.pictures
-        return Batch(
-            [self.text(r) for r in rows], [ids[r] for r in rows] if ids else [],
-            [pictures[r] for r in rows] if pictures else [],
-        )  # fmt: skip
+        of_rows = ([part[row] for row in rows] if part else [] for part in (self.token_ids, self.pictures, self.words))
+        return Batch([self.text(row) for row in rows], *of_rows)
+
+
+def open_words(folder: Path) -> Ragged:
+    """Memory-map where the words of a split's tags stand: int32 (tags, 2), see `Batch.words`."""
+    places = Ragged.open(folder, WORDS, "int32")
+    return Ragged(places.values.reshape(-1, 2), places.offsets)
 
 
 def padded(rows: Sequence[np.ndarray], value: int, multiple: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -122,6 +135,15 @@ def predict_split(predict: Predict, split: Split, told: Callable[[int, int], Non
         batches.append(predict(split.batch(order[start : start + PREDICT_BATCH])))
         told(min(start + PREDICT_BATCH, len(order)), len(order))
     return in_order(batches, order)
+
+
+def kept(split: Split, logits: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the arrays of predictions_SPLIT.npz: what is predicted of a split, beside its labels, all flat.
+
+    Of tags `offsets` (rows + 1,) say which are a row's.
+    """
+    arrays = {"row_ids": split.row_ids, "labels": flat(split.labels), "logits": logits}
+    return arrays | ({"offsets": split.labels.offsets} if isinstance(split.labels, Ragged) else {})
 
 
 def order_of_like_length(lengths: np.ndarray, batch_size: int, generator: np.random.Generator) -> np.ndarray:

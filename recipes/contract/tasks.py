@@ -4,8 +4,8 @@
 | --- | --- | --- | --- |
 | classification | int32 (rows,): which of the names | (rows, names) | a text: cross entropy of the softmax |
 | multilabel | uint8 (rows, names): 1 where it holds | (rows, names) | a text: binary cross entropy, mean over names |
-| tagging | ragged int32 (tokens,): which tag, or IGNORED | a list of (tokens, tags) | a token: cross entropy |
-| regression | float32 (rows,): the number | (rows, 1) | a text: squared error |
+| tagging | ragged int32 (tokens,): which tag, or IGNORED | a list of (tokens, tags) | a word: cross entropy |
+| regression | float32 (rows,): the number, scaled | (rows, 1) | a text: squared error |
 
 All that is predicted is float32 and before any activation: logits, or the number itself. Names are those of the job's
 `labels`, in their order; a regression's one name is what its number is called.
@@ -76,6 +76,10 @@ class Task(ABC):
         """Tell of each label whether it is an item of the loss."""
         return np.ones(labels.shape[:1], bool)
 
+    def items(self, labels: np.ndarray | Ragged) -> np.ndarray:
+        """Return how many items of the loss each row of a split has; int64 (rows,)."""
+        return np.ones(len(labels), np.int64)
+
     @abstractmethod
     def item_losses(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the loss of each item (items,) from float64 outputs (items, outputs) and labels, all valid."""
@@ -132,7 +136,10 @@ class Multilabel(Task):
 
 
 class Tagging(Classification):
-    """A tag for each of a text's tokens, special ones included; those tagged IGNORED are no items."""
+    """A tag for each word of a text, which its first token bears; the others are tagged IGNORED and are no items.
+
+    A tag says whether a word begins a span (B-LABEL), goes on with it (I-LABEL) or is in none (O): the scheme IOB2.
+    """
 
     name, dtype = "tagging", "int32"
 
@@ -146,9 +153,14 @@ class Tagging(Classification):
     def is_item(self, labels: np.ndarray) -> np.ndarray:
         return labels != IGNORED
 
+    def items(self, labels: np.ndarray | Ragged) -> np.ndarray:
+        assert isinstance(labels, Ragged)
+        before = np.cumsum([0, *self.is_item(labels.values)])
+        return np.diff(before[labels.offsets])
+
 
 class Regression(Task):
-    """A number a text."""
+    """A number a text: scaled to mean 0 and standard deviation 1 of train, on disk and in what is predicted."""
 
     name, dtype = "regression", "float32"
 

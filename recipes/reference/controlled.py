@@ -10,17 +10,21 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch.linalg import vector_norm
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
 from recipes import weights
 from recipes.contract.job import Batch, Dropout, Hidden, Job, Predict
 from recipes.contract.schedule import warmup_steps
+from recipes.contract.tasks import IGNORED, TASKS, Task
 from recipes.pytorch.model import encoder_of
 
 NO_DROPOUT = Dropout()
+TAGGING = TASKS["tagging"]
 LOSSES = {  # what is differentiated; the losses reported are the task's own, in numpy
     "classification": lambda logits, labels: cross_entropy(logits, labels.long()),
     "multilabel": lambda logits, labels: binary_cross_entropy_with_logits(logits, labels.float()),
+    "tagging": lambda logits, labels: cross_entropy(logits, labels.long(), ignore_index=IGNORED),
+    "regression": lambda outputs, labels: mse_loss(outputs[:, 0], labels),
 }
 
 
@@ -33,9 +37,13 @@ def finetune(job: Job) -> Predict:
     batches = [rows for epoch in range(job.train.epochs) for rows in job.steps(job.order(epoch))]
     encoder.train()
     for step, rows in enumerate(batches):
-        logits = logits_of(encoder, weight, bias, train.batch(rows).token_ids, job.pooling)
-        LOSSES[job.task.name](logits, torch.tensor(train.labels[rows])).backward()
-        loss = job.task.loss(logits.detach().numpy(), train.labels[rows]).mean
+        outputs = outputs_of(encoder, weight, bias, train.batch(rows).token_ids, job.pooling, job.task)
+        logits = torch.cat(outputs)
+        labels = np.concatenate(
+            [train.labels[row : row + 1] if job.task != TAGGING else train.labels[row] for row in rows]
+        )
+        LOSSES[job.task.name](logits, torch.tensor(labels)).backward()
+        loss = job.task.loss(logits.detach().numpy(), labels).mean
         norm = math.sqrt(sum(float(vector_norm(p.grad, dtype=torch.double)) ** 2 for p in parameters))
         for parameter in parameters:
             parameter.grad *= min(1.0, chosen["max_grad_norm"] / (norm + 1e-6))
@@ -47,7 +55,7 @@ def finetune(job: Job) -> Predict:
     encoder.save_pretrained(job.model)
     save_file({"weight": weight.detach(), "bias": bias.detach()}, job.model / "head.safetensors")
     weights.complete(job)
-    return predictor(encoder, weight, bias, job.pooling)
+    return predictor(encoder, weight, bias, job.pooling, job.task)
 
 
 def adamw(named: dict[str, torch.nn.Parameter], chosen: Mapping) -> torch.optim.Optimizer:
@@ -64,26 +72,28 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     return step / rising if step < rising else (steps - step) / (steps - rising)
 
 
-def logits_of(encoder, weight, bias, token_ids: list[np.ndarray], pooling: str) -> torch.Tensor:
-    """Return the logits (rows, labels) of texts that pass the encoder one by one."""
+def outputs_of(encoder, weight, bias, token_ids: list[np.ndarray], pooling: str, task: Task) -> list[torch.Tensor]:
+    """Return what the head gives for each text, which pass the encoder one by one: (1, outputs), or (tokens, tags)."""
     states = [encoder(torch.tensor(ids, dtype=torch.long)[None]).last_hidden_state[0] for ids in token_ids]
-    pooled = [state.mean(0) if pooling == "mean" else state[0] for state in states]
-    return torch.stack(pooled) @ weight.T + bias
+    if task != TAGGING:
+        states = [state.mean(0, keepdim=True) if pooling == "mean" else state[:1] for state in states]
+    return [state @ weight.T + bias for state in states]
 
 
 def load(job: Job) -> Predict:
     """Return the function that predicts, from the Hugging Face folder that any recipe left."""
     encoder = encoder_of(job.model, NO_DROPOUT)
     head = load_file(job.model / "head.safetensors")
-    return predictor(encoder, head["weight"], head["bias"], encoder.config.pooling)
+    return predictor(encoder, head["weight"], head["bias"], encoder.config.pooling, job.task)
 
 
-def predictor(encoder, weight, bias, pooling: str) -> Predict:
+def predictor(encoder, weight, bias, pooling: str, task: Task) -> Predict:
     encoder.eval()
 
     @torch.inference_mode()
-    def predict(batch: Batch) -> np.ndarray:
-        return logits_of(encoder, weight, bias, batch.token_ids, pooling).numpy()
+    def predict(batch: Batch) -> np.ndarray | list[np.ndarray]:
+        outputs = outputs_of(encoder, weight, bias, batch.token_ids, pooling, task)
+        return [rows.numpy() for rows in outputs] if task == TAGGING else torch.cat(outputs).numpy()
 
     return predict
 

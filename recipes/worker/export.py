@@ -18,7 +18,7 @@ from types import ModuleType
 import numpy as np
 
 from recipes.contract.job import Job
-from recipes.contract.split import predict_split
+from recipes.contract.split import kept, predict_split
 from recipes.worker import inference
 from recipes.worker.main import die_with_parent, told
 
@@ -50,7 +50,8 @@ def measure(job: Job, module: ModuleType, file: Path) -> None:
     predict, split = module.load(job, file), job.split(job.evaluated[-1])
     logits = predict_split(predict, split)
     one, many = (inference.latencies(predict, split, size, CALLS, SECONDS)[0] for size in (1, 32))
-    np.savez(job.folder / "measured.npz", labels=split.labels, logits=logits, seconds_1=one, seconds_32=many)
+    rows = kept(split, logits)
+    np.savez(job.folder / "measured.npz", allow_pickle=False, **rows, seconds_1=one, seconds_32=many)
 
 
 if __name__ == "__main__":

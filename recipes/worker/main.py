@@ -27,8 +27,7 @@ import numpy as np
 from recipes.contract import frameworks
 from recipes.contract.files import readable, whole
 from recipes.contract.job import Job, log_name
-from recipes.contract.ragged import Ragged, flat
-from recipes.contract.split import Split, predict_split
+from recipes.contract.split import Split, kept, predict_split
 from recipes.worker import inference, peak
 
 HIDDEN_ROWS = 32
@@ -79,10 +78,7 @@ def finetune(job: Job) -> None:
         split = job.split(name)
         with job.phase(f"evaluate_{name}"):
             logits = predict_split(predict, split, job.predicted)
-        rows = {"row_ids": split.row_ids, "labels": flat(split.labels), "logits": logits}
-        if isinstance(split.labels, Ragged):
-            rows["offsets"] = split.labels.offsets  # which labels and logits are a row's
-        np.savez(job.folder / f"predictions_{name}.npz", allow_pickle=False, **rows)
+        np.savez(job.folder / f"predictions_{name}.npz", allow_pickle=False, **kept(split, logits))
     tell_resources(job, "finetune")
 
 

@@ -10,9 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
-from harness.figures.metrics import classification, multilabel
+from harness.figures.metrics import classification, multilabel, regression, tagging
 from harness.figures.metrics.counts import Counted
 
 CLASSIFICATION = "classification"  # what rows are of that say no task
@@ -29,16 +27,16 @@ class Figure(NamedTuple):
 class Metrics:
     """The figures of a task.
 
-    `scores` takes labels and outputs of a split and returns its figures; `details`, with the names too, what stands in
-    metrics.json: the figures of each class or label. `counted` has those that follow from counts of rows, the primary
-    among them.
+    `scores` takes labels and outputs of a split, as its task has them (tags of words: `Ragged`; numbers unscaled), and
+    the names of the outputs, and returns its figures; `details` what stands in metrics.json: the figures of each class
+    or label. `counted` has those that follow from counts of rows, the primary among them.
     """
 
     primary: str
     shown: tuple[str, ...]  # in a run's summary
     figures: Mapping[str, Figure]
-    scores: Callable[[np.ndarray, np.ndarray], dict[str, float]]
-    details: Callable[[np.ndarray, np.ndarray, list[str]], dict[str, Any]]
+    scores: Callable[[Any, Any, list[str]], dict[str, float]]
+    details: Callable[[Any, Any, list[str]], dict[str, Any]]
     counted: Mapping[str, Counted]
 
     @property
@@ -80,6 +78,34 @@ METRICS = {
         scores=multilabel.scores,
         details=multilabel.details,
         counted=multilabel.COUNTED,
+    ),
+    "tagging": Metrics(
+        primary="span_f1",
+        shown=("span_f1", "span_precision", "span_recall"),
+        figures={
+            "span_f1": Figure("span F1"),
+            "span_precision": Figure("precision"),
+            "span_recall": Figure("recall"),
+            "strict_f1": Figure("strict F1"),
+            "token_accuracy": Figure("token accuracy"),
+            "log_loss": Figure("log loss", "minimize"),
+        },
+        scores=tagging.scores,
+        details=tagging.details,
+        counted=tagging.COUNTED,
+    ),
+    "regression": Metrics(
+        primary="mae",
+        shown=("mae", "rmse", "r2", "spearman"),
+        figures={
+            "mae": Figure("mean absolute error", "minimize"),
+            "rmse": Figure("root mean squared error", "minimize"),
+            "r2": Figure("R²"),
+            "spearman": Figure("Spearman"),
+        },
+        scores=regression.scores,
+        details=regression.details,
+        counted=regression.COUNTED,
     ),
 }
 

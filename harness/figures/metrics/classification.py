@@ -1,5 +1,6 @@
 """One label a text: figures of which class is said, and of how surely."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ CONFUSED = 1000
 COUNTED = {"macro_f1": Counted(of_names, macro_f1), "accuracy": Counted(of_rows, share)}
 
 
-def scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+def scores(labels: np.ndarray, logits: np.ndarray, names: Sequence[str] = ()) -> dict[str, float]:
     """Return the figures of one split from its labels (rows,) and logits (rows, classes).
 
     Macro- and weighted F1 are over the classes that occur among the labels or the predictions (scikit-learn's

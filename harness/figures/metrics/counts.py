@@ -63,6 +63,6 @@ def micro_f1(sums: np.ndarray) -> np.ndarray:
 
 
 def share(sums: np.ndarray) -> np.ndarray:
-    """Return the share of rows that are right: accuracy, or exact match."""
+    """Return the mean of what rows count: the share that is right (accuracy, exact match), or their mean error."""
     right, rows = np.moveaxis(sums.astype(np.float64), -1, 0)
     return right / rows

@@ -1,5 +1,6 @@
 """Any number of labels a text: figures of which labels are said, each where its sigmoid is above one half."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ COUNTED = {
 }
 
 
-def scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+def scores(labels: np.ndarray, logits: np.ndarray, names: Sequence[str] = ()) -> dict[str, float]:
     """Return the figures of one split from its labels and logits, both (rows, labels).
 
     Macro-F1 is over the labels that occur among the truth or the predictions, as with one label a text. Exact match is

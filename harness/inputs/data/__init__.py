@@ -30,7 +30,8 @@ class Dataset:
     `labels` are the names, sorted; labels.bin is as the task has it: one label a text is its index (int32).
     row_ids.bin (int64) holds each row's number in its source, counted from 1. seen.bin (uint8) has 1 where the very
     same text stands in train.
-    `digest` is a SHA-256 over every split's texts and label names. `report` is JSON-able.
+    `digest` is a SHA-256 over every split's texts and label names. `report` is JSON-able. Where texts are tagged,
+    words.{values,offsets}.bin say where the word of each label is in its text (see `Batch.words`).
     """
 
     folder: Path
@@ -39,10 +40,20 @@ class Dataset:
     report: dict[str, Any]
     task: str = "classification"  # its name; recipes/contract/tasks.py has the rest
 
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Mean and standard deviation of train's numbers, by which those on disk are scaled; else 0 and 1."""
+        told = self.report.get("scale", {"mean": 0.0, "standard_deviation": 1.0})
+        return told["mean"], told["standard_deviation"]
+
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids: `folder`/<split>/token_ids.{values,offsets}.bin, special tokens included. `report` is JSON-able."""
+    """Token ids: `folder`/<split>/token_ids.{values,offsets}.bin, special tokens included. `report` is JSON-able.
+
+    Where texts are tagged, the folder of a split has all that a split has, and its rows are windows of the texts: see
+    windows.py.
+    """
 
     folder: Path
     report: dict[str, Any]
@@ -82,13 +93,12 @@ def tokenise(dataset: Dataset, tokenizer: Path, max_length: int) -> Tokens:
         raise UserError(f"data.max_length={max_length}: give a number of tokens, 1 or more.")
     if not tokenizer.is_file():
         raise UserError(f"no fast tokenizer: {tokenizer} is missing. The model's folder needs its tokenizer.json.")
-    digest = sha256(tokenizer)
-    folder = home() / "tokens" / _digest12([FORMAT, dataset.digest, digest, max_length])
+    digest, tagged = sha256(tokenizer), dataset.task == "tagging"
+    folder = home() / "tokens" / _digest12([FORMAT, dataset.digest, digest, max_length, *(["words"] if tagged else [])])
     with build_beside(folder, "tokenising") as building:
         if building is not None:
-            from harness.inputs.data.tokens import build
-
-            build(dataset.folder, tokenizer, max_length, building)
+            tokens = importlib.import_module(f"harness.inputs.data.{'windows' if tagged else 'tokens'}")
+            tokens.build(dataset.folder, tokenizer, max_length, building)
     splits = json.loads((folder / "tokens.json").read_text(encoding="utf-8"))
     return Tokens(folder, {"max_length": max_length, "tokenizer_sha256": digest, "splits": splits})
 

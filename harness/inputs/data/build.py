@@ -15,7 +15,7 @@ from harness.base import progress
 from harness.base.errors import UserError
 from harness.inputs.data import leaks, told
 from harness.inputs.data.cells import Reading, alike
-from harness.inputs.data.labels import Labels, framed
+from harness.inputs.data.labels import Labels, Numbers, framed, labels_of
 from harness.inputs.data.rows import SHOWN, Said, Spool, fill, listed, names_of
 from harness.inputs.data.source import SPLITS, Sizes, Source
 from harness.inputs.data.split import cut, nested, rows_wanted
@@ -32,15 +32,17 @@ def build(source: Source, sizes: Sizes, task: Task, folder: Path) -> None:
     _check_rows(spools, labels)
     numbers = {split: rows.array("labels") for split, rows in spools.items()}
     chosen = _assign(spools, labels.strata(numbers["train"]), sizes)
+    if isinstance(labels, Numbers):
+        labels = labels.scaled_by(numbers["train"][chosen["train"] == 0])
     splits, digests, train = {}, {}, np.empty(0, np.uint64)
     with progress.step("data: writing the splits"):
         for split in SPLITS:
             home = split if split in spools else "train"  # the source's split that holds these rows
             mask = chosen[home] == SPLITS.index(split)
-            digests[split] = _write(spools[home], numbers[home], mask, labels, folder / split)
+            digests[split], of_labels = _write(spools[home], numbers[home], mask, labels, folder / split)
             hashes = spools[home].array("hashes")[mask]
             train = np.unique(hashes) if split == "train" else train
-            splits[split] = _describe(spools[home], numbers[home][mask], mask, hashes, labels)
+            splits[split] = _describe(spools[home], numbers[home][mask], mask, hashes, labels) | of_labels
             if split != "train":
                 seen = np.isin(hashes, train)
                 seen.astype(np.uint8).tofile(folder / split / "seen.bin")
@@ -53,9 +55,9 @@ def build(source: Source, sizes: Sizes, task: Task, folder: Path) -> None:
     for rows in spools.values():
         rows.texts.unlink()
     report = {"labels": len(labels.names), **_surprises(spools, numbers, labels, source.texts), "splits": splits}
-    if labels.several:
-        report |= {"task": task.name, "stratified_by": "the rarest of a text's labels"}
-    record = {"digest": _sha256(digests), "labels": labels.names, "report": report}
+    report["told"] += told.of_cut_spans(splits)
+    report |= labels.report(numbers["train"])
+    record = {"digest": _sha256(digests), "labels": labels.outputs, "report": report}
     text = json.dumps(record, ensure_ascii=False, indent=1)
     (folder / "dataset.json").write_text(text, encoding="utf-8")
 
@@ -69,17 +71,16 @@ def _spool(source: Source, sizes: Sizes, task: Task, folder: Path) -> tuple[dict
     """Read all splits of the source into spools; return them and what their label cells say."""
     spools: dict[str, Spool] = {}
     said: dict[Said, int] = {}
-    several = task.name == "multilabel"
     for split, part in source.parts.items():
         columns = [array("Q") for _ in (source.texts if len(source.texts) > 1 else ())]
         spool = folder / f"{split}.spool"
         spools[split] = rows = Spool(part.place, spool, {}, parts=columns, pictures=part.pictures)
         stream = part.read(rows.notes)
-        how = Reading(source.missing, source.drop_empty, several, source.separator)
+        how = Reading(source.missing, source.drop_empty, task.name, source.separator)
         with progress.step(f"data: reading {part.place}") as show:
             for number in fill(rows, stream, said, sizes.seed, how):
                 show(f"{number:,} rows")
-    return spools, Labels(task, list(said))
+    return spools, labels_of(task, list(said), source.label)
 
 
 def _surprises(
@@ -132,9 +133,10 @@ def _check_rows(spools: Mapping[str, Spool], labels: Labels) -> None:
         if not len(rows):
             raise UserError(f"{rows.place}: there are no rows.")
     train = spools["train"]
-    if len(set(train.labels)) == 1:
+    if len(set(train.labels)) == 1 and not (labels.task.name == "tagging" and labels.names):
         names = ", ".join(f"`{name}`" for name in names_of(labels.said[train.labels[0]]))
         one = f"have one class, {names}" if not labels.several else f"have the same labels, {names or 'none'}"
+        one = f"have the number {labels.said[0]:g}" if isinstance(labels, Numbers) else one
         raise UserError(
             f"{train.place}: all rows {one}: there is nothing to learn.\n"
             "Give the column of the class with data.label=COLUMN."
@@ -204,31 +206,35 @@ def _check_classes(rows: Spool, train: np.ndarray, labels: Labels) -> None:
         )
 
 
-def _write(rows: Spool, numbers: np.ndarray, mask: np.ndarray, labels: Labels, folder: Path) -> str:
-    """Write the rows of `mask` as one split; return a SHA-256 over their texts and label names."""
+def _write(
+    rows: Spool, numbers: np.ndarray, mask: np.ndarray, labels: Labels, folder: Path
+) -> tuple[str, dict[str, int]]:
+    """Write the rows of `mask` as one split; return a SHA-256 over their texts and label names, and what to report."""
     folder.mkdir()
-    digest, encoded = hashlib.sha256(), labels.framed()
+    words_given = bool(rows.notes.get("words_given"))
+    digest, encoded = hashlib.sha256(b"words" if words_given else b""), labels.framed()
     with ragged(folder, "texts") as add, ragged(folder, PICTURES) if rows.pictures else nullcontext() as add_picture:
-        for text, number, taken in zip(rows.stream(), numbers, mask, strict=True):
-            if taken:
+        for text, number, one in zip(rows.stream(), numbers, mask, strict=True):
+            if one:
                 add(text)
                 digest.update(framed(text) + encoded[number])
                 if add_picture:
                     add_picture(picture := rows.picture(text.decode()))
                     digest.update(framed(picture))
-    labels.task.write(labels.of(numbers[mask]), folder)
+    taken = (text.decode() for text, one in zip(rows.stream(), mask, strict=True) if one)
+    of_labels = labels.write(taken, numbers[mask], folder, words_given)
     rows.array("row_ids")[mask].tofile(folder / "row_ids.bin")
-    return digest.hexdigest()
+    return digest.hexdigest(), of_labels
 
 
 @contextmanager
-def ragged(folder: Path, name: str) -> Iterator[Callable[[bytes], None]]:
-    """Yield what adds a row of bytes to the files NAME.values.bin and NAME.offsets.bin, as `Ragged` reads them."""
+def ragged(folder: Path, name: str) -> Iterator[Callable[[bytes | np.ndarray], None]]:
+    """Yield what adds a row, bytes or an array, to the files NAME.values.bin and NAME.offsets.bin, for `Ragged`."""
     offsets = array("q", [0])
     with open(folder / f"{name}.values.bin", "wb", buffering=1 << 20) as handle:
 
-        def add(row: bytes) -> None:
-            handle.write(row)
+        def add(row: bytes | np.ndarray) -> None:
+            handle.write(row if isinstance(row, bytes) else row.tobytes())
             offsets.append(offsets[-1] + len(row))
 
         yield add
@@ -252,4 +258,6 @@ def _describe(rows: Spool, numbers: np.ndarray, mask: np.ndarray, hashes: np.nda
     if labels.several:
         of_each = np.array([len(names_of(one)) for one in labels.said])[numbers]
         found["labels_per_text"] = {str(number): int(times) for number, times in enumerate(np.bincount(of_each))}
+    if isinstance(labels, Numbers):
+        found[labels.column] = quantiles(labels.values(numbers))
     return found

@@ -7,6 +7,7 @@ seen is empty.
 """
 
 import functools
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -48,6 +49,14 @@ class NoList(str):
     """A label's cell that is one text where a list of labels is wanted."""
 
 
+class Number(float):
+    """A label's cell that is a number."""
+
+
+class NoNumber(str):
+    """A label's cell that is no number where one is wanted; it says why."""
+
+
 class Unnamed(str):
     """A label's cell of several, one of which is empty: between two separators, after the last, or in a list."""
 
@@ -85,6 +94,23 @@ def label(cell: Any) -> Any:
     return name(str(cell)) if isinstance(cell, str | int) else cell
 
 
+def number(cell: Any) -> Number | NoNumber:
+    """Return the number that a cell holds: 35000, 35000.5, or as it is written: 35 000,50.
+
+    A comma before three digits may part thousands or be the decimal one: it is asked about.
+    """
+    if isinstance(cell, str):
+        digits = "".join(name(cell).split())
+        if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", digits):
+            return NoNumber("a number with a comma that may part thousands or decimals: write 1234 or 1.234")
+        cell = digits.replace(",", ".") if digits.count(",") == 1 and "." not in digits else digits
+    try:
+        value = NoNumber("a label that is no number") if isinstance(cell, bool) else Number(cell)
+    except (TypeError, ValueError, OverflowError):
+        value = NoNumber("a label that is no number")
+    return NoNumber("a number that is not finite") if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def empty(cell: Any) -> bool:
     """Tell whether a cell holds nothing: nothing that can be seen, a word for nothing, or what is no number (nan)."""
     if isinstance(cell, Missing):
@@ -117,17 +143,18 @@ class Reading:
     """The rule as it is applied to the cells of a table, and how often it made a difference.
 
     `missing` are the words that stand for nothing; None: none is looked for. `drop_empty`: rows without text or label
-    are left out, and no error. `several`: a text has any number of labels, in a list or parted by `separator`.
+    are left out, and no error. `task`: what labels are; of any number of them they lie in a list, or are parted by
+    `separator`.
     """
 
     def __init__(
         self,
         missing: frozenset[str] | None = None,
         drop_empty: bool = False,
-        several: bool = False,
+        task: str = "classification",
         separator: str | None = None,
     ) -> None:
-        self.missing, self.drop_empty, self.several, self.separator = missing, drop_empty, several, separator
+        self.missing, self.drop_empty, self.task, self.separator = missing, drop_empty, task, separator
         self.longest = max(map(len, DOUBTFUL | (missing or frozenset()))) + 8
         self.parted = 0  # cells that the separator stands in
         self.words: Counter[str] = Counter()
@@ -140,6 +167,20 @@ class Reading:
         return [
             self.see("texts", cell, text(cell)) if isinstance(cell, str) else cell for cell in map(self.word, cells)
         ]
+
+    @property
+    def several(self) -> bool:
+        """Tell whether a text has any number of labels."""
+        return self.task == "multilabel"
+
+    def answer(self, cell: Any) -> Any:
+        """Return what a label's cell says, by the task; the spans of a text were read together with it."""
+        if self.task == "tagging":
+            return cell
+        if self.task == "regression":
+            cell = self.word(cell)
+            return self.label(cell) if empty(cell) else number(cell)
+        return self.labels(cell) if self.several else self.label(cell)
 
     def label(self, cell: Any) -> Any:
         """Return a label's cell as it counts; an empty one is ""."""

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from harness.base.errors import UserError
-from harness.inputs.data.cells import Missing, NoList, Reading, Unnamed, empty, joined
+from harness.inputs.data.cells import Missing, NoList, NoNumber, Number, Reading, Unnamed, empty, joined
 from harness.inputs.data.source import Notes, Row
+from harness.inputs.data.spans import Spans, Unusable
 
 MANY_LABELS = 1000  # above it classes must have ROWS_OF_MANY rows each, in the mean
 ROWS_OF_MANY = 5
 MOST_LABELS = 100_000  # above it that is looked at before all rows are read: memory holds the names
-Said = str | tuple[str, ...]  # what a label cell says: a name, or some names, sorted
+# What a label cell says: a name; some names, sorted; spans; or a number
+Said = str | tuple[str, ...] | Spans | Number
 SHOWN = 10  # row numbers listed in an error
 
 
@@ -81,7 +83,7 @@ def fill(rows: Spool, source: Iterable[Row], said: dict[Said, int], seed: int, h
         for number, cells, label, *group in source:
             parts = how.texts(cells) if isinstance(cells, list) else []
             text = joined(parts) if parts else cells.strip() and cells
-            label = how.labels(label) if how.several else how.label(label)
+            label = how.answer(label)
             problem = problem_of(text, label, how.several)
             if problem:
                 wrong.add(problem, number)
@@ -113,8 +115,10 @@ def fill(rows: Spool, source: Iterable[Row], said: dict[Said, int], seed: int, h
 
 
 def names_of(said: Said) -> tuple[str, ...]:
-    """Return the names that a label cell says."""
-    return said if isinstance(said, tuple) else (said,)
+    """Return the names that a label cell says: of spans their labels, of a number none."""
+    if isinstance(said, (str, Number)):
+        return (said,) if isinstance(said, str) else ()
+    return said.names if isinstance(said, Spans) else said
 
 
 def _hash(data: bytes, key: bytes) -> int:
@@ -128,8 +132,11 @@ def _few_rows(given: int, names: int) -> bool:
 
 def problem_of(text: Any, label: Any, several: bool = False) -> str | None:
     """Say what is wrong with a row's text and label, or labels, if anything; an empty one is "" or the word for it."""
-    labels = label if isinstance(label, tuple) else [label]
+    known = isinstance(label, (Spans, Number))
+    labels = names_of(label) if known else label if isinstance(label, tuple) else [label]
     for cell, what in ((text, "text"), *((one, "label") for one in labels)):
+        if isinstance(cell, (Unusable, NoNumber)):
+            return str(cell)
         if isinstance(cell, NoList):
             return "one label where a list is wanted (data.label_separator=… parts several in a cell)"
         if isinstance(cell, Unnamed):

@@ -35,7 +35,8 @@ class Source:
     `identity` holds all that decides the rows (digests of the files, columns, …) and nothing else: it is the
     cache's key. `described` says where the rows come from, for the data report. `texts` names the columns that make a
     text, where there are several. `missing` are the words that stand for an empty cell; None: none is looked for.
-    `separator` parts the labels of a cell where a text has several; None: they are lists.
+    `separator` parts the labels of a cell where a text has several; None: they are lists. `label` is what the column of
+    the label is called.
     """
 
     parts: dict[str, Part]
@@ -45,6 +46,7 @@ class Source:
     texts: tuple[str, ...] = ()
     missing: frozenset[str] | None = None
     separator: str | None = None
+    label: str = "number"
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,12 @@ def of_everywhere(place: str, names: Sequence[str]) -> list[str]:
     return [f"{place}: all texts have {shown}: of that nothing can be learnt"]
 
 
+def of_cut_spans(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a line where spans begin or end within a word."""
+    cut, spans = (sum(part.get(key, 0) for part in splits.values()) for key in ("spans_cut_in_words", "spans"))
+    return [f"{cut:,} of {spans:,} spans begin or end within a word: they were widened to whole words"] if cut else []
+
+
 def of_labels(alike: Sequence[Mapping[str, int]]) -> list[str]:
     """Return a line on labels that look alike; each group maps them to their rows."""
     if not alike:

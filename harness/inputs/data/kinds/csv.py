@@ -1,12 +1,14 @@
-"""One's own files: csv, tsv, JSON lines, parquet or a workbook, by the ending; one that is split, or one a split."""
+"""One's own files, by the ending csv, tsv, JSON lines, parquet, a workbook, CoNLL; one to be split, or one a split."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness.base.errors import UserError
 from harness.base.home import sha256
-from harness.inputs.data import cells
+from harness.config.tasks import is_conll
+from harness.inputs.data import cells, tagged
 from harness.inputs.data.files import check_file
 from harness.inputs.data.source import SPLITS, Notes, Part, Row, Source
 from harness.inputs.data.tables import Options, has_sheets, read_table, reader_of
@@ -23,13 +25,14 @@ def source(config: Mapping[str, Any]) -> Source:
     parts, files, described = {}, {}, {}
     for split, path in paths.items():
         check_file(path)
-        reader = reader_of(path)
+        reader = tagged.conll if is_conll(str(path)) else reader_of(path)
         digest = sha256(path)
-        parts[split] = Part(str(path), _reader(path, [*texts, label], options))
+        parts[split] = Part(str(path), _reader(path, [*texts, label], options, config))
         files[split] = [digest, reader.__name__]
         described[split] = {"file": str(path.absolute()), "sha256": digest}
     check_splits({split: entry["sha256"] for split, entry in described.items()})
-    if options.sheet and not any(map(has_sheets, paths.values())):
+    tables = [path for path in paths.values() if not is_conll(str(path))]
+    if options.sheet and not any(map(has_sheets, tables)):
         raise UserError(f"data.sheet={options.sheet}: {paths['train']} is no workbook, it has no sheets.", code=2)
     identity = {"files": files, "text": texts, "label": label, "encoding": options.encoding, "sheet": options.sheet}
     return Source(parts, {**identity, **rules_identity(config)}, described, **rules(config))
@@ -41,6 +44,8 @@ def columns(config: Mapping[str, Any]) -> tuple[list[str], str]:
     Raises UserError where one is named twice, and where the label is a part of the text.
     """
     text, label = config["text"], config["label"]
+    if is_conll(config.get("train") or ""):
+        return [text or "words"], label or "tags"
     texts = [text] if isinstance(text, str) else list(text or [])
     if not texts or not label:
         raise UserError(
@@ -48,6 +53,8 @@ def columns(config: Mapping[str, Any]) -> tuple[list[str], str]:
             "Several columns make one text: data.text=[title,description]"
         )
     texts, label = [str(name) for name in texts], str(label)
+    if config["task"] == "tagging" and len(texts) > 1:
+        raise UserError("task=tagging: spans are of one column, and data.text has several. Give one.", code=2)
     counting = [cells.name(name).casefold() for name in texts]
     shown = ",".join(texts)
     if cells.name(label).casefold() in counting:
@@ -78,13 +85,13 @@ def rules(config: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(f"data.empty_rows={config['empty_rows']}: there are error and drop.")
     texts, _ = columns(config)
     return {"drop_empty": config["empty_rows"] == "drop", "texts": tuple(texts), "missing": missing(config),
-            "separator": config.get("label_separator")}  # fmt: skip
+            "separator": config.get("label_separator"), "label": columns(config)[1]}  # fmt: skip
 
 
 def rules_identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of these settings that decide the rows."""
     found = {"empty_rows": config["empty_rows"], "missing": sorted(missing(config))}
-    return found | ({"label_separator": config["label_separator"]} if config.get("label_separator") else {})
+    return found | {key: config[key] for key in ("label_separator", "span_labels") if config.get(key)}
 
 
 def missing(config: Mapping[str, Any]) -> frozenset[str]:
@@ -96,7 +103,11 @@ def missing(config: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _reader(path: Path, wanted: list[str], options: Options) -> Any:
+def _reader(path: Path, wanted: list[str], options: Options, config: Mapping[str, Any]) -> Any:
+    if config["task"] == "tagging":
+        table = partial(tagged.conll, path) if is_conll(str(path)) else partial(read_table, path, wanted)
+        return tagged.reader(partial(table, options), tagged.wanted(config))
+
     def read(notes: Notes) -> Iterator[Row]:
         for number, row in read_table(path, wanted, options, notes):
             yield number, row[:-1], row[-1]

@@ -12,6 +12,7 @@ from typing import Any
 from harness.base import progress
 from harness.base.errors import UserError, nearest
 from harness.base.home import home, sha256
+from harness.inputs.data import tagged
 from harness.inputs.data.columns import places
 from harness.inputs.data.kinds.csv import check_splits, columns, rules, rules_identity
 from harness.inputs.data.source import SPLITS, Notes, Part, Row, Source
@@ -42,7 +43,7 @@ def source(config: Mapping[str, Any]) -> Source:
         raise UserError("data.splits.train=NAME is needed: the data set's split to train on.")
     check_splits(names)
     parts = {
-        split: Part(f"{config['id']}, split {name}", _reader(found, name, [*texts, label]))
+        split: Part(f"{config['id']}, split {name}", _reader(found, name, [*texts, label], config))
         for split, name in names.items()
     }
     identity = {**found.identity, "splits": names, "text": texts, "label": label, **rules_identity(config)}
@@ -78,7 +79,10 @@ def find(name: str, config_name: str | None, revision: str | None, instead: str 
     return Found({**identity, "config_name": config_name}, described, cells)
 
 
-def _reader(found: Found, split: str, wanted: list[str]) -> Callable[[Notes], Iterator[Row]]:
+def _reader(found: Found, split: str, wanted: list[str], config: Mapping[str, Any]) -> Callable[[Notes], Iterator[Row]]:
+    if config["task"] == "tagging":
+        return tagged.reader(functools.partial(found.cells, [split], wanted), tagged.wanted(config))
+
     def read(notes: Notes) -> Iterator[Row]:
         for number, row in found.cells([split], wanted, notes):
             yield number, row[:-1], row[-1]
