@@ -23,7 +23,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog="A file (csv, tsv, JSON lines, parquet, a workbook; packed or not) is written again, with columns label "
-        "and probability (where a text has several: labels, a list in JSON, else parted as in the run's data), as "
+        "and probability (where a text has several: labels, a list in JSON, else parted as in the run's data; where "
+        "it is spans: spans, a list of objects in JSON, else the same as text; where it is a number: number), as "
         "UTF-8, in the format that the ending of --out names (a workbook: csv). Cut off, the same command goes on "
         "where it was.",
     )
@@ -49,6 +50,8 @@ def main() -> int:
 
     run = saved.find(arguments.run, arguments.outputs.expanduser().absolute())
     run = saved.runnable(run, arguments.env)
+    if arguments.all and run.task.name in ("tagging", "regression"):
+        raise UserError(f"--all: a run of task={run.task.name} has no probability for each of its names.", code=2)
     if arguments.texts:
         show(run, arguments.texts, arguments.all)
         return 0
@@ -60,9 +63,7 @@ def main() -> int:
 
 
 def show(run: "Saved", texts: list[str], every: bool) -> None:
-    """Print each text with its likeliest class or its labels, or with all of them."""
-    import numpy as np
-
+    """Print each text with what is answered to it: its likeliest class, its labels, its spans, its number."""
     from harness.inputs.data import cells
     from harness.inputs.data.kinds import images
     from harness.use.answers import answers_of
@@ -84,8 +85,9 @@ def show(run: "Saved", texts: list[str], every: bool) -> None:
         writing("TMPDIR", Path(scratch)),
         predictor(run, Path(scratch)) as model,
     ):
-        logits = np.concatenate(list(model.logits(chunks)))
-    for text, lines in zip(texts, answers_of(run, every).lines(logits), strict=True):
+        answers = answers_of(run, every)
+        said = [lines for outputs in model.outputs(chunks) for lines in answers.lines(outputs)]
+    for text, lines in zip(texts, said, strict=True):
         print(text, *lines, sep="\n  ")
 
 

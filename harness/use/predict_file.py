@@ -7,6 +7,7 @@ the new columns, so that whatever stands at the result's place is whole, and the
 
 import itertools
 import json
+import os
 import re
 import shutil
 import time
@@ -14,8 +15,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from harness.base import progress
 from harness.base.errors import UserError, address, writing
@@ -49,6 +48,7 @@ class Table:
     missing: frozenset[str] = frozenset(cells.MISSING)
     notes: Notes = field(default_factory=dict)
     pictures: Path | None = None  # of a run that was trained on pictures: the folder that the paths in it are below
+    as_is: bool = False  # texts stay to the character: spans are counted in them
     rows: int = 0
     empty: checked.Wrong = field(default_factory=checked.Wrong)
 
@@ -56,7 +56,7 @@ class Table:
         """Yield each row's number and text, read as the data is for training; what there is to tell goes to `notes`."""
         reading, notes = cells.Reading(self.missing), self.notes if notes is None else notes
         for number, row in read_table(self.path, self.columns, self.options, notes):
-            text = cells.joined(reading.texts(row))
+            text = as_it_is(row[0]) if self.as_is else cells.joined(reading.texts(row))
             yield number, str(self.pictures / text) if self.pictures and not cells.empty(text) else text
         reading.note(notes)
 
@@ -89,13 +89,16 @@ class Table:
                 "--prefix predicted_ puts this before the names of the columns that are added."
             )
 
-    def write(self, out: Path, names: list[str], values: Rows) -> None:
-        """Write the table to `out` with the columns `names` added, in the format of its ending."""
+    def write(self, out: Path, names: list[str], values: Rows, first: str) -> None:
+        """Write the table to `out` with the columns `names` added, in the format of its ending.
+
+        `first` is the type of the first of them (parquet's words), the others are numbers.
+        """
         try:
             if stays(self.path, out):
-                widen(self.path, self.notes, out, names, values)
+                widen(self.path, self.notes, out, names, values, first)
             else:
-                convert(self.path, self.notes, out, names, values)
+                convert(self.path, self.notes, out, names, values, first)
         except ValueError:
             raise UserError(f"{self.path} has changed while it was read. Give the same command again.") from None
 
@@ -118,7 +121,16 @@ def table_for(run: Saved, path: Path, columns: list[str] | None, encoding: str |
     if sheet and not has_sheets(path):
         raise UserError(f"--sheet {sheet}: {path} is no workbook, it has no sheets.", code=2)
     pictures = path.absolute().parent if run.of_pictures else None
-    return Table(path, columns_for(run, columns), Options(encoding, sheet), words_for_nothing(data), pictures=pictures)
+    tagged, columns = run.task.name == "tagging", columns_for(run, columns)
+    if tagged and len(columns) > 1:
+        raise UserError("--text: spans are of one column, and several are given.", code=2)
+    return Table(path, columns, Options(encoding, sheet), words_for_nothing(data), pictures=pictures, as_is=tagged)
+
+
+def as_it_is(cell: Any) -> Any:
+    """Return the text of a cell, of a list of words with a space between them; no cell is an empty text."""
+    words = isinstance(cell, list) and all(isinstance(word, str) for word in cell)
+    return " ".join(cell) if words else "" if cell is None else cell
 
 
 def place_for(path: Path, out: Path | None) -> Path:
@@ -163,10 +175,10 @@ def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefi
     with writing("--out", out, working), locked(working / "lock", f"{out.name}"):
         refuse(out)
         begin(working, {"file": sha256(table.path), "columns": table.columns, "notes": table.notes,
-                        "chunk": CHUNK, "model": run.digest(), "job": run.job})  # fmt: skip
-        missing(run, table, working)
-        values = added(working / "logits.bin", table.rows, answers)
-        table.write(working / out.name, names, values)
+                        "chunk": CHUNK, "model": run.digest(), "job": run.job, "added": names})  # fmt: skip
+        missing(run, table, working, answers)
+        values = map(json.loads, lines(working / "answers.jsonl"))
+        table.write(working / out.name, names, values, answers.first)
         refuse(out)
         (working / out.name).rename(out)
         shutil.rmtree(working)
@@ -179,25 +191,33 @@ def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefi
 def begin(working: Path, task: Mapping[str, object]) -> None:
     """Clear away what was done of another task, and what a worker left."""
     task = json.loads(json.dumps(task))
-    path, logits = working / "task.json", working / "logits.bin"
-    if logits.exists() and (not path.exists() or json.loads(path.read_text(encoding="utf-8")) != task):
-        progress.say("the file or the model is another than it was: beginning anew")
-        logits.unlink()
+    path, answered = working / "task.json", working / "answers.jsonl"
+    if answered.exists() and (not path.exists() or json.loads(path.read_text(encoding="utf-8")) != task):
+        progress.say("the file, the model or the columns are others than they were: beginning anew")
+        answered.unlink()
     store.write_json(path, task)
     shutil.rmtree(working / "worker", ignore_errors=True)
-    logits.touch()
+    answered.touch()
 
 
-def done_rows(size: int, rows: int, classes: int) -> int:
-    """Return how many of the rows have logits in a file of `size` bytes, in whole chunks; the last may be smaller."""
-    there = size // (4 * classes)
-    return rows if there >= rows else there // CHUNK * CHUNK
+def lines(path: Path) -> Iterator[bytes]:
+    """Yield the whole lines of a file: the last may have been cut off."""
+    with open(path, "rb") as handle:
+        yield from (line for line in handle if line.endswith(b"\n"))
 
 
-def missing(run: Saved, table: Table, working: Path) -> None:
-    """Predict the rows that have no logits yet, chunk by chunk."""
-    path, classes = working / "logits.bin", len(run.job["labels"])
-    done = done_rows(path.stat().st_size, table.rows, classes)
+def keep_done(path: Path, rows: int) -> int:
+    """Cut a file of answers, a line a row, to whole chunks, or to all of the rows; return how many that are."""
+    sizes = [len(line) for line in lines(path)]
+    done = rows if len(sizes) >= rows else len(sizes) // CHUNK * CHUNK
+    os.truncate(path, sum(sizes[:done]))
+    return done
+
+
+def missing(run: Saved, table: Table, working: Path, answers: Answers) -> None:
+    """Predict the rows that have no answers yet, chunk by chunk; an answer is the list of its columns' values."""
+    path = working / "answers.jsonl"
+    done = keep_done(path, table.rows)
     if done:
         progress.say(f"going on after {done:,} of {table.rows:,} rows")
     if done == table.rows:
@@ -205,25 +225,17 @@ def missing(run: Saved, table: Table, working: Path) -> None:
     left = itertools.islice(table.texts({}), done, None)
     texts = ("" if isinstance(text, cells.Missing) else text for _, text in left)
     chunks = iter(lambda: list(itertools.islice(texts, CHUNK)), [])
-    with open(path, "r+b") as handle:
-        handle.truncate(4 * classes * done)
-        handle.seek(0, 2)
-        with progress.step("predicting") as show, predictor(run, working / "worker") as model:
-            start, before = time.monotonic(), done
-            for number, logits in enumerate(model.logits(chunks)):
-                handle.write(logits.tobytes())
-                handle.flush()
-                done += len(logits)
-                rate = (done - before) / (time.monotonic() - start)
-                show(f"{done:,} of {table.rows:,} rows, {rate:,.0f} rows/s")
-                if number == 0:  # with it the library has started: that is no speed
-                    start, before = time.monotonic(), done
-
-
-def added(path: Path, rows: int, answers: Answers) -> Iterator[list[Any]]:
-    """Yield the values of the new columns, row by row, from a file of logits; none where there was no text."""
-    classes = len(answers.names)
-    with open(path, "rb") as handle:
-        for start in range(0, rows, CHUNK):
-            logits = np.fromfile(handle, np.float32, min(CHUNK, rows - start) * classes).reshape(-1, classes)
-            yield from answers.rows(logits)
+    with (
+        open(path, "a", encoding="utf-8") as handle,
+        progress.step("predicting") as show,
+        predictor(run, working / "worker") as model,
+    ):
+        start, before = time.monotonic(), done
+        for number, outputs in enumerate(model.outputs(chunks)):
+            handle.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in answers.rows(outputs))
+            handle.flush()
+            done += len(outputs)
+            rate = (done - before) / (time.monotonic() - start)
+            show(f"{done:,} of {table.rows:,} rows, {rate:,.0f} rows/s")
+            if number == 0:  # with it the library has started: that is no speed
+                start, before = time.monotonic(), done

@@ -16,20 +16,19 @@ from harness.inputs.data.source import Notes
 from harness.inputs.data.widen import GROUP, Rows, columns_of, rows_of
 
 EXACT = 1 << 53  # the whole numbers up to it are float64 too
-ADDED = "string", "float64"  # the first column that is added, and the others
 Columns = dict[str, str]  # the names, and the types in pyarrow's words
 
 
-def convert(path: Path, notes: Notes, out: Path, names: list[str], values: Rows) -> None:
+def convert(path: Path, notes: Notes, out: Path, names: list[str], values: Rows, first: str = "string") -> None:
     """Write the table in `path` to `out`, in the format of its ending, with the columns `names` added.
 
-    It has been read to its end, with these notes. The first added column is text, the others are numbers; memory is
-    bounded. Raises ValueError where there are not as many rows as values.
+    It has been read to its end, with these notes. The first added column is of the type `first`, in parquet's words,
+    the others are numbers; memory is bounded. Raises ValueError where there are not as many rows as values.
     """
     there = columns_of(path, notes)
     parquet = out.suffix.lower() == ".parquet"
     types = types_of(rows_of(path, notes), len(there)) if parquet else ["string"] * len(there)
-    types += [ADDED[0], *ADDED[1:] * (len(names) - 1)]
+    types += [first, *["float64"] * (len(names) - 1)]
     widened = ([*cells, *added] for cells, added in zip(rows_of(path, notes), values, strict=True))
     WRITERS[out.suffix.lower()](out, dict(zip(distinct([*there, *names]), types, strict=True)), widened, notes)
 

@@ -88,7 +88,7 @@ def _span(one: Any) -> Span | Unusable:
 def joined(words: Any, tags: Any, wanted: frozenset[str] | None = None) -> tuple[str, Spans | Unusable]:
     """Return the text that words make, one space between them, and the spans that their tags say."""
     if not _texts(words) or not _texts(tags):
-        return " ", Unusable("words or tags that are no list of texts")
+        return str(words), Unusable("words or tags that are no list of texts")
     text = " ".join(words)
     if any(not word or " " in word for word in words):
         return text, Unusable("a word that is empty or has a space in it")

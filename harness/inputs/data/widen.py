@@ -29,15 +29,16 @@ def rows_of(path: Path, notes: Notes) -> Rows:
     return FORMATS[reader_of(path).__name__].rows(path, notes)
 
 
-def widen(path: Path, notes: Notes, out: Path, names: list[str], values: Rows) -> None:
+def widen(path: Path, notes: Notes, out: Path, names: list[str], values: Rows, first: str = "string") -> None:
     """Write the table in `path` to `out`, with the columns `names` added; memory is bounded.
 
-    Raises ValueError where there are not as many rows as values.
+    The first of them is of the type `first`, in parquet's words, the others are numbers. Raises ValueError where there
+    are not as many rows as values.
     """
     written = FORMATS[reader_of(path).__name__].widen
     if written is None:
         raise ValueError(f"{path}: a workbook is not written")
-    written(path, notes, out, names, values)
+    written(path, notes, out, names, values, first)
 
 
 def _delimited_columns(path: Path, notes: Notes) -> list[str]:
@@ -45,7 +46,7 @@ def _delimited_columns(path: Path, notes: Notes) -> list[str]:
     return list(map(cells.name, header))
 
 
-def _delimited(path: Path, notes: Notes, out: Path, names: list[str], values: Rows) -> None:
+def _delimited(path: Path, notes: Notes, out: Path, names: list[str], values: Rows, first: str) -> None:
     """Keep cells, delimiter, line ends, and the byte-order mark of UTF-8."""
     encoding = "utf-8-sig" if notes["encoding"] == "utf-8-sig" else "utf-8"
     with files.opened_text(path, notes["encoding"]) as source:
@@ -63,7 +64,7 @@ def _json_columns(path: Path, notes: Notes) -> list[str]:
         return list({name: None for line in lines for name in json.loads(line)})
 
 
-def _json_lines(path: Path, notes: Notes, out: Path, names: list[str], values: Rows) -> None:
+def _json_lines(path: Path, notes: Notes, out: Path, names: list[str], values: Rows, first: str) -> None:
     """Keep each object as it is written, to the last digit: what is added goes before its closing brace."""
     with (
         files.opened_text(path, notes["encoding"], newline="\n") as source,
@@ -84,12 +85,12 @@ def _parquet_columns(path: Path, notes: Notes) -> list[str]:
         return list(pyarrow.parquet.read_schema(whole).names)
 
 
-def _parquet(path: Path, notes: Notes, out: Path, names: list[str], values: Rows) -> None:
-    """Keep the schema; the added columns are text where they hold a label, and numbers else."""
+def _parquet(path: Path, notes: Notes, out: Path, names: list[str], values: Rows, first: str) -> None:
+    """Keep the schema."""
     import pyarrow
     import pyarrow.parquet
 
-    types = [pyarrow.string(), *[pyarrow.float64()] * (len(names) - 1)]
+    types = [pyarrow.type_for_alias(first), *[pyarrow.float64()] * (len(names) - 1)]
     with (
         files.seekable(path) as whole,
         pyarrow.parquet.ParquetFile(whole, pre_buffer=False, buffer_size=1 << 20) as file,
@@ -142,7 +143,7 @@ class Format:
 
     columns: Callable[[Path, Notes], list[str]]
     rows: Callable[[Path, Notes], Rows]
-    widen: Callable[[Path, Notes, Path, list[str], Rows], None] | None = None
+    widen: Callable[[Path, Notes, Path, list[str], Rows, str], None] | None = None
 
 
 FORMATS = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.figures.metrics.counts import f1, indicators, of_names
+from harness.figures.metrics.tagging import of_spans
 from harness.results.compare.analysis import Contestant
 
 
@@ -23,9 +24,9 @@ class Scored:
 
 
 def scored(ones: list[Contestant]) -> Scored | None:
-    """Return the figures by class of those whose runs have test predictions, or None where there are none."""
-    held = [one for one in ones if all((run.folder / "predictions_test.npz").is_file() for run in one.runs)]
-    if not held:
+    """Return the figures by class of those whose runs have test predictions, or None where there are no classes."""
+    held = predicted(ones)
+    if not held or held[0].runs[0].task == "regression":
         return None
     read = [[run.predictions() for run in one.runs] for one in held]
     labels = read[0][0][0]
@@ -45,6 +46,11 @@ def scored(ones: list[Contestant]) -> Scored | None:
     return Scored([one.name for one in held], kind, [f"{names[place]} ({rows[place]})" for place in order], f1, shares)
 
 
+def predicted(ones: list[Contestant]) -> list[Contestant]:
+    """Return those whose runs have test predictions."""
+    return [one for one in ones if all((run.folder / "predictions_test.npz").is_file() for run in one.runs)]
+
+
 def confusion(labels: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
     """Return the counts of (true, predicted)."""
     places = labels.astype(np.int64) * classes + answers
@@ -52,7 +58,9 @@ def confusion(labels: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarr
 
 
 def f1_of(labels: np.ndarray, answers: np.ndarray, number: int) -> np.ndarray:
-    """Return F1 of each of so many classes or labels; 0 where one is nowhere."""
+    """Return F1 of each of so many classes or labels, also of spans, which come counted; 0 where one is nowhere."""
+    if answers.ndim > labels.ndim:
+        return f1(of_spans(labels, answers[:, None]).sum(0))[0]
     if labels.ndim == 1:
         labels, answers = indicators(labels, number), indicators(answers, number)
     return f1(of_names(labels, answers[:, None]).sum(0))[0]

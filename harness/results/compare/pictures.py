@@ -39,6 +39,7 @@ CAPTIONS = {
     "latency-distribution": "Share of the calls with one text that took at most so long: further left is better.",
     "memory": "Most memory that each phase held, median over runs: darker is better. White: too short to be sampled.",
     "classes": "F1 of each {name} of the test split, mean over seeds, the rarest {name} first: yellow is better.",
+    "numbers": "What was said of each test row, mean over seeds, against what is true: the line is where both agree.",
     "confusion": "What was predicted of the test rows of each class, in F1's order: a yellow diagonal is better.",
 }  # fmt: skip
 
@@ -55,6 +56,8 @@ def drawn(analysis: Analysis) -> Iterator[Picture]:
     }
     if found := classes.scored(ones):
         figures |= {"classes": by_class(found), "confusion": confusion(found)}
+    if analysis.group.task == "regression":
+        figures["numbers"] = numbers(ones)
     words = {"higher": "higher" if metrics.sign > 0 else "lower", "name": found.kind if found else ""}
     for name, figure in figures.items():
         if figure:
@@ -188,6 +191,23 @@ def confusion(found: classes.Scored) -> Drawing | None:
         axes.set(title=name, xlabel="predicted class", ylabel="true class (number)")
         axes.grid(False)
     figure.colorbar(drawn, ax=figure.axes, shrink=0.6, label="share of the true class's rows")
+    return figure
+
+
+def numbers(ones: list[Contestant]) -> Drawing | None:
+    """Draw predicted numbers against true ones, side by side for each that competes."""
+    if not (held := classes.predicted(ones)):
+        return None
+    across = min(3, len(held))
+    down = -(-len(held) // across)
+    figure = Drawing(figsize=(3.2 * across, 3.2 * down), layout="constrained")
+    for place, one in enumerate(held):
+        read = [run.predictions() for run in one.runs]
+        true, said = read[0][0], np.mean([answers for _, answers in read], 0)
+        axes = figure.add_subplot(down, across, place + 1)
+        axes.scatter(true, said, s=6, alpha=0.5, color=colour(place))
+        axes.axline((float(true.mean()),) * 2, slope=1, color="grey", linestyle="--", linewidth=0.8)
+        axes.set(title=one.name, xlabel="true", ylabel="predicted")
     return figure
 
 
