@@ -89,7 +89,7 @@ class Table:
                 "--prefix predicted_ puts this before the names of the columns that are added."
             )
 
-    def write(self, out: Path, names: list[str], values: Rows, first: str) -> None:
+    def write(self, out: Path, names: list[str], values: Rows, first: str = "string") -> None:
         """Write the table to `out` with the columns `names` added, in the format of its ending.
 
         `first` is the type of the first of them (parquet's words), the others are numbers.

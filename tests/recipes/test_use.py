@@ -60,9 +60,9 @@ def rows_of(out):
 
 
 def cut_off(process, out, chunks, signal_number):
-    """Send a signal when so many chunks of 25 classes are done; see that no worker is left."""
-    done, end = out.parent / f".{out.name}.predicting" / "logits.bin", time.monotonic() + 120
-    while not done.exists() or done.stat().st_size < 4 * 25 * chunks * CHUNK:
+    """Send a signal when so many chunks are done; see that no worker is left."""
+    done, end = out.parent / f".{out.name}.predicting" / "answers.jsonl", time.monotonic() + 120
+    while not done.exists() or done.read_bytes().count(b"\n") < chunks * CHUNK:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -94,25 +94,30 @@ def test_what_is_no_text_is_told_with_its_row(tmp_path, rows, said):
         Table(path, ["title"]).check(["label"])
 
 
-def test_of_what_a_kill_left_whole_chunks_count():
-    rows, classes = 2 * CHUNK + 5, 3
-    sizes = {0: 0, CHUNK - 1: 0, CHUNK: CHUNK, 2 * CHUNK + 4: 2 * CHUNK, rows: rows}
-    assert {there: predict_file.done_rows(4 * classes * there + 3, rows, classes) for there in sizes} == sizes
+@pytest.mark.parametrize(
+    ("there", "kept"), [(0, 0), (CHUNK - 1, 0), (CHUNK, 1), (2 * CHUNK + 4, 2), (2 * CHUNK + 5, 3)]
+)
+def test_of_what_a_kill_left_whole_chunks_count(there, kept, tmp_path):
+    rows, path = 2 * CHUNK + 5, tmp_path / "answers.jsonl"
+    path.write_text("".join(f'["é", {row}]\n' for row in range(there)) + '["é', encoding="utf-8")
+    done = predict_file.keep_done(path, rows)
+    assert done == min(rows, kept * CHUNK)
+    assert path.read_text(encoding="utf-8") == "".join(f'["é", {row}]\n' for row in range(done))
 
 
 def test_another_task_begins_anew(tmp_path, capsys):
     predict_file.begin(tmp_path, {"file": "a"})
-    (tmp_path / "logits.bin").write_bytes(b"1234")
+    (tmp_path / "answers.jsonl").write_bytes(b"1234")
     predict_file.begin(tmp_path, {"file": "a"})
-    assert (tmp_path / "logits.bin").read_bytes() == b"1234"
+    assert (tmp_path / "answers.jsonl").read_bytes() == b"1234"
     predict_file.begin(tmp_path, {"file": "b"})
-    assert (tmp_path / "logits.bin").read_bytes() == b""
+    assert (tmp_path / "answers.jsonl").read_bytes() == b""
     assert "beginning anew" in capsys.readouterr().err
 
 
-def test_rows_without_text_have_no_label(tmp_path):
-    np.array([[0, 1], [np.nan] * 2, [2, 0]], np.float32).tofile(tmp_path / "logits.bin")
-    values = list(predict_file.added(tmp_path / "logits.bin", 3, OneLabel(CLASSIFICATION, ["a", "b"], every=True)))
+def test_rows_without_text_have_no_label():
+    logits = np.array([[0, 1], [np.nan] * 2, [2, 0]], np.float32)
+    values = list(OneLabel(CLASSIFICATION, ["a", "b"], every=True).rows(logits))
     assert values == [["b", 0.731059, 0.268941, 0.731059], [None] * 4, ["a", 0.880797, 0.880797, 0.119203]]
 
 
