@@ -40,6 +40,12 @@ def main() -> int:
     parser.add_argument("--encoding", help="of the file, where it is told wrongly")
     parser.add_argument("--sheet", metavar="NAME", help="of a workbook (default: the run's, else the first)")
     parser.add_argument("--all", action="store_true", help="the probability of every class")
+    parser.add_argument(
+        "--threshold",
+        metavar="P",
+        help="of several labels a text, answer those likelier than P, a probability, or `chosen`: the run's own, which "
+        "was best on valid (default: 0.5)",
+    )
     parser.add_argument("--prefix", default="", help="put before the names of the new columns")
     parser.add_argument("--env", metavar="PYTHON", help="the interpreter of a run that was made with env=PYTHON")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="the folder of results (default outputs)")
@@ -52,17 +58,18 @@ def main() -> int:
     run = saved.runnable(run, arguments.env)
     if arguments.all and run.task.name in ("tagging", "regression"):
         raise UserError(f"--all: a run of task={run.task.name} has no probability for each of its names.", code=2)
+    threshold = saved.threshold(run, arguments.threshold)
     if arguments.texts:
-        show(run, arguments.texts, arguments.all)
+        show(run, arguments.texts, arguments.all, threshold)
         return 0
     path = arguments.file.expanduser()
     out = predict_file.place_for(path, arguments.out and arguments.out.expanduser())
     table = predict_file.table_for(run, path, arguments.text, arguments.encoding, arguments.sheet)
-    predict_file.predict_file(run, table, out, arguments.all, arguments.prefix)
+    predict_file.predict_file(run, table, out, arguments.all, arguments.prefix, threshold)
     return 0
 
 
-def show(run: "Saved", texts: list[str], every: bool) -> None:
+def show(run: "Saved", texts: list[str], every: bool, threshold: float) -> None:
     """Print each text with what is answered to it: its likeliest class, its labels, its spans, its number."""
     from harness.inputs.data import cells
     from harness.inputs.data.kinds import images
@@ -85,7 +92,7 @@ def show(run: "Saved", texts: list[str], every: bool) -> None:
         writing("TMPDIR", Path(scratch)),
         predictor(run, Path(scratch)) as model,
     ):
-        answers = answers_of(run, every)
+        answers = answers_of(run, every, threshold=threshold)
         said = [lines for outputs in model.outputs(chunks) for lines in answers.lines(outputs)]
     for text, lines in zip(texts, said, strict=True):
         print(text, *lines, sep="\n  ")

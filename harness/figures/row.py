@@ -11,7 +11,7 @@ import numpy as np
 from harness.base.environments import Environment
 from harness.figures import compute, outputs
 from harness.figures.measured import inference, steps
-from harness.figures.metrics import METRICS
+from harness.figures.metrics import METRICS, multilabel
 from harness.figures.moved import moved
 from harness.machine import host
 from harness.machine.quiet import timing
@@ -101,13 +101,15 @@ def quality(prepared: "Prepared", working: Path, splits: Sequence[str]) -> dict[
     """Score the predictions of `splits`; those whose text does not stand in train apart, where some do."""
     metrics, names = METRICS[prepared.dataset.task], prepared.dataset.labels
     figures: dict[str, float] = {}
-    by_class = {}
+    by_class, thresholds = {}, {}
     for name in splits:
         saved = np.load(working / f"predictions_{name}.npz")
         labels, logits = outputs.of_split(prepared.dataset.task, saved, prepared.dataset.scale)
         figures |= {f"{name}.{key}": value for key, value in metrics.scores(labels, logits, names).items()}
         by_class[name] = metrics.details(labels, logits, names)
         outputs.keep_counted(prepared.dataset.task, labels, logits, names, working, name)
+        if prepared.dataset.task == "multilabel":
+            thresholds[name] = (labels, logits)
         unseen = read_array(prepared.dataset.folder / name / "seen.bin", "uint8") == 0
         figures[f"{name}.seen_in_train"] = int(len(unseen) - unseen.sum())
         if 0 < unseen.sum() < len(unseen):
@@ -115,7 +117,20 @@ def quality(prepared: "Prepared", working: Path, splits: Sequence[str]) -> dict[
             of_unseen = metrics.scores(rows[0], rows[1], names)
             figures |= {f"{name}_unseen.{key}": value for key, value in of_unseen.items()}
     write_json(working / "metrics.json", by_class)
-    return figures
+    return figures | at_chosen_threshold(thresholds)
+
+
+def at_chosen_threshold(splits: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """Return the threshold that valid chooses, and F1 of all splits with it, from their labels and logits."""
+    if "valid" not in splits:
+        return {}
+    threshold = multilabel.chosen_threshold(*splits["valid"])
+    found = {
+        f"{name}.{key}_chosen": value
+        for name, both in splits.items()
+        for key, value in multilabel.at(threshold, *both).items()
+    }
+    return {"threshold": threshold, **found}
 
 
 def log_of(outcome: Outcome, working: Path, folder: Path) -> str | None:

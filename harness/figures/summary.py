@@ -30,6 +30,14 @@ def figures(row: Row) -> list[str]:
         if f"{split}.{metrics.primary}" in row:
             scores = [f"{metrics.figures[key].name} {row[f'{split}.{key}']:.3f}" for key in metrics.shown]
             lines.append(f"  {name:<9} {'   '.join(scores)}   ({row[f'{split}.rows']:,} rows)")
+    if (threshold := row.get("threshold")) and "test.macro_f1_chosen" in row:
+        scores = [
+            f"{name} {row[f'test.{key}_chosen']:.3f}"
+            for key, name in (("micro_f1", "micro-F1"), ("macro_f1", "macro-F1"))
+        ]
+        lines.append(
+            f"  at {threshold:<6g} {'   '.join(scores)}   (test; the threshold that is best on valid, in place of 0.5)"
+        )
     if row.get("test.answered") == 0:
         lines.append(
             "  note      no label was given to any test text, none was likelier than not: train longer, or see the rate"

@@ -92,20 +92,27 @@ class OneLabel(Names):
 
 
 class SeveralLabels(Names):
-    """Multilabel: those likelier than not, as a list where there are lists, elsewhere parted by `separator`."""
+    """Multilabel: those likelier than `threshold`, as a list where there are lists, elsewhere parted by `separator`."""
 
     columns = ("labels",)
 
-    def __init__(self, task: Task, names: Sequence[str], every: bool = False, separator: str | None = None):
+    def __init__(
+        self,
+        task: Task,
+        names: Sequence[str],
+        every: bool = False,
+        separator: str | None = None,
+        threshold: float = 0.5,
+    ):
         super().__init__(task, names, every)
-        self.separator = separator
+        self.separator, self.threshold = separator, threshold
 
     def said(self, one: np.ndarray) -> list[Any]:
-        found = [self.names[place] for place in np.flatnonzero(one > 0.5).tolist()]
+        found = [self.names[place] for place in np.flatnonzero(one > self.threshold).tolist()]
         return [found if self.separator is None else self.separator.join(found)]
 
     def chosen(self, one: np.ndarray) -> list[int]:
-        return [place for place in np.argsort(one)[::-1].tolist() if one[place] > 0.5]
+        return [place for place in np.argsort(one)[::-1].tolist() if one[place] > self.threshold]
 
 
 class OfSpans(Answers):
@@ -156,7 +163,7 @@ class OneNumber(Answers):
         return [f"{self.names[0]}: {self.of(one)[0]:g}"]
 
 
-def answers_of(run: Saved, every: bool, lists: bool = True) -> Answers:
+def answers_of(run: Saved, every: bool, lists: bool = True, threshold: float = 0.5) -> Answers:
     """Return how a run answers; `lists`: several labels, or spans, are a list, and not text."""
     names = run.job["labels"]
     if run.task.name == "tagging":
@@ -165,7 +172,7 @@ def answers_of(run: Saved, every: bool, lists: bool = True) -> Answers:
         return OneNumber(run.task, names, run.scale)
     if run.task.name == "multilabel":
         given = run.config["data"].get("label_separator")
-        return SeveralLabels(run.task, names, every, None if lists else given or separator_of(names))
+        return SeveralLabels(run.task, names, every, None if lists else given or separator_of(names), threshold)
     return OneLabel(run.task, names, every)
 
 

@@ -166,16 +166,21 @@ def refuse(out: Path) -> None:
         raise UserError(f"{out} is there already, and no file is written over: --out says where else to write.")
 
 
-def predict_file(run: Saved, table: Table, out: Path, every: bool = False, prefix: str = "") -> None:
-    """Write the rows of `table` to `out` with what the model answers (`every`: with the probability of every label)."""
-    answers = answers_of(run, every, lists=out.suffix.lower() in LISTS)
+def predict_file(
+    run: Saved, table: Table, out: Path, every: bool = False, prefix: str = "", threshold: float = 0.5
+) -> None:
+    """Write the rows of `table` to `out` with what the model answers (`every`: with the probability of every label).
+
+    Of several labels a text those are answered that are likelier than the `threshold`.
+    """
+    answers = answers_of(run, every, out.suffix.lower() in LISTS, threshold)
     names = answers.added(prefix)
     table.check(names)
     working = out.with_name(f".{out.name}.predicting")
     with writing("--out", out, working), locked(working / "lock", f"{out.name}"):
         refuse(out)
-        begin(working, {"file": sha256(table.path), "columns": table.columns, "notes": table.notes,
-                        "chunk": CHUNK, "model": run.digest(), "job": run.job, "added": names})  # fmt: skip
+        begin(working, {"file": sha256(table.path), "columns": table.columns, "notes": table.notes, "chunk": CHUNK,
+                        "model": run.digest(), "job": run.job, "added": names, "threshold": threshold})  # fmt: skip
         missing(run, table, working, answers)
         values = map(json.loads, lines(working / "answers.jsonl"))
         table.write(working / out.name, names, values, answers.first)

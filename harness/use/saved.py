@@ -150,6 +150,25 @@ def runnable(run: Saved, env: str | None) -> Saved:
     return replace(run, env=env or own)
 
 
+def threshold(run: Saved, given: str | None) -> float:
+    """Return the probability above which a label is answered, as it is given: 0.5, another, or the run's own."""
+    if given is None:
+        return 0.5
+    if run.task.name != "multilabel":
+        raise UserError(f"--threshold is of several labels a text; this run is of task={run.task.name}.", code=2)
+    if given == "chosen":
+        if (own := run.row.get("threshold")) is None:
+            raise UserError(f"--threshold chosen: {run.folder.name} has none: it was not evaluated on valid.", code=2)
+        return float(own)
+    try:
+        value = float(given)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise UserError(f"--threshold {given}: give a probability between 0 and 1, or `chosen`.", code=2)
+    return value
+
+
 def contents(path: Path) -> dict[str, Any]:
     """Return what a file of a run says (JSON, or YAML without tags); UserError where it cannot be read."""
     try:
@@ -172,7 +191,7 @@ def check(run: Saved) -> None:
         texts = [*texts, run.config["env"], run.config["recipe"]["environment"], run.job["recipe"]]
         texts += [run.row["precision"] or "", *run.job["splits"][split].values()]
         numbers = [run.row["threads"], run.config["threads"] or 1, report["max_length"] if report else 1]
-        scores = [run.row[f"{split}.{score}"] for score in METRICS[run.task.name].shown]
+        scores = [run.row[f"{split}.{METRICS[run.task.name].primary}"]]
         whole = (
             split in ("valid", "test")
             and all(isinstance(text, str) for text in texts)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from data_support import settings, write_csv, write_json_lines
 from hydra import compose, initialize_config_dir
-from sklearn.metrics import f1_score
+from sklearn.metrics import average_precision_score, f1_score
 
 from harness.base.errors import UserError
 from harness.config import CONF, checked, choices
@@ -216,6 +216,8 @@ def test_figures_are_scikit_learn_s_over_the_labels_that_occur():
     chances = 1 / (1 + np.exp(-logits.astype(float)))
     entropy = -(labels * np.log(chances) + (1 - labels) * np.log(1 - chances)).mean()
     assert found["log_loss"] == pytest.approx(entropy, rel=1e-9)
+    each = [average_precision_score(labels[:, place], logits[:, place]) for place in range(5)]
+    assert found["average_precision"] == pytest.approx(np.mean(each))
     details = multilabel.details(labels, logits, list("abcdef"))["classes"]
     assert details["b"]["f1"] == pytest.approx(f1_score(labels[:, 1], predicted[:, 1]))
     assert details["f"] == {"precision": 0, "recall": 0, "f1": 0, "rows": 0}
@@ -239,7 +241,28 @@ def test_the_summary_shows_the_figures_that_the_readme_names():
     others = dict.fromkeys(("train.seconds", "train.samples_per_second", "train.rows", "memory.peak_rss_mb"), 1.0)
     made = {**others, "task": "multilabel", "model.parameters": None, "model.size_mb": None}
     line = figures(Row({**made, **{f"test.{key}": value for key, value in scores.items()}}))[0]
-    assert line == "  test      micro-F1 0.800   macro-F1 0.833   exact match 0.500   (2 rows)"
+    assert (
+        line == "  test      micro-F1 0.800   macro-F1 0.833   exact match 0.500   average precision 0.750   (2 rows)"
+    )
+
+
+def test_the_threshold_that_valid_chooses_is_the_best_of_its_macro_f1():
+    draw = np.random.default_rng(0)
+    labels = (draw.random((300, 4)) < 0.1).astype(np.uint8)
+    logits = (4.0 * labels - 3 + draw.normal(0, 1, labels.shape)).astype(np.float32)  # too careful by far
+    probabilities, scores = 1 / (1 + np.exp(-logits.astype(float))), {}
+    for threshold in multilabel.THRESHOLDS:
+        scores[threshold] = f1_score(labels, probabilities > threshold, average="macro")
+        assert multilabel.at(threshold, labels, logits)["macro_f1"] == pytest.approx(scores[threshold])
+    chosen = multilabel.chosen_threshold(labels, logits)
+    assert scores[chosen] == max(scores.values()) > scores[0.5]
+    assert multilabel.at(0.5, labels, logits)["micro_f1"] == pytest.approx(
+        multilabel.scores(labels, logits)["micro_f1"]
+    )
+    assert multilabel.chosen_threshold(labels, np.where(labels, 9, -9).astype(np.float32)) == 0.5, "none is better"
+    said = SeveralLabels(TASKS["multilabel"], list("abcd"), threshold=chosen)
+    found = [row[0] for row in said.rows(logits)]
+    assert found == [[name for name, one in zip("abcd", row, strict=True) if one > chosen] for row in probabilities]
 
 
 def test_without_any_label_nothing_is_right_or_wrong():

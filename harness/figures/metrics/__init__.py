@@ -67,12 +67,13 @@ METRICS = {
     ),
     "multilabel": Metrics(
         primary="macro_f1",  # as with one label: what is rare counts as much as what is frequent
-        shown=("micro_f1", "macro_f1", "exact_match"),
+        shown=("micro_f1", "macro_f1", "exact_match", "average_precision"),
         figures={
             "micro_f1": Figure("micro-F1"),
             "macro_f1": Figure("macro-F1"),
             "exact_match": Figure("exact match"),
             "answered": Figure("answered"),
+            "average_precision": Figure("average precision"),
             "log_loss": Figure("log loss", "minimize"),
         },
         scores=multilabel.scores,

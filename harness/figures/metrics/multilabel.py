@@ -9,6 +9,7 @@ from harness.figures.metrics.counts import Counted, macro_f1, micro_f1, of_names
 from recipes.contract.tasks import TASKS
 
 TASK = TASKS["multilabel"]
+THRESHOLDS = [round(0.05 * step, 2) for step in range(1, 20)]
 COUNTED = {
     "macro_f1": Counted(of_names, macro_f1),
     "micro_f1": Counted(of_names, micro_f1),
@@ -21,11 +22,14 @@ def scores(labels: np.ndarray, logits: np.ndarray, names: Sequence[str] = ()) ->
 
     Macro-F1 is over the labels that occur among the truth or the predictions, as with one label a text. Exact match is
     the share of texts whose labels are all right and none too many; answered is the share to which any label is given;
-    log loss is a text's mean over its labels.
+    log loss is a text's mean over its labels. Average precision needs no threshold: of each label that some text has,
+    precision over all its thresholds, weighed by what each adds to recall; their mean.
     """
     from sklearn import metrics
 
     predicted = TASK.answers(logits)
+    some = labels.any(0)
+    with_label = labels[:, some], logits[:, some]
     occur = np.flatnonzero(labels.any(0) | predicted.any(0))
     both = indicators(labels), indicators(predicted)
     macro = metrics.f1_score(*both, average="macro", labels=occur, zero_division=0) if len(occur) else 0.0
@@ -36,7 +40,23 @@ def scores(labels: np.ndarray, logits: np.ndarray, names: Sequence[str] = ()) ->
         "exact_match": float(metrics.accuracy_score(*both)),
         "answered": float(predicted.any(1).mean()),
         "log_loss": TASK.loss(logits, labels).mean,
+        "average_precision": float(metrics.average_precision_score(*with_label, average="macro"))
+        if some.any()
+        else 0.0,
     }
+
+
+def chosen_threshold(labels: np.ndarray, logits: np.ndarray) -> float:
+    """Return the probability above which to say labels for the best macro-F1; of several the nearest to one half."""
+    found = {threshold: at(threshold, labels, logits)["macro_f1"] for threshold in THRESHOLDS}
+    return max(THRESHOLDS, key=lambda threshold: (round(found[threshold], 12), -abs(threshold - 0.5)))
+
+
+def at(threshold: float, labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    """Return micro- and macro-F1 where labels are said whose probability is above a threshold."""
+    said = (TASK.activation(logits) > threshold).astype(TASK.dtype)
+    sums = of_names(labels, said[:, None]).sum(0, dtype=np.int64)
+    return {"micro_f1": float(micro_f1(sums)[0]), "macro_f1": float(macro_f1(sums)[0])}
 
 
 def details(labels: np.ndarray, logits: np.ndarray, names: list[str]) -> dict[str, Any]:
