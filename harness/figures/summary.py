@@ -28,7 +28,11 @@ def figures(row: Row) -> list[str]:
     metrics = of_row(row)
     for split, name in (("test", "test"), ("test_unseen", "unseen"), ("valid", "valid")):
         if f"{split}.{metrics.primary}" in row:
-            scores = [f"{metrics.figures[key].name} {row[f'{split}.{key}']:.3f}" for key in metrics.shown]
+            scores = [
+                f"{metrics.figures[key].name} {row[f'{split}.{key}']:.3f}"
+                for key in metrics.shown
+                if f"{split}.{key}" in row
+            ]
             lines.append(f"  {name:<9} {'   '.join(scores)}   ({row[f'{split}.rows']:,} rows)")
     if (threshold := row.get("threshold")) and "test.macro_f1_chosen" in row:
         scores = [

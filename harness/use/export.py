@@ -247,6 +247,7 @@ def show(figures: Mapping[str, float], form: Format, row: Row) -> None:
         quality = [
             f"{metrics.figures[key].name} {row[f'{split}.{key}']:.3f} -> {of[f'{split}.{key}']:.3f}"
             for key in metrics.shown
+            if f"{split}.{key}" in row  # older runs may lack one
         ]
         latency = f"batch 1: {of['batch1.p50_ms']:.1f} ms (p95 {of['batch1.p95_ms']:.1f})"
         throughput = f"batch 32: {of['batch32.texts_per_second']:.0f} texts/s"
