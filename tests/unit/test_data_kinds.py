@@ -10,6 +10,7 @@ import zipfile
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 from data_support import from_file, jobs, rows_of, settings, write_csv, write_json_lines
 
@@ -18,6 +19,8 @@ from harness.base.home import ROOT
 from harness.base.packages import carried
 from harness.inputs.data import prepare
 from harness.inputs.data.kinds import rome
+from recipes.contract.split import Split
+from recipes.contract.tasks import TASKS
 
 SKILLSPAN = Path(os.environ.get("SKILLSPAN_DATA", ROOT.parent / "shared" / "data" / "skillspan"))
 ROME = Path(os.environ.get("ROME_DATA", ROOT.parent / "shared" / "data" / "rome"))
@@ -242,6 +245,22 @@ def test_rome_as_it_is_published():
 
 def hub_settings(name, **changes):
     return settings("hub", **{"id": str(name), "text": "text", "label": "label", **changes})
+
+
+def test_sectors():
+    """Several labels a text, from a package that asks for another Python; the forms of a title in one split."""
+    data = prepare(settings("sectors"), "multilabel")
+    assert len(data.labels) == 84
+    parts = {
+        name: Split(name, data.folder / name, None, TASKS["multilabel"], 84) for name in ("train", "valid", "test")
+    }
+    assert sum(map(len, parts.values())) == 2_800
+    titles = {name: {split.text(row) for row in range(len(split))} for name, split in parts.items()}
+    (home,) = [name for name, those in titles.items() if "Conducteur d'engins agricoles" in those]
+    assert "Conductrice d'engins agricoles" in titles[home]
+    labels = np.concatenate([split.labels for split in parts.values()])
+    assert (labels.sum(1).min(), labels.sum(1).max()) == (1, 5)
+    assert "Licence Ouverte" in data.report["source"]["licence"]
 
 
 def test_hub_from_a_local_folder(tmp_path):
