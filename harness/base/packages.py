@@ -16,8 +16,9 @@ def folder_of(requirement: str) -> Path:
 def carried(requirement: str, file: str, digest: str, python: str | None = None) -> Path:
     """Return the path of `file` in the package that `requirement` (NAME==VERSION) pins, fetched if it is not there.
 
-    `python` is the version that the package asks for, where it is not this one: none of its code is run. `digest` is the SHA-256 the file must have; it is checked once. Raises UserError when it differs, when the
-    package has no such file, and when it cannot be fetched.
+    `python` is the version that the package asks for, where it is not this one: none of its code is run. `digest` is
+    the SHA-256 the file must have; it is checked once. Raises UserError when it differs, when the package has no such
+    file, and when it cannot be fetched.
     """
     folder = folder_of(requirement)
     with build_beside(folder, f"fetching {requirement}") as building:

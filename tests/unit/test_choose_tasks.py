@@ -28,7 +28,7 @@ def test_results_of_another_task_do_not_count_and_the_command_measures_what_take
     assert not any(check["runs"] for one in answer["libraries"] for check in one["criteria"])
     (step,) = answer["recommendation"]["steps"]
     words = dict(word.split("=", 1) for word in step["command"].split() if "=" in word)
-    assert (words["task"], words["data"]) == ("multilabel", "skillspan")
+    assert (words["task"], words["data"]) == ("multilabel", "sectors")
     assert set(words["recipe"].split(",")) <= {library.recipe for library in LIBRARIES if library.name in TAKERS}
 
 

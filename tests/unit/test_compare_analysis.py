@@ -67,7 +67,7 @@ def test_figures_are_the_task_s_primary_on_each_split_what_else_it_shows_and_cos
         "valid.macro_f1",
         "test.macro_f1",
         "test_unseen.macro_f1",
-        *("test.micro_f1", "test.exact_match"),
+        *("test.micro_f1", "test.exact_match", "test.average_precision"),
     ]
 
 

@@ -6,11 +6,13 @@ from calibration import SIZES, WORLDS, calibrated
 from results_support import predictions
 from scipy import stats
 
-from harness.figures.metrics import METRICS
+from harness.figures.metrics import METRICS, tagging
 from harness.results.compare import statistics as ours
+from recipes.contract.ragged import Ragged
 from recipes.contract.tasks import TASKS
 
 MACRO_F1 = METRICS["classification"].counted["macro_f1"]
+TAGS = ["B-a", "B-b", "I-a", "I-b", "O"]
 
 
 def simulated(draw, skills, seeds=5, rows=250, classes=4, spread=0.1):
@@ -30,17 +32,38 @@ def test_the_interval_of_a_mean_is_scipys():
 @pytest.mark.parametrize(("task", "key"), [(task, key) for task, one in METRICS.items() for key in one.counted])
 def test_a_figure_of_weighted_rows_is_the_task_s_own_of_repeated_rows(task, key):
     draw, metrics = np.random.default_rng(0), METRICS[task]
-    shape = (60, 7) if task == "multilabel" else (60,)
-    labels = draw.integers(0, 2, shape).astype(np.uint8) if task == "multilabel" else draw.integers(0, 6, shape)
-    logits = draw.normal(size=(3, 60, 7)).astype(np.float32)
+    labels, logits = drawn(task, draw)
     weights = draw.integers(0, 2, (20, 60)) * draw.integers(0, 3, (20, 60))  # names that no resample has
-    answers = np.stack([TASKS[task].answers(one) for one in logits], 1)
-    found = ours.figures(metrics.counted[key], labels, answers, weights.astype(np.float32))
+    if task == "tagging":
+        of_runs = [tagging.counts(labels, tagging.predicted(one), TAGS) for one in logits]
+        truth, answers = of_runs[0][:, 0], np.stack([one[:, 1:] for one in of_runs], 1)
+    else:
+        truth, answers = labels, np.stack([TASKS[task].answers(one) for one in logits], 1)
+    found = ours.figures(metrics.counted[key], truth, answers, weights.astype(np.float32))
     for number, counts in enumerate(weights):
         rows = np.repeat(np.arange(60), counts)
         for run in range(3):
-            expected = metrics.scores(labels[rows], logits[run][rows])[key]
+            expected = metrics.scores(taken(labels, rows), taken(logits[run], rows), TAGS)[key]
             assert found[number, run] == pytest.approx(expected, abs=1e-6)
+
+
+def drawn(task, draw):
+    """Return labels of 60 rows, as the figures of a task take them, and what three runs say."""
+    logits = draw.normal(size=(3, 60, 7)).astype(np.float32)
+    if task == "multilabel":
+        return draw.integers(0, 2, (60, 7)).astype(np.uint8), logits
+    if task == "regression":
+        return draw.normal(size=60), logits[:, :, :1]
+    if task == "tagging":
+        offsets = np.cumsum([0, *draw.integers(1, 9, 60)])
+        logits = draw.normal(size=(3, offsets[-1], 5)).astype(np.float32)
+        return Ragged(draw.integers(0, 5, offsets[-1]), offsets), [Ragged(one, offsets) for one in logits]
+    return draw.integers(0, 6, 60), logits
+
+
+def taken(values, rows):
+    """Return rows, by their numbers, which may repeat."""
+    return Ragged.of([values[row] for row in rows]) if isinstance(values, Ragged) else values[rows]
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 8])

@@ -11,7 +11,6 @@ import pytest
 
 from harness.base.environments import Environment
 from harness.figures import row
-from harness.figures.metrics import METRICS
 from harness.machine import host
 from harness.runs.attempt import Attempt
 from harness.runs.identity import Identity
@@ -26,6 +25,7 @@ IDENTITY = Identity(
     protocol={"name": "native"}, precision="fp32", seed=3, threads=None, env="e", code="c",
 )  # fmt: skip
 ALONE = SimpleNamespace(name="cpu", processes=1, gpu=False, first=True)
+VALID = SimpleNamespace(task="classification", labels=["a", "b"], scale=(0.0, 1.0))
 TRAINED = {"train": {"seconds": 12.0, "cpu_seconds": 24.0}}
 
 
@@ -45,8 +45,10 @@ def prepared(tmp_path):
         protocol=SimpleNamespace(name="native"), measure=SimpleNamespace(target=0.5, noisy=False),
     )  # fmt: skip
     return SimpleNamespace(
-        dataset=SimpleNamespace(task="classification", folder=tmp_path / "data", labels=["a", "b"], digest="d"),
-        tokens=None, model=None,
+        dataset=SimpleNamespace(
+            task="classification", folder=tmp_path / "data", labels=["a", "b"], digest="d", scale=(0.0, 1.0)
+        ),
+        tokens=None, model=None, folders=lambda split: (tmp_path / "data" / split, None),
         settings=settings, placed=ALONE, identity=IDENTITY, resolved=SimpleNamespace(threads=2, precision="fp32"),
     )  # fmt: skip
 
@@ -58,6 +60,7 @@ def encoder(prepared, tmp_path):
     folder.mkdir(parents=True)
     Ragged.of([np.ones(size, np.int32) for size in (3, 1, 2)]).write(folder, "token_ids")
     prepared.tokens, prepared.settings.recipe.by_epochs = SimpleNamespace(folder=tmp_path / "tokens"), True
+    prepared.folders = lambda split: (tmp_path / "data" / split, tmp_path / "tokens" / split)
     prepared.model = SimpleNamespace(name="minilm", config=SMALL, digest="w", drawn="z", folder=tmp_path / "weights")
     return prepared
 
@@ -247,10 +250,10 @@ def test_every_split_is_scored_that_is_asked_for(prepared, done):
 
 def test_a_target_that_is_just_reached_is_reached_and_its_time_has_milliseconds(tmp_path):
     known = {"valid.macro_f1": 0.5, "train.seconds": 9.87654}
-    found = row.to_target(0.5, METRICS["classification"], predicted(tmp_path, [0, 1]), Outcome(), known)
+    found = row.to_target(0.5, VALID, predicted(tmp_path, [0, 1]), Outcome(), known)
     assert found == {"train.target": 0.5, "train.target_seconds": 9.877}
     outcome = Outcome(train_start=1.0, epochs=[(3.45678, "1.npy")])
-    assert row.to_target(1.0, METRICS["classification"], tmp_path, outcome, known)["train.target_seconds"] == 2.457
+    assert row.to_target(1.0, VALID, tmp_path, outcome, known)["train.target_seconds"] == 2.457
 
 
 def predicted(folder, labels):

@@ -22,7 +22,12 @@ COLUMNS = ["tokens", "tags_skill", "tags_knowledge"]
 FILES = {"train": "train.json", "valid": "dev.json", "test": "test.json"}
 HUB_SPLITS = {"train": ["train"], "valid": ["validation", "dev"], "test": ["test"]}
 LAYERS = ("skill", "knowledge")
-LABELS = {(True, True): "both", (True, False): "skill", (False, True): "knowledge", (False, False): "neither"}
+LABELS: dict[tuple[bool, ...], str] = {
+    (True, True): "both",
+    (True, False): "skill",
+    (False, True): "knowledge",
+    (False, False): "neither",
+}
 
 
 def source(config: Mapping[str, Any]) -> Source:
@@ -55,21 +60,24 @@ def _file_cells(path: Path, columns: list[str], notes: Notes) -> Cells:
 
 
 def _reader(cells_of: Any, where: Any, task: str, layer: str) -> Any:
-    def read(notes: Notes) -> Iterator[Row]:
-        for number, (tokens, skill, knowledge) in cells_of(where, COLUMNS, notes):
-            for cell in (tokens, skill, knowledge):
+    def cells(notes: Notes) -> Cells:
+        for number, row in cells_of(where, COLUMNS, notes):
+            for cell in row:
                 if not isinstance(cell, list) or not all(isinstance(item, str) for item in cell):
                     raise UserError(f"{where}, row {number}: {', '.join(COLUMNS)} must be lists of text.")
-            if task == "tagging":
-                yield number, tokens, _tags(skill if layer == "skill" else knowledge, layer)
-                continue
-            named = any(t != "O" for t in skill), any(t != "O" for t in knowledge)
+            yield number, row
+
+    def read(notes: Notes) -> Iterator[Row]:
+        for number, (tokens, *layers) in cells(notes):
+            named = tuple(any(tag != OUTSIDE for tag in tags) for tags in layers)
             both = [name for name, there in zip(LAYERS, named, strict=True) if there]
             yield number, " ".join(tokens), both if task == "multilabel" else LABELS[named]
 
-    if task != "tagging":
-        return read
-    return tagged.reader(lambda notes: ((number, [text, tags]) for number, text, tags in read(notes)), None)
+    def tagged_cells(notes: Notes) -> Cells:
+        for number, (tokens, *layers) in cells(notes):
+            yield number, [tokens, _tags(layers[LAYERS.index(layer)], layer)]
+
+    return tagged.reader(tagged_cells, None) if task == "tagging" else read
 
 
 def _tags(column: list[str], layer: str) -> list[str]:
