@@ -17,6 +17,8 @@ if architecture == "distilbert":
     size = {{**names, "intermediate_size": "hidden_dim"}.get(name, name): value for name, value in size.items()}
 if architecture in ("roberta", "camembert"):
     size |= {"type_vocab_size": 1, "layer_norm_eps": 1e-5}  # as all published ones
+if architecture == "e5":  # BERT's, with another vocabulary and its id of padding
+    architecture, size = "bert", {**size, "vocab_size": 250_037, "pad_token_id": 1}
 torch.manual_seed(0)
 model = AutoModelForMaskedLM.from_config(AutoConfig.for_model(architecture, **size))
 with torch.no_grad():

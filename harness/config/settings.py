@@ -144,6 +144,7 @@ class Model(Choice):
     dropout: float | None = field(metadata=rule("a number from 0 below 1, or null"))
     from_scratch: int | None = field(metadata=rule(f"{SEED}, or seed, or null"))  # `seed` has become the run's own
     shape: Mapping[str, int] | None = field(hash=False)
+    package_4bit: str | None = None
 
 
 @dataclass(frozen=True)

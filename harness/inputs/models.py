@@ -1,25 +1,29 @@
 """The pretrained encoder: where it is found, and whether it is what it should be.
 
 A model is a Hugging Face folder: config.json, model.safetensors, tokenizer.json. It is looked for in a local folder,
-in the hub's local cache, on the hub, and in a package that carries it. Pickled weights are refused, since loading
-one can run any code.
+in the hub's local cache, on the hub, and in a package that carries it, or what it was in 4 bits. Pickled weights are
+refused, since loading one can run any code.
 """
 
+import hashlib
 import json
 import math
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.base import home, packages, progress
 from harness.base.errors import UserError, not_here
 from harness.config.settings import Model as Choice
+from harness.inputs import quantised
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 SHAPE = {"num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size"}
+HEAD = 1 << 16  # characters of a tokenizer.json that hold its special tokens
+SECONDS = 10  # to wait for the hub's first answer
 PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl", "pytorch_model.pt")
 
 
@@ -81,8 +85,12 @@ def pretrained(chosen: Choice) -> Model:
             raise UserError(f"model.path: {not_here(own, 'folder')}")
         return verified(chosen, own.absolute(), chosen.sha256)
     tried = []
-    for source in (hub_cache, carried_here, hub, carried):
+    for source in (hub_cache, carried_here, hub, carried, in_4_bits):
         folder, why_not = source(chosen)
+        if folder and source is in_4_bits:
+            name = f"{chosen.name}_4bit"
+            progress.say(f"model: {chosen.name} as {chosen.package_4bit} carries it, in 4 bits: {name} in the results")
+            return replace(verified(chosen, folder, None), name=name)
         if folder:
             return verified(chosen, folder, chosen.sha256 or blob_digest(folder / WEIGHTS))
         if why_not:
@@ -181,19 +189,20 @@ def hub(chosen: Choice) -> tuple[Path | None, str | None]:
     """Download from the hub."""
     if not chosen.hub:
         return None, "the hub: model.hub names none"
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
 
     wanted = [WEIGHTS, CONFIG, "*token*.json", "vocab.*", "merges.txt", "*.model"]
     where = f"the hub ({chosen.hub}, revision {chosen.revision})"
     try:
         with progress.step(f"asking the hub for {chosen.hub}"):
+            HfApi().model_info(chosen.hub, revision=chosen.revision, timeout=SECONDS)  # it tries once
             folder = snapshot_download(chosen.hub, revision=chosen.revision, allow_patterns=wanted)
         return Path(folder), None
-    except LocalEntryNotFoundError:
-        return None, f"{where}: it cannot be reached"
     except (HfHubHTTPError, OSError, ValueError) as error:
         return None, f"{where}: {str(error).strip().splitlines()[0]}"
+    except Exception:  # no connection, a proxy's refusal, a broken certificate, …: many classes
+        return None, f"{where}: it cannot be reached"
 
 
 def carried(chosen: Choice) -> tuple[Path | None, str | None]:
@@ -207,6 +216,16 @@ def carried(chosen: Choice) -> tuple[Path | None, str | None]:
     except UserError as error:
         return None, f"the package {chosen.package}: {error}"
     return path.parent, None
+
+
+def in_4_bits(chosen: Choice) -> tuple[Path | None, str | None]:
+    """Fetch the package that carries the model in 4 bits: what comes of it is another model."""
+    if not chosen.package_4bit:
+        return None, None
+    try:
+        return quantised.folder_of(chosen.package_4bit), None
+    except UserError as error:
+        return None, f"the package {chosen.package_4bit}, which carries it in 4 bits: {error}"
 
 
 def blob_digest(path: Path) -> str | None:
@@ -234,7 +253,43 @@ def verified(chosen: Choice, folder: Path, expected: str | None) -> Model:
             f"wrong checksum: {folder / WEIGHTS}\n  expected sha256 {expected}\n  found    sha256 {digest}\n"
             "The file is damaged or another one. Delete it and fetch it again (or mend model.sha256)."
         )
-    return Model(chosen.name, folder, digest, values)
+    return of_its_tokenizer(Model(chosen.name, folder, digest, values))
+
+
+def of_its_tokenizer(model: Model) -> Model:
+    """Return the model with its tokenizer's id of padding, where its config.json has another.
+
+    Recipes pad with the id of config.json, and hide it: what they hide must be no token of a text. On the hub
+    multilingual-e5-small has 0 there, which is its `<s>`. The folder is mirrored by links, beside another config.json.
+    """
+    padding = padding_of(model.tokenizer)
+    if padding in (None, model.config.get("pad_token_id")):
+        return model
+    config = {**model.config, "pad_token_id": padding}
+    place = (
+        home.home()
+        / "padding"
+        / hashlib.sha256(json.dumps([str(model.folder), model.digest, config]).encode()).hexdigest()[:16]
+    )
+    with home.build_beside(place, "the model's folder") as folder:
+        if folder:
+            for path in model.folder.iterdir():
+                if path.is_file() and path.name != CONFIG:
+                    (folder / path.name).symlink_to(path.resolve())
+            (folder / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
+    return replace(model, folder=place, config=config)
+
+
+def padding_of(tokenizer: Path) -> int | None:
+    """Return the id of the special token that pads by a tokenizer.json, `<pad>` or `[PAD]`; None: it names none."""
+    with open(tokenizer, encoding="utf-8") as handle:
+        head = handle.read(HEAD)  # the vocabulary, of megabytes, comes later
+    _, found, rest = head.partition('"added_tokens":')
+    try:
+        tokens, _ = json.JSONDecoder().raw_decode(rest.lstrip()) if found else ([], 0)
+    except ValueError:  # more special tokens than that
+        return None
+    return next((token["id"] for token in tokens if token["content"] in ("<pad>", "[PAD]")), None)
 
 
 def check_whole(path: Path) -> None:

@@ -134,6 +134,11 @@ def libraries() -> list[Library]:
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML has it
 
 
+def speaking(language: str) -> list[str]:
+    """Return the choices of `model=` whose files declare a language, and then those that declare many."""
+    return [*models().get(language, []), *models().get("multilingual", [])]
+
+
 @cache
 def models() -> dict[str, list[str]]:
     """Return the choices of `model=` by the language that their files declare."""

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import warm
-from support import ROOT, Runs, minilm
+from support import E5, ROOT, Runs, minilm
 
 from harness.base import environments
 from harness.base.home import build_beside
+from harness.inputs import quantised
 from harness.inputs.data.kinds import job_titles
 
 
@@ -51,7 +52,7 @@ def real_processes(monkeypatch):
 
 @pytest.fixture(scope="session")
 def small_network(shared) -> Callable[[str], Path]:
-    """Make a Hugging Face folder with a small random network of an architecture, and MiniLM's tokenizer."""
+    """Make a Hugging Face folder with a small random network of an architecture, and MiniLM's tokenizer, or its own."""
 
     def make(architecture: str) -> Path:
         folder = shared / architecture
@@ -59,7 +60,8 @@ def small_network(shared) -> Callable[[str], Path]:
             if building:
                 python = environments.ensure("hf_trainer").python
                 subprocess.run([python, ROOT / "tests" / "small_network.py", architecture, building], check=True)
-                for file in minilm().parent.glob("token*.json"):
+                own = quantised.folder_of(E5) if architecture == "e5" else minilm().parent
+                for file in own.glob("token*.json"):
                     shutil.copy(file, building)
         return folder
 

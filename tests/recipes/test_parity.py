@@ -42,3 +42,10 @@ def test_of_roberta_s_architecture_with_the_first_token(words, small_network, tm
     """As the hub has CamemBERT: below a masked language model, in fp16; biases and LayerNorm that are not 0 and 1."""
     model = ["model=path", f"model.path={small_network('camembert')}", "model.pooling=cls"]
     hold(Forked(tmp_path, model, references).lines(words.split(), repeated=False))
+
+
+@pytest.mark.parametrize("words", VARIANTS)
+def test_with_xlm_r_s_vocabulary(words, small_network, tmp_path, references):
+    """On BERT's architecture, as multilingual-e5-small has it: id 0 begins each text there, and padding is id 1."""
+    model = ["model=path", f"model.path={small_network('e5')}"]
+    hold(Forked(tmp_path, model, references).lines(words.split(), repeated=False))

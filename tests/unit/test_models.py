@@ -100,6 +100,22 @@ def test_roberta_has_two_positions_fewer(folder):
     assert find(folder).longest == 512
 
 
+@pytest.mark.parametrize("said", [0, None, 1])
+def test_padding_is_the_tokenizer_s_whatever_config_json_says(said, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("FINETUNE_RECIPES_HOME", str(tmp_path / "home"))
+    config = {"model_type": "bert", "max_position_embeddings": 64} | ({} if said is None else {"pad_token_id": said})
+    (folder / "config.json").write_text(json.dumps(config))
+    special = [{"id": 0, "content": "<s>"}, {"id": 1, "content": "<pad>", "special": True}]
+    (folder / "tokenizer.json").write_text(json.dumps({"version": "1.0", "added_tokens": special, "model": {}}))
+    first, again = find(folder), find(folder)
+    assert first == again
+    assert (first.folder == folder) == (said == 1)
+    assert json.loads((first.folder / "config.json").read_text()) == first.config == {**config, "pad_token_id": 1}
+    assert first.digest == models.verified(chosen(), folder, None).digest
+    for name in ("model.safetensors", "tokenizer.json"):
+        assert (first.folder / name).read_bytes() == (folder / name).read_bytes()
+
+
 def test_one_changed_byte_is_a_wrong_checksum(folder):
     right = find(folder).digest
     weights = folder / "model.safetensors"

@@ -15,7 +15,7 @@ from harness.results.choose.question import PICTURES, Question, words
 from harness.results.choose.schema import Recommendation, Step
 from harness.results.choose.strength import tasks_of
 from harness.results.compare.rules import RUNS
-from harness.results.traits import Library, models
+from harness.results.traits import Library, speaking
 
 SHARED = ("data.", "train.", "model", "precision", "threads", "measure.")  # words of a run that its rivals must share
 
@@ -28,8 +28,7 @@ def command(library: Library, question: Question, evidence: Evidence) -> str:
     told = question.of_pictures or evidence.task in library.takes
     words = [*library.words, *(about_data(question, evidence) if told else ())]
     if library.settings["pretrained"] and question.language and question.language != "en":
-        speaks = models().get(question.language)
-        words += [f"model={speaks[0]}"] if speaks else ["model=path", "model.path=FOLDER"]
+        words.append(f"model={speaking(question.language)[0]}")
     return shlex.join(["python", "train.py", *words, *placed(question)])
 
 

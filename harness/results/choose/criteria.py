@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.results.choose.evidence import Evidence, Figure, Measure, shorter
 from harness.results.choose.question import Question
-from harness.results.traits import OWN, Library, docstring, models
+from harness.results.traits import OWN, Library, docstring, speaking
 
 ENOUGH = ("call", "callbacks")  # --aim first_project
 MONTH = 365.25 / 12  # days
@@ -95,7 +95,7 @@ def task(question: Question, library: Library) -> Check:
 
 def language(question: Question, library: Library) -> Check:
     """Hold a language against the library's own models, and those of `model=` that speak it."""
-    here = models().get(question.language or "", []) if library.settings["pretrained"] else []
+    here = speaking(question.language) if question.language and library.settings["pretrained"] else []
     check = declared(
         library, "languages", "language", question.language,
         lambda value: bool(here or {question.language, "any", "multilingual"} & set(value)),
