@@ -77,7 +77,7 @@ def write(packed: bytes, folder: Path) -> None:
     epsilon, _ = packing.numbers("fi")
     pieces = packing.pieces()
     config = {
-        "architectures": ["BertModel"], "model_type": "bert", "tokenizer_class": "XLMRobertaTokenizer",
+        "architectures": ["BertModel"], "model_type": "bert",
         "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads, "intermediate_size": inner,
         "vocab_size": vocabulary, "max_position_embeddings": positions, "type_vocab_size": types, "hidden_act": "gelu",
         "layer_norm_eps": float(f"{epsilon:.6g}"), "initializer_range": 0.02, "position_embedding_type": "absolute",
@@ -92,7 +92,8 @@ def write(packed: bytes, folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     readable(folder)
     tokenizer(pieces).save(str(folder / "tokenizer.json"), pretty=False)
-    about = {"tokenizer_class": config["tokenizer_class"], "model_max_length": positions, **SPECIAL}
+    # A class that takes tokenizer.json as it is; XLMRobertaTokenizer makes a tokenizer anew, without these normalizers.
+    about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": positions, **SPECIAL}
     for file, content in (("config.json", config), ("tokenizer_config.json", about)):
         (folder / file).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
