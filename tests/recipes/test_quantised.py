@@ -24,7 +24,7 @@ FRENCH = [
     ["", " à Nîmes", " en Île-de-France"],
 ]  # fmt: skip
 OTHERS = ["chef  de   partie", "Straße, ﬁn, ½, ＡＢＣ", "Повар", "東京の料理人", "zzxqj 🙂 hi", "a" * 60]
-EVERY = 3  # of the texts that have their embeddings compared, of how many one
+EVERY = 12  # of the texts that have their embeddings compared, of how many one
 # Its tokens are no part of what the engine exports, but its source is a part of the package.
 TOKENS = """
 #include "{source}"
