@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from recipes.contract.job import Batch, Job, Predict
-from recipes.contract.split import padded
+from recipes.contract.split import padded, rows_of
 
 
 def export(job: Job, path: Path) -> Predict:
@@ -58,9 +58,9 @@ def load(job: Job, path: Path) -> Predict:
     providers = ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(path, options, providers)
 
-    def predict(batch: Batch) -> np.ndarray:
+    def predict(batch: Batch) -> np.ndarray | list[np.ndarray]:
         ids, mask = padded(batch.token_ids, job.settings["padding"])
         inputs = {"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)}
-        return session.run(["logits"], inputs)[0]
+        return rows_of(session.run(["logits"], inputs)[0], batch)
 
     return predict

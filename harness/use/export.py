@@ -146,11 +146,13 @@ def rows_of(run: Saved, name: str) -> dict[str, str]:
 def write(one: Exporter, work: Path, split: str, int8: bool) -> dict[str, float]:
     """Write the model (and that in int8) into `work`, check and measure it; return the figures."""
     run, (kind, *smaller) = one.run, one.form.files
-    recorded = np.load(run.folder / f"predictions_{split}.npz")["logits"]
+    with np.load(run.folder / f"predictions_{split}.npz") as saved:
+        recorded = dict(saved)
     perform("write", f"exporting to {one.form.title}", one, kind, work)
     figures, logits = measured(kind, one, work, split, recorded)
     rounded = run.row["precision"] != "fp32"  # its own logits are: those of the same weights in fp32 are not
-    difference = float(np.abs(logits - (np.load(work / "logits.npy") if rounded else recorded)).max())
+    exact = np.load(work / "logits.npy") if rounded else recorded["logits"]
+    difference = run.task.difference(recorded["labels"], logits, exact)
     against = f"{one.form.by} in fp32, of the same weights" if rounded else "the library's own"
     said = f"logits within {difference:.1e} of {against} ({TOLERANCE:g} is allowed)"
     if rounded:
@@ -180,9 +182,9 @@ def perform(action: str, what: str, one: Exporter, kind: str, work: Path) -> Non
 
 
 def measured(
-    kind: str, one: Exporter, work: Path, split: str, recorded: np.ndarray
+    kind: str, one: Exporter, work: Path, split: str, recorded: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Return the figures of one file under their keys, and its logits; `recorded` are those that the run left."""
+    """Return the figures of one file under their keys, and its logits; `recorded`: the run's own predictions."""
     file = work / one.form.files[kind]
     perform("measure", f"measuring {one.form.name}/{file.name}", one, kind, work)
     saved = np.load(work / "measured.npz")
@@ -192,7 +194,7 @@ def measured(
     first, many = 1000 * saved["seconds_1"], saved["seconds_32"]
     figures = {
         "size_mb": round(sum(part.stat().st_size for part in parts(file)) / 1e6, 2),
-        "max_difference": float(np.abs(saved["logits"] - recorded).max()),
+        "max_difference": one.run.task.difference(recorded["labels"], saved["logits"], recorded["logits"]),
         "batch1.p50_ms": round(float(np.percentile(first, 50)), 3),
         "batch1.p95_ms": round(float(np.percentile(first, 95)), 3),
         "batch32.texts_per_second": round(32 * len(many) / float(many.sum()), 1),

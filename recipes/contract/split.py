@@ -98,6 +98,13 @@ def padded(rows: Sequence[np.ndarray], value: int, multiple: int = 1) -> tuple[n
     return ids, mask.astype(np.int32)
 
 
+def rows_of(outputs: np.ndarray, batch: Batch) -> np.ndarray | list[np.ndarray]:
+    """Return what was computed of a padded batch as `Predict` does: of tokens, (rows, tokens, tags), each row's own."""
+    if outputs.ndim < 3:
+        return outputs
+    return [row[: len(ids)] for row, ids in zip(outputs, batch.token_ids, strict=True)]
+
+
 def few_lengths(rows: Sequence[np.ndarray]) -> int:
     """Return the multiple that `padded` is to round rows up to, for them to be of few lengths, 12 up to 512 tokens.
 

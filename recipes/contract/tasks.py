@@ -80,6 +80,10 @@ class Task(ABC):
         """Return how many items of the loss each row of a split has; int64 (rows,)."""
         return np.ones(len(labels), np.int64)
 
+    def difference(self, labels: np.ndarray | Ragged, one: np.ndarray, other: np.ndarray) -> float:
+        """Return the largest difference between two predictions of items with such labels; tokens are flat."""
+        return float(np.abs(one - other)[self.is_item(flat(labels))].max())
+
     @abstractmethod
     def item_losses(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the loss of each item (items,) from float64 outputs (items, outputs) and labels, all valid."""

@@ -26,6 +26,7 @@ from torch import nn
 
 from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Job
+from recipes.contract.tasks import IGNORED
 from recipes.pytorch.model import predictor
 
 
@@ -39,15 +40,36 @@ class Shared(DistributedDL):
 
 
 class Accumulate(GradientAccumulation):
-    """fastai's, which counts rows, and does the step at the end of an epoch too, where there are fewer."""
+    """fastai's, which counts rows, and does the step at the end of an epoch too, where there are fewer.
+
+    It weighs batches by their rows, and tags by their words: how many a step has is known when all its batches are
+    done, and `share` is what makes a mean over them of one over rows.
+    """
 
     def __init__(self, job: Job):
         super().__init__()
-        self.job, self.rows = job, len(job.split("train"))
+        self.job, self.rows, self.words = job, len(job.split("train")), 0.0
 
     def before_batch(self):
         rows = self.job.rows_in_step(self.iter // self.job.train.accumulate, self.rows)
         self.n_acc = math.ceil(rows / self.job.processes)  # each has as many, one row twice if need be
+
+    def after_loss(self):
+        super().after_loss()
+        self.items, self.share = len(self.y), 1.0
+        if self.job.task.name == "tagging":
+            self.items = (self.y != IGNORED).sum()
+            self.learn.loss_grad *= self.items / len(self.y)
+            self.words += self.items
+
+    def before_step(self):
+        super().before_step()
+        if self.job.task.name == "tagging":
+            self.share = self.n_acc / reduce(self.words, "mean")
+            for parameter in self.learn.parameters():
+                if parameter.grad is not None:
+                    parameter.grad *= self.share
+            self.words = 0.0
 
 
 class Checkpoint(Callback):
@@ -109,15 +131,15 @@ class Report(Callback):
 
     def __init__(self, job: Job):
         self.job = job
-        self.losses: list[torch.Tensor] = []  # sums over the rows of a batch
+        self.losses: list[torch.Tensor] = []  # sums over the rows of a batch, or its words
 
     def after_loss(self):
-        self.losses.append(self.loss.detach() * len(self.y))
+        self.losses.append(self.loss.detach() * self.accumulate.items)
 
     def before_step(self):
         step, steps = self.checkpoint.step, self.checkpoint.steps
         if self.job.reports(step, steps):
-            loss = reduce(sum(self.losses) / self.accumulate.n_acc, "mean")  # of all processes
+            loss = reduce(sum(self.losses) / self.accumulate.n_acc, "mean") * self.accumulate.share  # of all processes
             norm = nn.utils.get_total_norm([p.grad for p in self.learn.parameters() if p.grad is not None])
             if self.job.precision == "fp16":
                 norm = norm / self.learn.scaler.get_scale()

@@ -1,14 +1,16 @@
-"""What `protocol=controlled` changes of the recipe: the head, what decays, and a gradient of the mean loss."""
+"""What `protocol=controlled` changes of the recipe: the head, what decays, dropout, and a gradient of the mean loss."""
 
 import numpy as np
 import torch
-from flair.models import TextClassifier
+from flair.nn import Model
 from flair.trainers.plugins import TrainerPlugin
+from torch.nn.functional import dropout
 
 from recipes.contract.job import Batch, Hidden, Job, Predict
 from recipes.flair import recipe
 from recipes.flair.embeddings import embeddings_of, sentences_of
-from recipes.flair.plugins import Linear
+from recipes.flair.model import parts
+from recipes.flair.plugins import Linear, summed_over
 from recipes.flair.recipe import load
 
 __all__ = ["finetune", "hidden_states", "load"]
@@ -18,16 +20,19 @@ def finetune(job: Job) -> Predict:
     return recipe.finetune(job, build=build, schedule=LinearOfTheMean)
 
 
-def build(job: Job) -> TextClassifier:
-    """Return the recipe's classifier with the job's head."""
-    classifier = recipe.build(job, job.weights)
+def build(job: Job) -> Model:
+    """Return the recipe's model with the job's head; before that of a TextRegressor Flair has no dropout."""
+    model = recipe.build(job)
     weight, bias = map(torch.from_numpy, job.head())
-    classifier.decoder.load_state_dict({"weight": weight, "bias": bias})
-    return classifier
+    parts(model)[1].load_state_dict({"weight": weight, "bias": bias})
+    if job.task.name == "regression":
+        rate = job.dropout.hidden
+        model.decoder.register_forward_pre_hook(lambda head, given: dropout(given[0], rate, head.training))
+    return model
 
 
 class LinearOfTheMean(Linear):
-    """No decay on biases and LayerNorm; the gradient of the mean over a step's rows: Flair's loss is the sum."""
+    """No decay on biases and LayerNorm; the gradient of a step's mean loss: Flair's is the sum."""
 
     @TrainerPlugin.hook
     def after_setup(self, **about):
@@ -40,9 +45,10 @@ class LinearOfTheMean(Linear):
 
     @TrainerPlugin.hook
     def before_training_optimizer_step(self, batch, **_):
+        terms = sum(map(len, batch)) * summed_over(self.job)  # a text that is not tagged is one word
         for parameter in self.trainer.model.parameters():
             if parameter.grad is not None:
-                parameter.grad /= len(batch)
+                parameter.grad /= terms
 
 
 def hidden_states(job: Job) -> Hidden:

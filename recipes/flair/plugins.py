@@ -31,6 +31,11 @@ def place(job: Job) -> Job:
     return replace(job, checkpoint=Every())
 
 
+def summed_over(job: Job) -> int:
+    """Return over how many terms Flair's loss of a text is a sum: its names, where any may hold."""
+    return job.outputs if job.task.name == "multilabel" else 1
+
+
 class InBatches(FlairSampler):
     """The rows in the order of the batches that `mini_batch_size` cuts: of like length.
 
@@ -112,7 +117,8 @@ class Report(TrainerPlugin):
         if self.job.reports(step, steps):
             rate = self.trainer.optimizer.param_groups[-1]["lr"]  # of the encoder; the schedule's plugin comes later
             norm = float(self.seen["gradient_norm"])
-            self.job.step(step, steps, loss=self.seen["batch_loss"], learning_rate=rate, grad_norm=norm)
+            loss = self.seen["batch_loss"] / summed_over(self.job)
+            self.job.step(step, steps, loss=loss, learning_rate=rate, grad_norm=norm)
 
     @TrainerPlugin.hook
     def after_training_epoch(self, **_):

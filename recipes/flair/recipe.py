@@ -6,65 +6,53 @@ After the tutorial how-to-train-text-classifier and examples/multi_gpu/run_multi
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import flair
-import numpy as np
 import torch
 from accelerate.utils import compile_regions
-from flair.data import Corpus, Dictionary
+from flair.data import Corpus
 from flair.datasets import FlairDatapointDataset
-from flair.models import TextClassifier
+from flair.nn import Model
 from flair.trainers import ModelTrainer
 from safetensors.torch import load_file
 
 from recipes import weights
-from recipes.contract.job import Batch, Job, Predict
-from recipes.flair.embeddings import embeddings_of, sentences_of
+from recipes.contract.job import Job, Predict
+from recipes.flair.embeddings import sentences_of
+from recipes.flair.model import build, give_labels, parts, predictor
 from recipes.flair.plugins import Checkpoint, Linear, Report, place
 from recipes.pytorch.precision import HALF
 
 __all__ = ["finetune", "load"]
 
 
-def build(job: Job, folder: Path | None = None) -> TextClassifier:
-    """Return the encoder in a Hugging Face folder, by default the job's, with a new head."""
-    labels = Dictionary(add_unk=False)
-    for label in job.labels:
-        labels.add_item(label)
-    embeddings = embeddings_of(job, folder or job.weights)
-    return TextClassifier(embeddings, "label", label_dictionary=labels, dropout=job.dropout.hidden)
-
-
-def finetune(
-    job: Job, build: Callable[[Job], TextClassifier] = build, schedule: Callable[[Job], Linear] = Linear
-) -> Predict:
+def finetune(job: Job, build: Callable[[Job], Model] = build, schedule: Callable[[Job], Linear] = Linear) -> Predict:
     several, settings = job.processes > 1, job.settings
     if several:
         job = place(job)
     flair.set_seed(job.seed)
     with job.phase("load_weights"):
-        classifier = build(job)
-        encoder = classifier.embeddings.model
+        model = build(job)
+        embeddings, head = parts(model)
+        encoder = embeddings.model
         encoder.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])
-        job.event("model", parameters=sum(p.numel() for p in classifier.parameters()))
+        job.event("model", parameters=sum(p.numel() for p in model.parameters()))
     with job.phase("build_data"):
         split = job.split("train")
         # Not Sentence(text), which cuts "don't," in three: some ids are others then, and of RoBERTa's nearly all.
         sentences = sentences_of(split.batch(range(len(split))))
-        for sentence, label in zip(sentences, split.labels, strict=True):
-            sentence.add_label("label", job.labels[label])
+        give_labels(sentences, [split.labels[row] for row in range(len(split))], job)
         corpus = Corpus(train=FlairDatapointDataset(sentences), sample_missing_splits=False)
     with job.phase("train"):
         half = HALF.get(job.precision)
         if half:
             torch.set_autocast_dtype(flair.device.type, half)  # what use_amp takes; on a GPU it would be fp16
         if job.compile == "model":
-            classifier.embeddings.model = compile_regions(encoder, dynamic=True)  # once for all layers
+            embeddings.model = compile_regions(encoder, dynamic=True)  # once for all layers
         rates = schedule(job)
         checkpoint = Checkpoint(job, rates, len(split))
-        report = Report(checkpoint, lambda: predictor(classifier, job))
-        trainer = ModelTrainer(classifier, corpus)
+        report = Report(checkpoint, lambda: predictor(model, job))
+        trainer = ModelTrainer(model, corpus)
         trainer.fine_tune(
             job.model / "flair",
             learning_rate=settings["learning_rate"],
@@ -88,30 +76,16 @@ def finetune(
             save_final_model=False,  # below, in a phase of its own
         )
     with job.phase("save"):
-        classifier.embeddings.model = encoder  # not the compiled one, whose names are others
-        classifier.model_card["training_parameters"].pop("sampler", None)  # or the file would hold the corpus too
-        classifier.save(job.model / "flair" / "final-model.pt")
-        parts = encoder.state_dict(), classifier.decoder.state_dict()
-        weights.write(job, *({name: values.cpu().numpy() for name, values in part.items()} for part in parts))
-    return predictor(classifier, job)
+        embeddings.model = encoder  # not the compiled one, whose names are others
+        model.model_card["training_parameters"].pop("sampler", None)  # or the file would hold the corpus too
+        model.save(job.model / "flair" / "final-model.pt")
+        states = encoder.state_dict(), head.state_dict()
+        weights.write(job, *({name: values.cpu().numpy() for name, values in state.items()} for state in states))
+    return predictor(model, job)
 
 
 def load(job: Job) -> Predict:
     """Return the function that predicts, from the Hugging Face folder: Flair's own file is a pickle."""
-    classifier = build(job, job.model)
-    classifier.decoder.load_state_dict(load_file(job.model / "head.safetensors"))
-    return predictor(classifier, job)
-
-
-def predictor(classifier: TextClassifier, job: Job) -> Predict:
-    """Return the function that predicts; Flair's own `predict` gives labels and probabilities, no logits."""
-    classifier.eval()
-
-    @torch.inference_mode()
-    def predict(batch: Batch) -> np.ndarray:
-        with torch.autocast(flair.device.type, HALF.get(job.precision), enabled=job.precision in HALF):
-            sentences = classifier.embeddings.embed(sentences_of(batch))
-            logits = classifier.decoder(torch.stack([sentence.get_embedding() for sentence in sentences]))
-        return logits.float().cpu().numpy()
-
-    return predict
+    model = build(job, job.model)
+    parts(model)[1].load_state_dict(load_file(job.model / "head.safetensors"))
+    return predictor(model, job)

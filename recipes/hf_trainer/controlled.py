@@ -26,7 +26,7 @@ class InGivenOrder(Trainer):
         self.job = job
 
     def get_train_dataloader(self) -> DataLoader:
-        batches = Batches(self.job, len(self.train_dataset))
+        batches = Batches(self.job, self.train_dataset.split)
         made = {"collate_fn": self.data_collator, "pin_memory": self.args.dataloader_pin_memory}
         loader = DataLoader(self.train_dataset, batch_sampler=batches, **made)
         loader = self.accelerator.prepare(loader)

@@ -1,6 +1,7 @@
 """The rows of a job as PyTorch takes them: a dataset, the batches of an epoch, and padding."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -29,24 +30,30 @@ class Batches(torch.utils.data.Sampler):
     Of several processes each takes one batch in turn.
     """
 
-    def __init__(self, job: Job, rows: int, order: Callable[[int], np.ndarray] | None = None):
-        self.job, self.rows, self.epoch = job, rows, 0
-        self.order = order or job.order
+    def __init__(self, job: Job, split: Split, order: Callable[[int], np.ndarray] | None = None):
+        self.job, self.rows, self.epoch = job, len(split), 0
+        order = order or job.order
+        self.of_epoch = lru_cache(1)(lambda epoch: job.batches(order(epoch)))
+        self.elements = split.items * (job.outputs if job.task.name == "multilabel" else 1)  # of each row's labels
         self.drop_last, self.batch_size = False, None  # for accelerate: they differ in size, and none is filled up
 
     def __len__(self):
         return -(-self.rows // self.job.rows_per_step) * self.job.batches_per_step
 
     def __iter__(self):
-        yield from (batch.tolist() for batch in self.job.batches(self.order(self.epoch)))
+        yield from (batch.tolist() for batch in self.of_epoch(self.epoch))
 
     def set_epoch(self, epoch: int):
         self.epoch = epoch
 
-    def rows_in_step(self, step: int) -> int:
-        """Return the rows that the batches of an optimiser step hold, which is counted from 0 in the training."""
-        steps = len(self) // self.job.batches_per_step  # of an epoch
-        return max(self.job.batches_per_step, self.job.rows_in_step(step % steps, self.rows))
+    def items_in_step(self, step: int) -> int:
+        """Return how many elements of their labels the batches of an optimiser step have a loss for: see `criterion`.
+
+        They are what the mean over the step is over. The step is counted from 0 in the training.
+        """
+        batches = self.job.batches_per_step
+        epoch, place = divmod(step * batches, len(self))
+        return int(self.elements[np.concatenate(self.of_epoch(epoch)[place : place + batches])].sum())
 
 
 def collate(rows: Sequence[dict], padding: int, multiple: int = 1, size: int = 0) -> dict[str, torch.Tensor]:
@@ -57,17 +64,33 @@ def collate(rows: Sequence[dict], padding: int, multiple: int = 1, size: int = 0
     """
     token_ids = [row["input_ids"] for row in rows]
     token_ids += token_ids[:1] * (size - len(rows))
-    return {**pad(token_ids, padding, multiple), "labels": labels_of(rows, size)}
+    inputs = pad(token_ids, padding, multiple)
+    return {**inputs, "labels": labels_of(rows, size, inputs["input_ids"].shape[1])}
 
 
-def labels_of(rows: Sequence[dict], size: int = 0) -> torch.Tensor:
-    """Return the labels of a dataset's rows, and `IGNORED` for what is missing of `size` rows.
+def labels_of(rows: Sequence[dict], size: int, tokens: int) -> torch.Tensor:
+    """Return the labels of a dataset's rows, as the losses take them, and `IGNORED` for what is missing.
 
-    They are int64 (rows,), which of the names; or, where any may hold, float32 (rows, names), as the losses take them.
+    They are int64 (size,), which of the names; float32 (size, names), where any may hold; float32 (size,), numbers; or
+    int64 (size, tokens), the tags of padded tokens.
     """
-    labels = torch.from_numpy(np.stack([row["label"] for row in rows]))
-    labels = labels.float() if labels.dtype == torch.uint8 else labels.long()
-    return torch.cat([labels, labels.new_full((max(0, size - len(rows)), *labels.shape[1:]), IGNORED)])
+    labels = [row["label"] for row in rows]
+    if are_tagged(rows):
+        labels = [np.pad(tags, (0, tokens - len(tags)), constant_values=IGNORED) for tags in labels]
+    found = as_taken(np.stack(labels))
+    return torch.cat([found, found.new_full((max(0, size - len(rows)), *found.shape[1:]), IGNORED)])
+
+
+def are_tagged(rows: Sequence[dict]) -> bool:
+    """Tell whether the label of a row is a tag for each of its tokens."""
+    label = rows[0]["label"]
+    return label.ndim == 1 and label.dtype == np.int32
+
+
+def as_taken(labels: np.ndarray) -> torch.Tensor:
+    """Return labels in the type that the losses take: which of some names as int64, all others as float32."""
+    found = torch.from_numpy(labels)
+    return found.long() if found.dtype == torch.int32 else found.float()
 
 
 def pad(rows: list[np.ndarray], value: int, multiple: int = 1) -> dict[str, torch.Tensor]:

@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from recipes import weights
 from recipes.contract.job import Batch, Dropout, Job, Predict
+from recipes.contract.split import rows_of
 from recipes.pytorch import packing
 from recipes.pytorch.batches import pad
 from recipes.pytorch.precision import HALF
@@ -20,16 +21,16 @@ MASKED = ("sdpa", packing.ATTENTION)
 
 
 class Classifier(nn.Module):
-    """Encoder -> one vector a text (masked mean, or the first token) -> dropout -> linear."""
+    """Encoder -> one vector a text (masked mean, or the first token), or a token's own -> dropout -> linear."""
 
-    def __init__(self, encoder: nn.Module, pooling: str, dropout: float, labels: int):
+    def __init__(self, encoder: nn.Module, job: Job, dropout: float):
         super().__init__()
-        self.encoder, self.pooling = encoder, pooling
+        self.encoder, self.pooling = encoder, None if job.task.name == "tagging" else job.pooling
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(encoder.config.hidden_size, labels)
+        self.head = nn.Linear(encoder.config.hidden_size, job.outputs)
 
     def forward(self, input_ids, attention_mask=None, **texts):
-        """Token ids and mask (rows, tokens) -> logits (rows, labels), float32.
+        """Token ids and mask (rows, tokens) -> logits, float32: (rows, labels), or (rows, tokens, tags).
 
         Or of a packed batch, with its other fields, by name: see packing.py.
         """
@@ -37,7 +38,9 @@ class Classifier(nn.Module):
         if attention_mask is not None and attention_mask.is_cuda and self.encoder.config._attn_implementation in MASKED:
             shown = attention_mask[:, None, None].bool().expand(-1, 1, input_ids.shape[1], -1)
         hidden = self.encoder(input_ids=input_ids, attention_mask=shown, **texts).last_hidden_state
-        if attention_mask is None:
+        if self.pooling is None:
+            pooled = hidden
+        elif attention_mask is None:
             pooled = packing.pooled(hidden, self.pooling, texts["seq_idx"], texts["cu_seq_lens_q"])
         elif self.pooling == "cls":
             pooled = hidden[:, 0]
@@ -50,7 +53,7 @@ class Classifier(nn.Module):
 def build(job: Job) -> Classifier:
     """Return the job's encoder with a new head, on the CPU."""
     encoder = encoder_of(job.weights, job.dropout, job.packed)
-    model = Classifier(encoder, job.pooling, job.dropout.hidden, job.outputs)
+    model = Classifier(encoder, job, job.dropout.hidden)
     job.event("model", parameters=sum(p.numel() for p in model.parameters()))
     return model
 
@@ -91,8 +94,7 @@ def load(job: Job) -> Predict:
 
 def saved(job: Job) -> Classifier:
     """Return the classifier in the Hugging Face folder that a recipe has left, on the CPU."""
-    encoder = encoder_of(job.model, Dropout())
-    model = Classifier(encoder, encoder.config.pooling, 0.0, len(encoder.config.id2label))
+    model = Classifier(encoder_of(job.model, Dropout()), job, 0.0)
     model.head.load_state_dict(load_file(job.model / "head.safetensors"))
     return model
 
@@ -103,10 +105,10 @@ def predictor(model: Classifier, job: Job) -> Predict:
     device = next(model.parameters()).device
 
     @torch.inference_mode()
-    def predict(batch: Batch) -> np.ndarray:
+    def predict(batch: Batch) -> np.ndarray | list[np.ndarray]:
         inputs = pad(batch.token_ids, model.encoder.config.pad_token_id)
         with torch.autocast(device.type, HALF.get(job.precision), enabled=job.precision in HALF):
             logits = model(**{name: value.to(device) for name, value in inputs.items()})
-        return logits.cpu().numpy()
+        return rows_of(logits.cpu().numpy(), batch)
 
     return predict

@@ -15,7 +15,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from recipes.contract.job import Job
-from recipes.pytorch.batches import collate, labels_of
+from recipes.contract.tasks import IGNORED
+from recipes.pytorch.batches import are_tagged, as_taken, collate, labels_of
 from recipes.weights.bert import FIRST_POSITION
 
 ATTENTION = "packed"  # its name, as `attn_implementation`
@@ -41,8 +42,9 @@ def can_be_packed(model_type: str) -> None:
 class Pack:
     """Make a batch of a dataset's rows: transformers' own fields of a flattened one, and labels (`labels_of`).
 
-    input_ids, position_ids (each text's from its first on) and seq_idx (which text), all (1, tokens); cu_seq_lens_q
-    (texts + 1,) where each begins, int32; max_length_q the longest's tokens; the last two for keys as well (`_k`).
+    input_ids, position_ids (each text's from its first on) and seq_idx (which text), all (1, tokens), as tags are;
+    cu_seq_lens_q (texts + 1,) where each begins, int32; max_length_q the longest's tokens; the last two for keys as
+    well (`_k`).
 
     For what is recorded for each shape there are few of them: with a `multiple` above 1 a text of padding, which has no
     weight, comes last, so that there are that many texts more than `size`, and the tokens are such a multiple; the
@@ -68,7 +70,14 @@ class Pack:
         longest = -(-batch["max_length_q"] // self.multiple) * self.multiple
         fields = {name: batch[name] for name in ("input_ids", "position_ids", "seq_idx")}
         fields |= {name: batch[name] for name in ("cu_seq_lens_q", "cu_seq_lens_k")}
-        return {**fields, "max_length_q": longest, "max_length_k": longest, "labels": labels_of(rows, size)}
+        labels = tags_of(rows, batch["input_ids"].shape[1]) if are_tagged(rows) else labels_of(rows, size, 0)
+        return {**fields, "max_length_q": longest, "max_length_k": longest, "labels": labels}
+
+
+def tags_of(rows: Sequence[dict], tokens: int) -> torch.Tensor:
+    """Return the tags of the tokens of a packed batch: int64 (1, tokens)."""
+    tags = np.concatenate([row["label"] for row in rows])
+    return as_taken(np.pad(tags, (0, tokens - len(tags)), constant_values=IGNORED)[None])
 
 
 def attention(

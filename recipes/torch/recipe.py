@@ -46,7 +46,7 @@ def finetune(job: Job, build: Callable[[Job], Classifier] = build) -> Predict:
         model.encoder.get_input_embeddings().requires_grad_(not settings["freeze_word_embeddings"])
     with job.phase("build_data"):
         train = TokenIds(job.split("train"))
-        batches = Batches(job, len(train))
+        batches = Batches(job, train.split)
         loader = DataLoader(
             train,
             batch_sampler=batches,
@@ -87,7 +87,7 @@ def finetune(job: Job, build: Callable[[Job], Classifier] = build) -> Predict:
             model.train()
             batches.set_epoch(epoch)
             for batch in accelerator.skip_first_batches(loader, done if epoch == first else 0):
-                items = batches.rows_in_step(step) * batch["labels"][0].numel()  # that the step's mean loss is over
+                items = batches.items_in_step(step)  # that the step's mean loss is over
                 with accelerator.accumulate(model):
                     # The batch's part of the mean over its step: backward and DDP divide by the step's batches.
                     seen.append(passes(**batch, share=job.batches_per_step / items))

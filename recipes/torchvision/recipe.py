@@ -44,7 +44,7 @@ def finetune(job: Job) -> Predict:
         page = page_of(settings)
         look_through(job, page)
         train = Pictures(job.split("train"), page, trained_on(job), job.seed)
-        batches = Batches(job, len(train), order=partial(shuffled, job))
+        batches = Batches(job, train.split, order=partial(shuffled, job))
         loader = DataLoader(
             train,
             batch_sampler=batches,
@@ -71,7 +71,7 @@ def finetune(job: Job) -> Predict:
             train.set_epoch(epoch)
             for batch in accelerator.skip_first_batches(loader, done if epoch == first else 0):
                 labels = batch["labels"]
-                items = batches.rows_in_step(step) * labels[0].numel()  # that the step's mean loss is over
+                items = batches.items_in_step(step)  # that the step's mean loss is over
                 with accelerator.accumulate(model):
                     losses = loss_of(model(batch["images"]).float(), labels, reduction="none")
                     accelerator.backward(losses.sum() * job.batches_per_step / items)

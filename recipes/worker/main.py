@@ -102,7 +102,7 @@ def reload(job: Job) -> None:
         with job.phase("peak"):
             job.event("peak", gflops=peak.gflops(job))
     before = np.load(job.folder / f"predictions_{name}.npz")["logits"]
-    job.event("reloaded", max_difference=float(np.abs(logits - before).max()))
+    job.event("reloaded", max_difference=job.task.difference(split.labels, logits, before))
     tell_resources(job, "reload")
 
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import ads_support
 import pytest
 import warm
 from support import E5, ROOT, Runs, minilm
@@ -98,6 +99,22 @@ def titles_with_labels(shared) -> list[str]:
         "data.label=labels",
         "data.label_separator='|'",
     ]
+
+
+@pytest.fixture(scope="session")
+def data_of(shared, titles_with_labels) -> Callable[[str], list[str]]:
+    """Return the words for data of a task, made once: some 800 made-up ads in French; titles with several labels."""
+
+    def words(task: str) -> list[str]:
+        if task == "multilabel":
+            return titles_with_labels
+        folder = shared / f"ads-{task}"
+        with build_beside(folder, f"ads for {task}") as building:
+            if building:
+                ads_support.write(task, 800, building)
+        return ads_support.words(task, folder)
+
+    return words
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Any number of labels a text, with the real libraries: the losses of the reference, and all that a run is good for."""
+"""The tasks beside classification, with the real libraries: the losses of the reference, and what a run is good for."""
 
 import json
 import subprocess
@@ -6,17 +6,19 @@ import sys
 
 import numpy as np
 import pytest
-from support import ROOT, SEVERAL, hold, others
+from support import ROOT, TASKED, Forked, hold, others
 
-from harness.use.parity import ROWS, Comparison
+from harness.use.parity import ROWS
+
+HALVES = [f"train.batch_size={ROWS // 2}", "train.accumulate=2"]
 
 
-@pytest.mark.parametrize("recipe", SEVERAL)
-def test_several_labels_have_the_reference_s_losses(recipe, tmp_path, titles_with_labels, references):
-    """In steps of two batches each."""
-    halves = [f"train.batch_size={ROWS // 2}", "train.accumulate=2"]
-    comparison = Comparison(tmp_path, [*titles_with_labels, *halves], references)
-    hold(comparison.lines([recipe], repeated=False))
+@pytest.mark.parametrize("words", TASKED)
+def test_a_task_has_the_reference_s_losses(words, tmp_path, data_of, references):
+    """In steps of two batches each; tags are of windows, in words of several tokens."""
+    *recipe, task = words.split()
+    comparison = Forked(tmp_path, [*data_of(task.partition("=")[2]), *HALVES], references)
+    hold(comparison.lines(recipe, repeated=False))
 
 
 def script(name, *words):
@@ -26,9 +28,13 @@ def script(name, *words):
     return done.stdout
 
 
-@pytest.mark.parametrize("recipe", others(SEVERAL, "recipe=hf_trainer"))
-def test_several_labels_are_learnt_predicted_and_exported(recipe, runs, tmp_path, titles_with_labels):
-    words = [recipe, *titles_with_labels, "data.train_size=1500", "train.epochs=2", "precision=fp32"]
+def of_task(*tasks):
+    return [words for words in TASKED if words.rpartition("=")[2] in tasks]
+
+
+@pytest.mark.parametrize("words", others(of_task("multilabel"), "recipe=hf_trainer task=multilabel"))
+def test_several_labels_are_learnt_predicted_and_exported(words, runs, tmp_path, titles_with_labels):
+    words = [*words.split(), *titles_with_labels, "data.train_size=1500", "train.epochs=2", "precision=fp32"]
     said = runs.run(*words)
     row = runs.row()
     (folder,) = runs.folders()
@@ -51,6 +57,28 @@ def test_several_labels_are_learnt_predicted_and_exported(recipe, runs, tmp_path
     (after,) = (json.loads((one / "result.json").read_text(encoding="utf-8")) for one in runs.folders())
     assert after["onnx.max_difference"] <= 1e-4
     assert after["onnx.test.micro_f1"] == after["test.micro_f1"]
+
+
+LEARNT = {"tagging": ("span_f1", 0.8), "regression": ("r2", 0.5)}  # a figure, and what it is at least
+
+
+@pytest.mark.parametrize("words", others(of_task(*LEARNT), *(f"recipe=hf_trainer task={task}" for task in LEARNT)))
+def test_spans_and_numbers_are_learnt_and_exported(words, runs, data_of):
+    *recipe, task = words.split()
+    task = task.partition("=")[2]
+    figure, least = LEARNT[task]
+    said = runs.run(*recipe, *data_of(task), "train.epochs=4", "precision=fp32")
+    row, (folder,) = runs.row(), runs.folders()
+    assert (row["task"], row["reload.max_difference"]) == (task, 0)
+    assert row[f"test.{figure}"] > least, said
+    found, outputs = np.load(folder / "predictions_test.npz"), 1 if task == "regression" else 5
+    assert found["logits"].shape == (len(found["labels"]), outputs)
+    assert np.isfinite(found["logits"]).all()
+
+    script("export", folder, "--format", "onnx")
+    (after,) = (json.loads((one / "result.json").read_text(encoding="utf-8")) for one in runs.folders())
+    assert after["onnx.max_difference"] <= 1e-4
+    assert after[f"onnx.test.{figure}"] == pytest.approx(after[f"test.{figure}"], abs=1e-6)
 
 
 @pytest.mark.parametrize("labels", [["CDI", "CDI;nuit"], ["", "nuit"]], ids=["one that all texts have", "one alone"])

@@ -90,7 +90,8 @@ def windows(sizes: Sequence[int], room: int) -> Iterator[Window]:
             again -= 1
             shared += sizes[again]
         other = max(own, (again + end + 1) // 2)  # the first half of what they share counts here
-        yield Window(first, end, own, other)
+        if other > own:  # else its words count in others
+            yield Window(first, end, own, other)
         first, own = again, other
 
 

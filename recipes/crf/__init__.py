@@ -1,0 +1,1 @@
+"""CRFsuite, the baseline of tagging."""
