@@ -9,6 +9,7 @@ from fairseq.data import data_utils
 
 from recipes import weights
 from recipes.contract.job import Batch, Job, Predict
+from recipes.contract.split import rows_of
 from recipes.fairseq.weights import padding, to_fairseq, to_hugging_face, unused_rows, unused_values
 from recipes.weights import Head, Weights
 
@@ -67,10 +68,10 @@ def predictor(model, task) -> Predict:
     model.eval()
 
     @torch.inference_mode()
-    def predict(batch: Batch) -> np.ndarray:
+    def predict(batch: Batch) -> np.ndarray | list[np.ndarray]:
         tokens = padded(batch, task).to(model.encoder.embed_tokens.weight.device)
         logits, _ = model(tokens, HEAD)
-        return logits.float().cpu().numpy()
+        return rows_of(logits.float().cpu().numpy(), batch)
 
     return predict
 

@@ -27,6 +27,7 @@ from recipes.fairseq.trainer import Resumable, place
 
 USER_DIR = Path(__file__).parent / "user" / "text_classification"
 CHECKPOINT = "fairseq/model.pt"  # in the model's folder
+CRITERIA = {"multilabel": "multilabel_prediction", "tagging": "token_prediction"}  # else fairseq's for sentences
 
 
 def configuration(job: Job, model: dict[str, int | float], task: str = "text_classification"):
@@ -38,13 +39,14 @@ def configuration(job: Job, model: dict[str, int | float], task: str = "text_cla
     words = [str(job.folder / "job.json"), f"--save-dir={job.model / 'fairseq'}"]
     words += ["--disable-validation", "--no-save"]  # `Resumable` saves
     words += ["--freeze-word-embeddings"] if settings["freeze_word_embeddings"] else []
+    words += ["--regression-target"] if job.task.name == "regression" else []
     values = {
         "user-dir": USER_DIR, "seed": job.seed % 2**31,  # it adds the epoch, and NumPy's seeds end at 2**32
         "num-workers": 0, "data-buffer-size": 0, "distributed-world-size": job.processes,
         "log-format": "none", "task": task, "num-classes": job.outputs,
-        "arch": "text_classifier", "pooling": job.pooling,
+        "arch": "text_classifier", "pooling": "none" if job.task.name == "tagging" else job.pooling,
         "dropout": job.dropout.hidden, "attention-dropout": job.dropout.attention,
-        "criterion": "sentence_prediction", "classification-head-name": HEAD,
+        "criterion": CRITERIA.get(job.task.name, "sentence_prediction"), "classification-head-name": HEAD,
         "max-epoch": job.train.epochs, "update-freq": job.train.accumulate, "clip-norm": settings["max_grad_norm"],
         "required-batch-size-multiple": 1, "optimizer": "composite", "lr-scheduler": "pass_through",
     }  # fmt: skip

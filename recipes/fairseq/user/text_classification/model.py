@@ -24,7 +24,7 @@ class TextClassifierConfig(FairseqDataclass):
     max_source_positions: int = 512
     segments: int = field(default=1, metadata={"help": "rows of the token-type embedding, which RoBERTa has one of"})
     layer_norm_eps: float = field(default=1e-5, metadata={"help": "fairseq's own is 1e-5; BERT's 1e-12"})
-    pooling: str = field(default="cls", metadata={"help": "mean, over the unpadded positions, or cls"})
+    pooling: str = field(default="cls", metadata={"help": "mean, over the unpadded positions, cls, or none"})
     freeze_word_embeddings: bool = False
 
 
@@ -49,7 +49,7 @@ class TextClassifier(FairseqEncoderModel):
             parameter.param_group = part if parameter.ndim > 1 else f"{part}_undecayed"  # biases and LayerNorm
 
     def forward(self, src_tokens, classification_head_name, **kwargs):
-        """Token ids (rows, tokens) -> logits (rows, labels)."""
+        """Token ids (rows, tokens) -> logits (rows, labels); without pooling (rows, tokens, tags)."""
         hidden = self.encoder(src_tokens)["encoder_out"][0].transpose(0, 1)
         mask = src_tokens.ne(self.encoder.padding_idx)
         return self.classification_heads[classification_head_name](hidden, mask), None
@@ -70,7 +70,7 @@ class Encoder(TransformerEncoder):
 
 
 class Head(nn.Module):
-    """Masked mean or first position -> dropout -> linear."""
+    """Masked mean, first position or each -> dropout -> linear."""
 
     def __init__(self, cfg, num_classes):
         super().__init__()
@@ -78,6 +78,9 @@ class Head(nn.Module):
         self.out_proj = nn.Linear(cfg.encoder_embed_dim, num_classes)
 
     def forward(self, hidden, mask):
-        mask = mask.unsqueeze(-1).to(hidden.dtype)
-        pooled = hidden[:, 0] if self.pooling == "cls" else (hidden * mask).sum(1) / mask.sum(1)
-        return self.out_proj(self.dropout(pooled))
+        if self.pooling == "cls":
+            hidden = hidden[:, 0]
+        elif self.pooling == "mean":
+            mask = mask.unsqueeze(-1).to(hidden.dtype)
+            hidden = (hidden * mask).sum(1) / mask.sum(1)
+        return self.out_proj(self.dropout(hidden))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from fairseq.data import (
     Dictionary,
+    FairseqDataset,
     ListDataset,
     NestedDictionaryDataset,
     NumelDataset,
@@ -18,6 +19,8 @@ from fairseq.tasks import register_task
 from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
 
 from recipes.contract.job import Job
+from recipes.contract.split import Split
+from recipes.contract.tasks import IGNORED
 
 
 @dataclass
@@ -50,7 +53,7 @@ class TextClassificationTask(SentencePredictionTask):
         tokens = ListDataset(ids, rows.lengths)
         parts = {
             "net_input": {"src_tokens": RightPadDataset(tokens, self.source_dictionary.pad())},
-            "target": RawLabelDataset(rows.labels.tolist()),
+            "target": targets(rows),
             "ntokens": NumelDataset(tokens, reduce=True),
         }
         self.datasets[split] = OfLikeLength(parts, sizes=[rows.lengths])
@@ -69,6 +72,18 @@ class TextClassificationTask(SentencePredictionTask):
             self.job.step(
                 self.updates, self.total_updates, loss=float(loss), learning_rate=self.rate, grad_norm=float(norm)
             )
+
+
+def targets(rows: Split) -> FairseqDataset:
+    """Return the labels of a split as a dataset; tags are padded as their tokens are."""
+    if rows.task.name == "tagging":
+        tags = [torch.tensor(rows.labels[row], dtype=torch.long) for row in range(len(rows))]
+        return RightPadDataset(ListDataset(tags, rows.lengths), IGNORED)
+    if rows.task.name == "regression":
+        return RawLabelDataset(
+            list(rows.labels.astype(np.float64))
+        )  # or the Trainer halves them too
+    return RawLabelDataset(rows.labels.tolist())
 
 
 class OfLikeLength(NestedDictionaryDataset):
