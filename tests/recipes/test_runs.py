@@ -38,7 +38,7 @@ from recipes.contract.split import Split
 
 WATCHED = {f"train/{name}" for name in ("loss", "learning_rate", "samples_per_second")}
 WATCHED |= {"memory/rss_mb", "valid/macro_f1"}
-EACH = [*VARIANTS, *WITHOUT_ENCODER]
+EACH = [words for words in [*VARIANTS, *WITHOUT_ENCODER] if "classification" in LIBRARIES[words].takes]
 READING = [words for words in EACH if LIBRARIES[words].settings.get("input") != "images"]  # texts, as they are
 DEFAULT = [words for words in EACH if words != "recipe=keras recipe.backend=torch"]  # parity holds that one too
 NATIVE_BF16 = host.Machine.here().bf16

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from support import ROOT, TASKED, Forked, hold, others
+from support import REAL, ROOT, TASKED, Forked, hold, killed_in, others
 
 from harness.use.parity import ROWS
 
@@ -79,6 +79,22 @@ def test_spans_and_numbers_are_learnt_and_exported(words, runs, data_of):
     (after,) = (json.loads((one / "result.json").read_text(encoding="utf-8")) for one in runs.folders())
     assert after["onnx.max_difference"] <= 1e-4
     assert after[f"onnx.test.{figure}"] == pytest.approx(after[f"test.{figure}"], abs=1e-6)
+
+
+@pytest.mark.parametrize(("recipe", "task"), [("crf", "tagging"), ("tfidf", "regression")])
+def test_the_baselines_are_killed_repeated_to_the_bit_and_read_again(recipe, task, runs, tmp_path, data_of):
+    words = [f"recipe={recipe}", *data_of(task)]
+    for phase in ("train", "save"):
+        killed_in(phase, runs, words, tmp_path)
+    said = runs.run(*words, **REAL)
+    row, (folder,) = runs.row(), runs.folders()
+    figure, least = LEARNT[task]
+    assert row[f"test.{figure}"] > least, said
+    assert row["reload.max_difference"] == 0
+    first = np.load(folder / "predictions_test.npz")["logits"]
+    assert np.isfinite(first).all()
+    runs.run(*words, "rerun=true")
+    np.testing.assert_array_equal(np.load(folder / "predictions_test.npz")["logits"], first)
 
 
 @pytest.mark.parametrize("labels", [["CDI", "CDI;nuit"], ["", "nuit"]], ids=["one that all texts have", "one alone"])

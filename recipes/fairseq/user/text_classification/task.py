@@ -80,9 +80,7 @@ def targets(rows: Split) -> FairseqDataset:
         tags = [torch.tensor(rows.labels[row], dtype=torch.long) for row in range(len(rows))]
         return RightPadDataset(ListDataset(tags, rows.lengths), IGNORED)
     if rows.task.name == "regression":
-        return RawLabelDataset(
-            list(rows.labels.astype(np.float64))
-        )  # or the Trainer halves them too
+        return RawLabelDataset(list(rows.labels.astype(np.float64)))  # or the Trainer halves them too
     return RawLabelDataset(rows.labels.tolist())
 
 
