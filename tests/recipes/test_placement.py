@@ -13,7 +13,19 @@ import psutil
 import pytest
 from hydra import compose, initialize_config_dir
 from job_support import a_job
-from support import ROOT, VARIANTS, Forked, Runs, gone, hold, kill_at_checkpoint, killed_at_checkpoint, others, workers
+from support import (
+    LIBRARIES,
+    ROOT,
+    VARIANTS,
+    Forked,
+    Runs,
+    gone,
+    hold,
+    kill_at_checkpoint,
+    killed_at_checkpoint,
+    others,
+    workers,
+)
 
 from harness import config
 from harness.base import environments
@@ -56,6 +68,19 @@ def test_two_processes_with_half_the_batch_train_as_one_and_predict_each_row_onc
         np.testing.assert_array_equal(predicted["row_ids"], np.fromfile(f"{data}/row_ids.bin", np.int64))
         assert predicted["logits"].shape == (len(predicted["labels"]), len(contents(run / "job.json")["labels"]))
         assert np.isfinite(predicted["logits"]).all()
+
+
+TAGGING = [words for words in SEVERAL if "tagging" in LIBRARIES[words].takes]
+
+
+@pytest.mark.parametrize("words", others(TAGGING, "recipe=torch", "recipe=fastai"))
+def test_the_mean_over_a_step_s_words_is_over_those_of_both_processes(
+    words, tmp_path, small_network, references, data_of
+):
+    model = ["model=path", f"model.path={small_network('bert')}"]
+    comparison = Forked(tmp_path, [*TWO, *model, *data_of("tagging")], references)
+    run = comparison.run([*words.split(), "model.dropout=0"], "two")
+    hold(training_lines(run, comparison.reference(run)), at_least=5)
 
 
 @pytest.mark.parametrize("words", others(SEVERAL, "recipe=torch"))
