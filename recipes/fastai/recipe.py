@@ -10,21 +10,18 @@ from collections.abc import Callable
 from functools import partial
 
 import fastai.callback.schedule  # noqa: F401 (it gives the Learner fit_one_cycle)
-import numpy as np
 import torch
 from accelerate.utils import compile_regions
 from fastai.basics import Adam, DataLoaders, Learner, default_device, set_seed, trainable_params
 from fastai.callback.training import GradientClip
 from fastai.losses import BCEWithLogitsLossFlat, CrossEntropyLossFlat, MSELossFlat
-from fastai.text.data import SortedDL, pad_input
+from fastai.text.data import SortedDL
 from torch import nn
 
 from recipes.contract.job import Job, Predict
 from recipes.contract.schedule import warmup_steps
-from recipes.contract.split import Split
-from recipes.contract.tasks import IGNORED
 from recipes.fastai.callbacks import PRECISION, Accumulate, Checkpoint, Report, Shared
-from recipes.pytorch.batches import as_taken
+from recipes.fastai.data import Rows, pads
 from recipes.pytorch.model import Classifier, build, load, predictor, save
 
 __all__ = ["finetune", "load"]
@@ -37,29 +34,12 @@ LOSSES = {
 default_device(torch.cuda.is_available())  # CUDA's where one is shown, else the processors: not Apple's GPU of itself
 
 
-class Rows:
-    """The rows of a split as fastai takes them: a tuple of token ids, mask and label, or labels."""
-
-    def __init__(self, split: Split):
-        self.split = split
-
-    def __len__(self):
-        return len(self.split)
-
-    def __getitem__(self, row):
-        ids = torch.tensor(self.split.token_ids[row], dtype=torch.long)
-        return ids, torch.ones_like(ids), as_taken(np.array(self.split.labels[row]))
-
-
 def loader(job: Job, name: str, padding: int, **settings) -> SortedDL:
     """Return batches of a split's texts, of like length, each padded to its longest."""
     split = job.split(name)
-    pads = [partial(pad_input, pad_idx=padding), partial(pad_input, pad_idx=0, pad_fields=1)]
-    if job.task.name == "tagging":
-        pads.append(partial(pad_input, pad_idx=IGNORED, pad_fields=2))
-    size = job.train.batch_size
+    settings |= {"bs": job.train.batch_size, "before_batch": pads(job.task, padding)}
     # A process of its own for the batches would compete with the training for the processors.
-    return SortedDL(Rows(split), res=split.lengths, bs=size, before_batch=pads, num_workers=0, **settings)
+    return SortedDL(Rows(split), res=split.lengths, num_workers=0, **settings)
 
 
 def layer_groups(model: Classifier) -> list[list[nn.Parameter]]:

@@ -2,8 +2,8 @@
 
 Pick it for a first project: everything around training is there.
 
-After examples/pytorch/text-classification/run_classification.py and docs/source/en/trainer_callbacks.md of
-transformers 5.
+After examples/pytorch/text-classification/run_classification.py, examples/pytorch/token-classification/run_ner.py and
+docs/source/en/trainer_callbacks.md of transformers 5.
 """
 
 import math
