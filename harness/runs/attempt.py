@@ -104,7 +104,7 @@ def write_job(prepared: Prepared, working: Path) -> None:
         placement=prepared.placed.of_job(),
         checkpoint=settings.checkpoint,
         weights=model.folder if model else None,
-        pooling=settings.model.pooling if model else None,
+        pooling=settings.model.pooling if model and dataset.task != "tagging" else None,
         dropout=Dropout(**model.dropout(settings.model.dropout)) if model else None,
         splits=splits,
         measure=Measure(**measure | {"batch_sizes": sizes}),

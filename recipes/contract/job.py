@@ -117,7 +117,7 @@ class Job:
     placement: Placement
     checkpoint: Every
     weights: Path | None  # a Hugging Face folder: config.json, model.safetensors, tokenizer.json
-    pooling: str | None  # mean (over unpadded positions) or cls
+    pooling: str | None  # mean (over unpadded positions) or cls; None: none, each token has an answer
     dropout: Dropout | None
     splits: Mapping[str, Rows]
     measure: Measure = Measure()

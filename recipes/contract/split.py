@@ -87,7 +87,7 @@ def open_words(folder: Path) -> Ragged:
 
 
 def padded(rows: Sequence[np.ndarray], value: int, multiple: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Pad token ids to the longest row: ids and mask (1: a token, 0: padding), both int32 (rows, tokens).
+    """Pad token ids, or tags, to the longest row: ids and mask (1: a token, 0: padding), both int32 (rows, tokens).
 
     `multiple`: the tokens are rounded up to a multiple of it, for a library that compiles for each shape.
     """
@@ -98,19 +98,21 @@ def padded(rows: Sequence[np.ndarray], value: int, multiple: int = 1) -> tuple[n
     return ids, mask.astype(np.int32)
 
 
+def few(number: int, least: int = 4) -> int:
+    """Round a size up to one of few: to 4, 8, 12, 16, 24, 32, …, multiples of a quarter of the next power of two."""
+    multiple = max(least, 2 ** (int(number) - 1).bit_length() // 4)
+    return -(-int(number) // multiple) * multiple
+
+
 def rows_of(outputs: np.ndarray, batch: Batch) -> np.ndarray | list[np.ndarray]:
-    """Return what was computed of a padded batch as `Predict` does: of tokens, (rows, tokens, tags), each row's own."""
-    if outputs.ndim < 3:
-        return outputs
-    return [row[: len(ids)] for row, ids in zip(outputs, batch.token_ids, strict=True)]
+    """Return what was computed of a padded batch as `Predict` does: of tokens, (rows, tokens, tags), each row's own.
 
-
-def few_lengths(rows: Sequence[np.ndarray]) -> int:
-    """Return the multiple that `padded` is to round rows up to, for them to be of few lengths, 12 up to 512 tokens.
-
-    They are 8, 16, 24, 32, 48, 64, …: from 16 on multiples of a quarter of the next power of two.
+    Rows that fill it up, to make a shape, come last and are left out.
     """
-    return max(8, 2 ** (max(map(len, rows)) - 1).bit_length() // 4)
+    rows = outputs[: len(batch)]
+    if rows.ndim < 3:
+        return rows
+    return [row[: len(ids)] for row, ids in zip(rows, batch.token_ids, strict=True)]
 
 
 Predict = Callable[

@@ -14,7 +14,7 @@ from recipes.on_jax.texts import Texts
 
 
 class Classifier(nnx.Module):
-    """Texts -> logits (texts, outputs), float32."""
+    """Texts -> logits (texts, outputs), unpooled (rows, tokens, outputs), float32."""
 
     def __init__(self, encoder: Encoder, size: int, job: Job, *, rngs: nnx.Rngs):
         self.encoder, self.pooling = encoder, job.pooling

@@ -18,6 +18,7 @@ from flax.nnx import filterlib
 
 from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Batch, Job, Predict
+from recipes.contract.split import rows_of
 from recipes.flax import checkpoint
 from recipes.flax.data import Steps, dataset
 from recipes.flax.model import Classifier, build, save, saved
@@ -105,7 +106,7 @@ def predictor(model: Classifier) -> Predict:
     graph, state = nnx.split(nnx.view(model, deterministic=True))
     state, bert = jax.device_put(state, jax.devices()[0]), model.encoder.bert
 
-    def predict(batch: Batch) -> np.ndarray:
-        return np.asarray(logits_of(graph, state, prediction_batch(batch.token_ids, bert)))[: len(batch)]
+    def predict(batch: Batch) -> np.ndarray | list[np.ndarray]:
+        return rows_of(np.asarray(logits_of(graph, state, prediction_batch(batch.token_ids, bert))), batch)
 
     return predict

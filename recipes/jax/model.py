@@ -27,9 +27,14 @@ def build(job: Job) -> tuple[Params, Bert]:
 
 @partial(jax.jit, static_argnames=("bert", "pooling", "rates"))
 def logits_of(
-    params: Mapping[str, Any], texts: Texts, bert: Bert, pooling: str, rates: Dropout = NO_DROPOUT, key: Key = None
+    params: Mapping[str, Any],
+    texts: Texts,
+    bert: Bert,
+    pooling: str | None,
+    rates: Dropout = NO_DROPOUT,
+    key: Key = None,
 ) -> jax.Array:
-    """Texts -> logits (texts, outputs), float32; dropout where there is a key to draw by."""
+    """Texts -> logits (texts, outputs), unpooled (rows, tokens, outputs), float32; with a key, after dropout."""
     of_encoder, of_head = (None, None) if key is None else jax.random.split(key)
     hidden = encode(params, bert, texts, rates, of_encoder).astype(jnp.float32)
     return dense(params["head"], dropout(texts.pooled(hidden, pooling), rates.hidden, of_head))

@@ -17,6 +17,7 @@ import optax
 
 from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Batch, Job, Predict
+from recipes.contract.split import rows_of
 from recipes.jax import trees
 from recipes.jax.model import Params, build, logits_of, save, saved
 from recipes.on_jax.batches import Arrays, chunk_batches, prediction_batch
@@ -98,7 +99,8 @@ def predictor(params: Params, bert: Bert, job: Job) -> Predict:
     """Return the function that predicts, on one device."""
     params = jax.device_put(params, jax.devices()[0])
 
-    def predict(batch: Batch) -> np.ndarray:
-        return np.asarray(logits_of(params, prediction_batch(batch.token_ids, bert), bert, job.pooling))[: len(batch)]
+    def predict(batch: Batch) -> np.ndarray | list[np.ndarray]:
+        texts = prediction_batch(batch.token_ids, bert)
+        return rows_of(np.asarray(logits_of(params, texts, bert, job.pooling)), batch)
 
     return predict

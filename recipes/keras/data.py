@@ -9,14 +9,16 @@ import keras
 import numpy as np
 
 from recipes.contract.job import Job
-from recipes.contract.split import few_lengths, padded
+from recipes.contract.ragged import Ragged
+from recipes.contract.split import few, padded
+from recipes.contract.tasks import IGNORED
 from recipes.keras.callbacks import Report
 from recipes.keras.devices import BACKEND
 
 if BACKEND == "tensorflow":
     import tensorflow as tf
 
-    from recipes.on_tensorflow.batches import bucketed
+    from recipes.on_tensorflow.batches import bucketed, signature
 
 
 def batches(job: Job, padding: int, report: Report):
@@ -40,9 +42,9 @@ def given(job: Job, padding: int, report: Report):
     data = Batches(job, padding, report)
     if BACKEND != "tensorflow":
         return data
-    inputs, _, *share = data[0]
-    tokens = {name: tf.TensorSpec((None, None), tf.int32) for name in inputs}
-    spec = tokens, tf.TensorSpec((None,), tf.int32), *(tf.TensorSpec((None,), tf.float32) for _ in share)
+    inputs, *others = data[0]
+    _, tokens, *specs = signature(job)
+    spec = dict.fromkeys(inputs, tokens), *specs[: len(others)]
     fed = tf.data.Dataset.from_generator(lambda: (data[i] for i in range(len(data))), output_signature=spec)
     return fed.apply(tf.data.experimental.assert_cardinality(len(data)))
 
@@ -50,7 +52,7 @@ def given(job: Job, padding: int, report: Report):
 class Batches(keras.utils.PyDataset):
     """The batches of the job, each for all devices: what does not divide is filled up with rows of no weight.
 
-    Where each shape is compiled, all of them have as many rows.
+    Where each shape is compiled, all of them have as many rows. Tokens without a tag are IGNORED, as the loss is told.
     """
 
     def __init__(self, job: Job, padding: int, report: Report, first: int = 0):
@@ -68,19 +70,28 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         index, accumulate, devices = self.first + index, self.job.train.accumulate, self.job.processes
-        rows = self.rows_of(self.report.epoch)[index]
+        batches = self.rows_of(self.report.epoch)
+        rows = batches[index]
         compiled = self.job.compile != "none"
         missing = self.job.train.batch_size * devices - len(rows) if compiled else -len(rows) % devices
         filled = np.append(rows, rows[:1].repeat(missing))
         inputs = pad([self.split.token_ids[row] for row in filled], self.padding, compiled)
+        labels, counts = self.split.labels, np.arange(len(filled)) < len(rows)
+        if tagged := isinstance(labels, Ragged):
+            labels = padded([labels[row] for row in filled], IGNORED, inputs["token_ids"].shape[1])[0]
+            counts = counts[:, np.newaxis] & (labels != IGNORED)
+        else:
+            labels = labels[filled]
         if accumulate == devices == 1 and not compiled:
-            return inputs, self.split.labels[rows]
-        step = self.job.rows_in_step(index // accumulate, len(self.split))
-        share = (np.arange(len(filled)) < len(rows)) * np.float32(accumulate * len(filled) / max(step, accumulate))
-        return inputs, self.split.labels[filled], share  # for the optimizer, which takes the plain mean over batches
+            return inputs, labels
+        first = index - index % accumulate
+        items = self.split.items[np.concatenate(batches[first : first + accumulate])].sum()
+        share = counts * np.float32(accumulate * counts.size / max(1, items))
+        # for the optimizer, which takes the plain mean over batches, of all that they hold
+        return inputs, np.where(counts, labels, 0) if tagged else labels, share
 
 
 def pad(rows: list[np.ndarray], value: int, compiled: bool = BACKEND == "jax") -> dict[str, np.ndarray]:
     """Pad token ids to the longest row, or to one of few lengths: token_ids and padding_mask (rows, tokens), int32."""
-    ids, mask = padded(rows, value, few_lengths(rows) if compiled else 1)
+    ids, mask = padded(rows, value, few(max(map(len, rows)), 8) if compiled else 1)
     return {"token_ids": ids, "padding_mask": mask}

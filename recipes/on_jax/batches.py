@@ -9,7 +9,8 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from recipes.contract.job import Job
-from recipes.contract.split import Split, padded
+from recipes.contract.split import Split, few, padded
+from recipes.contract.tasks import IGNORED
 from recipes.on_jax.steps import chunks, most
 from recipes.on_jax.texts import Packed, Padded, Texts
 from recipes.weights.bert import Bert
@@ -18,12 +19,6 @@ NOTHING = np.zeros(0, np.int32)  # a text of no tokens
 NARROWEST = 64  # tokens in a row that is packed, at least: with fewer of them more is left empty
 
 Arrays = dict[str, Any]  # of texts, labels and shares, by name
-
-
-def few(number: int, least: int = 4) -> int:
-    """Round a size up to one of few: to 4, 8, 12, 16, 24, 32, …, multiples of a quarter of the next power of two."""
-    multiple = max(least, 2 ** (int(number) - 1).bit_length() // 4)
-    return -(-int(number) // multiple) * multiple
 
 
 def pad(rows: Sequence[np.ndarray], bert: Bert) -> Padded:
@@ -50,6 +45,16 @@ def pack(batches: Sequence[Sequence[np.ndarray]], bert: Bert, tokens: int, devic
     return Packed(ids, texts, positions, lengths.reshape(-1))
 
 
+def by_token(tags: Sequence[np.ndarray], texts: Texts, batches: int) -> np.ndarray:
+    """Lay the tags of each text out as its tokens are in so many batches: int32 (rows, tokens), IGNORED elsewhere."""
+    if isinstance(texts, Padded):
+        return padded(tags, IGNORED, texts.ids.shape[1])[0]
+    first = np.cumsum([0, *map(len, tags)])[:-1].reshape(batches, -1)  # of each text's, among all tags
+    text = texts.texts.reshape(batches, -1)
+    places = np.take_along_axis(first, np.maximum(text, 0), 1) + texts.positions.reshape(batches, -1)
+    return np.where(text < 0, IGNORED, np.concatenate([*tags, [IGNORED]])[places]).reshape(texts.ids.shape)
+
+
 def first_fit(lengths: np.ndarray, tokens: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the row of each text, and where it begins there: in the first that has room, the longest text first."""
     rows, starts, filled = np.zeros((3, len(lengths)), int)
@@ -72,25 +77,34 @@ def chunk_batches(
 
 
 def step_batches(job: Job, split: Split, steps: Sequence[np.ndarray], bert: Bert) -> Arrays:
-    """Return what optimiser steps of these rows are of: texts, labels, and each row's share in the mean loss.
+    """Return what optimiser steps of these rows are of: texts, labels, and the share of each in the mean loss.
 
     The first axes are the steps (the last one again, up to `most`), the `train.accumulate` batches of each, and the
-    rows of a batch, on all devices. The last step of an epoch may have fewer rows: it is filled up with rows of no
-    share.
+    rows of a batch, on all devices; of tags the tokens of a row follow. The last step of an epoch may have fewer rows:
+    it is filled up with rows of no share, which tokens without a tag have neither.
     """
     steps = [*steps, *[steps[-1]] * (most(job) - len(steps))]
     rows = np.concatenate([np.resize(one, job.rows_per_step) for one in steps])
-    share = np.concatenate([np.where(np.arange(job.rows_per_step) < len(one), 1 / len(one), 0) for one in steps])
+    counts = np.concatenate([np.arange(job.rows_per_step) < len(one) for one in steps])
+    batches = len(steps) * job.train.accumulate
     texts: Texts
     if job.packed:
-        size = job.train.batch_size * job.processes
-        taken = [split.token_ids[row] if counts else NOTHING for row, counts in zip(rows, share, strict=True)]
+        taken = [split.token_ids[row] if counted else NOTHING for row, counted in zip(rows, counts, strict=True)]
         tokens = max(NARROWEST, 1 << (int(split.lengths.max()) - 1).bit_length())
-        batches = [taken[start : start + size] for start in range(0, len(taken), size)]
-        texts = pack(batches, bert, tokens, job.processes)
+        size = len(taken) // batches
+        texts = pack([taken[start : start + size] for start in range(0, len(taken), size)], bert, tokens, job.processes)
     else:
         texts = pad([split.token_ids[row] for row in rows], bert)
-    step = {"texts": texts, "labels": split.labels[rows], "share": share.astype(np.float32)}
+    if job.task.name == "tagging":
+        tags = [split.labels[row] if counted else NOTHING for row, counted in zip(rows, counts, strict=True)]
+        labels = by_token(tags, texts, batches)
+        counts = labels != IGNORED
+        labels = np.where(counts, labels, 0)
+    else:
+        labels = split.labels[rows]
+    items = np.array([max(1, split.items[one].sum()) for one in steps])
+    share = (counts.reshape(len(steps), -1) / items[:, None]).reshape(counts.shape).astype(np.float32)
+    step = {"texts": texts, "labels": labels, "share": share}
     first = len(steps), job.train.accumulate, -1
     return jax.tree.map(lambda values: values.reshape(*first, *values.shape[1:]), step)
 

@@ -11,7 +11,9 @@ ACTIVATIONS = {  # by config.json's hidden_act
     "gelu_pytorch_tanh": jax.nn.gelu,
     "relu": jax.nn.relu,
 }
-LOSSES = {  # by the task: logits (rows, outputs) and labels -> the loss of each row
+LOSSES = {  # by the task: what the head gives, (…, outputs), and labels -> the loss of each text, or token
     "classification": optax.softmax_cross_entropy_with_integer_labels,
     "multilabel": lambda logits, labels: optax.sigmoid_binary_cross_entropy(logits, labels).mean(-1),
+    "tagging": optax.softmax_cross_entropy_with_integer_labels,
+    "regression": lambda outputs, labels: optax.squared_error(outputs[:, 0], labels),
 }

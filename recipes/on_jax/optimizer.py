@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import optax
 from jax.tree_util import keystr, tree_map_with_path
 
@@ -25,11 +26,15 @@ def warm_up_then_linear(job: Job, steps: int, rate: float) -> optax.Schedule:
 
 
 def adamw(settings: Mapping[str, Any], schedule: Callable[[float], optax.Schedule]) -> optax.GradientTransformation:
-    """Return the optimiser of a tree with a "head": that at its own rate, no decay on biases and LayerNorm."""
+    """Return the optimiser of a tree with a "head": that at its own rate, no decay on biases and LayerNorm.
+
+    The betas are rounded to float32, in which optax takes their powers: of 0.999 in double it takes 1 - beta for the
+    moments, and that is 1.3e-5 from the 1 - beta by which it corrects them.
+    """
+    beta1, beta2 = np.array(settings["betas"], np.float32).tolist()
 
     def at(rate: float) -> optax.GradientTransformation:
         decayed = by_names(lambda names: not {"bias", "scale"} & names)
-        beta1, beta2 = settings["betas"]
         return optax.adamw(
             schedule(rate), beta1, beta2, settings["epsilon"], weight_decay=settings["weight_decay"], mask=decayed
         )

@@ -22,8 +22,10 @@ class Padded(NamedTuple):
         """Where in its text each token stands, counted from 0."""
         return jnp.arange(self.ids.shape[1])
 
-    def pooled(self, hidden: jax.Array, pooling: str) -> jax.Array:
-        """Hidden states (rows, tokens, hidden) -> of each text the mean, or the first, (texts, hidden)."""
+    def pooled(self, hidden: jax.Array, pooling: str | None) -> jax.Array:
+        """Hidden states (rows, tokens, hidden) -> each text's mean, or first, (texts, hidden); None: as they are."""
+        if pooling is None:
+            return hidden
         return hidden[:, 0] if pooling == "cls" else hidden.mean(1, where=self.mask[:, :, None] == 1)
 
 
@@ -45,11 +47,13 @@ class Packed(NamedTuple):
         """To which tokens each attends, (rows, tokens, tokens): to those of its own text."""
         return self.texts[:, :, None] == self.texts[:, None, :]
 
-    def pooled(self, hidden: jax.Array, pooling: str) -> jax.Array:
-        """Hidden states (rows, tokens, hidden) -> of each text the mean, or the first, (texts, hidden).
+    def pooled(self, hidden: jax.Array, pooling: str | None) -> jax.Array:
+        """Hidden states (rows, tokens, hidden) -> each text's mean, or first, (texts, hidden); None: as they are.
 
         By a product with zeros and ones: sums by index are not the same twice on a GPU.
         """
+        if pooling is None:
+            return hidden
         taken = self.texts[:, :, None] == jnp.arange(len(self.lengths))
         if pooling == "cls":
             taken &= self.positions[:, :, None] == 0
