@@ -1,4 +1,4 @@
-"""The loss of each row, by the job's task: labels, logits (rows, outputs) -> float32 (rows,)."""
+"""The loss of each text, or token, by the job's task: labels, what the head gives (…, outputs) -> float32 (…,)."""
 
 import tensorflow as tf
 
@@ -11,4 +11,6 @@ def binary_cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 LOSSES = {
     "classification": tf.nn.sparse_softmax_cross_entropy_with_logits,
     "multilabel": binary_cross_entropy,
+    "tagging": tf.nn.sparse_softmax_cross_entropy_with_logits,
+    "regression": lambda labels, outputs: tf.math.squared_difference(labels, outputs[:, 0]),
 }

@@ -6,11 +6,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from recipes.contract.job import Batch, Job, Predict
+from recipes.contract.split import rows_of
 from recipes.on_tensorflow.batches import pad
 
 
 def write(model: tf.Module, logits: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], path: Path) -> None:
-    """Write a model and its function of ids and mask, int32 (rows, tokens), to logits (rows, outputs)."""
+    """Write a model and its function of ids and mask, int32 (rows, tokens), to what the head gives."""
     tokens = [tf.TensorSpec((None, None), tf.int32, name) for name in ("input_ids", "attention_mask")]
 
     @tf.function(input_signature=tokens)
@@ -27,6 +28,6 @@ def load(job: Job, path: Path) -> Predict:
 
     def predict(batch: Batch):
         ids, mask = pad(batch.token_ids, job.settings["padding"])
-        return serve(input_ids=ids, attention_mask=mask)["logits"].numpy()
+        return rows_of(serve(input_ids=ids, attention_mask=mask)["logits"].numpy(), batch)
 
     return predict

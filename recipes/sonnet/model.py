@@ -14,9 +14,12 @@ TOKENS = tf.TensorSpec((None, None), tf.int32)
 
 
 class Classifier(snt.Module):
-    """Token ids and mask (rows, tokens) -> logits (rows, outputs), float32; with a seed, after dropout."""
+    """Token ids and mask (rows, tokens) -> logits (rows, outputs), float32; with a seed, after dropout.
 
-    def __init__(self, encoder: Encoder, head: snt.Linear, pooling: str):
+    Unpooled, they are those of each token, (rows, tokens, outputs).
+    """
+
+    def __init__(self, encoder: Encoder, head: snt.Linear, pooling: str | None):
         super().__init__("classifier")
         self.encoder, self.head, self.pooling = encoder, head, pooling
         self(*[tf.ones((1, 1), tf.int32)] * 2)  # the head has its variables from here on
@@ -24,16 +27,16 @@ class Classifier(snt.Module):
     def __call__(self, ids: tf.Tensor, mask: tf.Tensor, seed: Seed = None) -> tf.Tensor:
         of_encoder, of_head = seeds_of(seed, 2)
         hidden = self.encoder(ids, mask, of_encoder)
-        if self.pooling == "cls":
-            pooled = hidden[:, 0]
-        else:
+        if self.pooling == "mean":
             share = tf.cast(mask, tf.float32)[:, :, tf.newaxis]
-            pooled = tf.reduce_sum(hidden * share, 1) / tf.reduce_sum(share, 1)
-        return self.head(dropout(pooled, self.encoder.rate, of_head))
+            hidden = tf.reduce_sum(hidden * share, 1) / tf.reduce_sum(share, 1)
+        elif self.pooling == "cls":
+            hidden = hidden[:, 0]
+        return self.head(dropout(hidden, self.encoder.rate, of_head))
 
     @tf.function(input_signature=[TOKENS, TOKENS])
     def logits(self, ids: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Return the logits (rows, outputs), by one graph for all shapes."""
+        """Return the logits, by one graph for all shapes."""
         return self(ids, mask)
 
 

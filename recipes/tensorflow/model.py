@@ -13,9 +13,12 @@ TOKENS = tf.TensorSpec((None, None), tf.int32)
 
 
 class Classifier(tf.Module):
-    """Token ids and mask (rows, tokens) -> logits (rows, outputs), float32; dropout where there is a seed."""
+    """Token ids and mask (rows, tokens) -> logits (rows, outputs), float32; with a seed, after dropout.
 
-    def __init__(self, encoder: Encoder, pooling: str, kernel: np.ndarray, bias: np.ndarray):
+    Unpooled, they are those of each token, (rows, tokens, outputs).
+    """
+
+    def __init__(self, encoder: Encoder, pooling: str | None, kernel: np.ndarray, bias: np.ndarray):
         super().__init__("classifier")
         self.encoder, self.pooling = encoder, pooling
         self.head = Dense({"head/kernel": kernel, "head/bias": bias}, "head")
@@ -23,16 +26,16 @@ class Classifier(tf.Module):
     def __call__(self, ids: tf.Tensor, mask: tf.Tensor, rates: Dropout = NO_DROPOUT, seed: Seed = None) -> tf.Tensor:
         of_encoder, of_head = seeds_of(seed, 2)
         hidden = tf.cast(self.encoder(ids, mask, rates, of_encoder), tf.float32)
-        if self.pooling == "cls":
-            pooled = hidden[:, 0]
-        else:
+        if self.pooling == "mean":
             share = tf.cast(mask, tf.float32)[:, :, None]
-            pooled = tf.reduce_sum(hidden * share, 1) / tf.reduce_sum(share, 1)
-        return self.head(dropout(pooled, rates.hidden, of_head))
+            hidden = tf.reduce_sum(hidden * share, 1) / tf.reduce_sum(share, 1)
+        elif self.pooling == "cls":
+            hidden = hidden[:, 0]
+        return self.head(dropout(hidden, rates.hidden, of_head))
 
     @tf.function(input_signature=[TOKENS, TOKENS])
     def logits(self, ids: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Return the logits (rows, outputs), by one graph for all shapes."""
+        """Return the logits, by one graph for all shapes."""
         return self(ids, mask)
 
 
