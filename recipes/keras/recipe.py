@@ -16,10 +16,12 @@ from keras import ops
 from recipes import weights
 from recipes.contract.job import Batch, Job, Predict
 from recipes.contract.schedule import warmup_steps
+from recipes.contract.split import rows_of
 from recipes.keras.callbacks import Report
 from recipes.keras.data import batches, pad
 from recipes.keras.devices import BACKEND, prepare
 from recipes.keras.encoder import encoder_of
+from recipes.keras.losses import LOSSES
 from recipes.keras.optimizer import AdamW, scaled
 from recipes.keras.weights import from_keras
 
@@ -51,11 +53,11 @@ def build(job: Job, encoder: keras.Model) -> keras.Model:
     inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
     hidden = encoder({**inputs, "segment_ids": ops.zeros_like(inputs["token_ids"])})
     if job.pooling == "cls":
-        pooled = hidden[:, 0]
-    else:
-        pooled = keras.layers.GlobalAveragePooling1D(dtype="float32")(hidden, mask=inputs["padding_mask"])
+        hidden = hidden[:, 0]
+    elif job.pooling == "mean":
+        hidden = keras.layers.GlobalAveragePooling1D(dtype="float32")(hidden, mask=inputs["padding_mask"])
     head = keras.layers.Dense(job.outputs, dtype="float32", name="head")
-    return keras.Model(inputs, head(keras.layers.Dropout(job.dropout.hidden, dtype="float32")(pooled)))
+    return keras.Model(inputs, head(keras.layers.Dropout(job.dropout.hidden, dtype="float32")(hidden)))
 
 
 def finetune(
@@ -78,8 +80,7 @@ def finetune(
     with job.phase("train"), scope():
         optimizer = adamw(job, steps)
         optimizer.build(model.trainable_variables)  # or TensorFlow would trace the step twice
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(optimizer, loss, jit_compile=job.compile != "none")
+        model.compile(optimizer, LOSSES[job.task.name](), jit_compile=job.compile != "none")
         predict = predictor(model, config["pad_token_id"])
         ended = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: job.epoch_ended(lambda: predict))
         fit = partial(model.fit, shuffle=False, verbose=0, callbacks=[progress, ended])
@@ -114,7 +115,7 @@ def predictor(model: keras.Model, padding: int) -> Predict:
         shapes = {name: tf.TensorSpec((None, None), tf.int32) for name in ("token_ids", "padding_mask")}
         run = tf.function(partial(model, training=False), input_signature=[shapes])
 
-    def predict(batch: Batch) -> np.ndarray:
-        return np.asarray(run(pad(batch.token_ids, padding)))
+    def predict(batch: Batch) -> np.ndarray | list[np.ndarray]:
+        return rows_of(np.asarray(run(pad(batch.token_ids, padding))), batch)
 
     return predict
