@@ -8,11 +8,13 @@ import numpy as np
 from mxnet.gluon.utils import split_and_load
 
 from recipes.contract.job import Job
+from recipes.contract.ragged import Ragged
 from recipes.contract.split import Split, padded
+from recipes.contract.tasks import IGNORED
 
 
 class Part(NamedTuple):
-    """What one device takes of a batch: ids (rows, tokens), lengths (rows,), labels, each row's share in the loss."""
+    """What one device takes of a batch: ids (rows, tokens), lengths (rows,), labels, the share of each in the loss."""
 
     ids: mx.nd.NDArray
     lengths: mx.nd.NDArray
@@ -34,14 +36,22 @@ def seed_of(job: Job, step: int) -> int:
 def batches_of(job: Job, split: Split, rows: np.ndarray, padding: int) -> Iterator[list[Part]]:
     """Yield the `train.accumulate` batches of an optimiser step, each as parts for the devices.
 
-    A step of fewer rows is filled up, so that it divides, with rows of no share in its mean loss.
+    A step of fewer rows is filled up, so that it divides, with rows of no share in its mean loss. Tokens without
+    a tag have none either.
     """
     devices, number = devices_of(job), job.train.accumulate * job.processes
     filled = np.resize(rows, len(rows) + -len(rows) % number)
-    share = np.where(np.arange(len(filled)) < len(rows), np.float32(1 / len(rows)), np.float32(0))
+    items = max(1, split.items[rows].sum())
     for part in np.split(np.arange(len(filled)), job.train.accumulate):
         ids, lengths = pad([split.token_ids[row] for row in filled[part]], padding)
-        values = ids, lengths, np.asarray(split.labels[filled[part]], np.float32), share[part]
+        counts = part < len(rows)
+        if isinstance(split.labels, Ragged):
+            labels = padded([split.labels[row] for row in filled[part]], IGNORED)[0]
+            counts = counts[:, np.newaxis] & (labels != IGNORED)
+            labels = np.where(counts, labels, 0)
+        else:
+            labels = split.labels[filled[part]]
+        values = ids, lengths, np.asarray(labels, np.float32), (counts / items).astype(np.float32)
         yield [Part(*each) for each in zip(*(split_and_load(one, devices) for one in values), strict=True)]
 
 

@@ -12,23 +12,24 @@ from recipes.weights import Head
 
 
 class Classifier(HybridBlock):
-    """Token ids (rows, tokens) and lengths (rows,), both float32 -> logits (rows, outputs)."""
+    """Token ids (rows, tokens) and lengths (rows,), float32 -> logits (rows, outputs), or (rows, tokens, outputs)."""
 
-    def __init__(self, encoder: Encoder, outputs: int, pooling: str, rate: float):
+    def __init__(self, encoder: Encoder, outputs: int, pooling: str | None, rate: float):
         super().__init__()
         self.encoder, self.pooling = encoder, pooling
         units = encoder.unused.shape[1]
         with self.name_scope():
             self.bert, self.dropout = encoder.model, nn.Dropout(rate)
-            self.head = nn.Dense(outputs, in_units=units, weight_initializer=mx.init.Normal(0.02))
+            normal, flatten = mx.init.Normal(0.02), pooling is not None
+            self.head = nn.Dense(outputs, in_units=units, weight_initializer=normal, flatten=flatten)
 
     def hybrid_forward(self, F, ids, lengths):
         hidden = self.bert(ids, F.zeros_like(ids), lengths)  # 0 at padding
         if self.pooling == "cls":
-            pooled = F.slice_axis(hidden, axis=1, begin=0, end=1)
-        else:
-            pooled = F.broadcast_div(F.sum(hidden, axis=1), F.expand_dims(lengths, axis=1))
-        return self.head(self.dropout(pooled))
+            hidden = F.slice_axis(hidden, axis=1, begin=0, end=1)
+        elif self.pooling == "mean":
+            hidden = F.broadcast_div(F.sum(hidden, axis=1), F.expand_dims(lengths, axis=1))
+        return self.head(self.dropout(hidden))
 
 
 def build(job: Job, devices: Sequence[mx.Context] = CPU) -> Classifier:

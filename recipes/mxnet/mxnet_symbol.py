@@ -7,6 +7,7 @@ import numpy as np
 from mxnet.gluon import SymbolBlock
 
 from recipes.contract.job import Batch, Job, Predict
+from recipes.contract.split import rows_of
 from recipes.mxnet.batches import pad
 from recipes.mxnet.model import saved
 from recipes.mxnet.recipe import predictor
@@ -28,7 +29,7 @@ def load(job: Job, path: Path) -> Predict:
     model = SymbolBlock.imports(str(path / "model-symbol.json"), INPUTS, str(path / "model-0000.params"))
     model.hybridize(static_alloc=True)
 
-    def predict(batch: Batch) -> np.ndarray:
-        return model(*map(mx.nd.array, pad(batch.token_ids, job.settings["padding"]))).asnumpy()
+    def predict(batch: Batch) -> np.ndarray | list[np.ndarray]:
+        return rows_of(model(*map(mx.nd.array, pad(batch.token_ids, job.settings["padding"]))).asnumpy(), batch)
 
     return predict

@@ -16,6 +16,7 @@ from mxnet import autograd, gluon
 from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Batch, Job, Predict
 from recipes.contract.schedule import linear
+from recipes.contract.split import rows_of
 from recipes.mxnet.batches import Part, batches_of, devices_of, pad, seed_of
 from recipes.mxnet.losses import LOSSES
 from recipes.mxnet.model import Classifier, build, save, saved
@@ -110,8 +111,8 @@ def predictor(model: Classifier) -> Predict:
     """Return the function that predicts, on one device."""
     device = model.head.bias.list_ctx()[0]
 
-    def predict(batch: Batch) -> np.ndarray:
+    def predict(batch: Batch) -> np.ndarray | list[np.ndarray]:
         ids, lengths = (mx.nd.array(one, device) for one in pad(batch.token_ids, model.encoder.bert.padding))
-        return model(ids, lengths).asnumpy()
+        return rows_of(model(ids, lengths).asnumpy(), batch)
 
     return predict

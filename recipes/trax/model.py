@@ -22,12 +22,12 @@ def build(job: Job) -> tuple[Bert, Weights]:
 
 
 def classifier(job: Job, bert: Bert, values: Weights, mode: str) -> tl.Serial:
-    """Return the model from token ids and mask (rows, tokens) to logits (rows, outputs), for `mode` train or eval."""
+    """Return the model from token ids and mask (rows, tokens) to logits, for `mode` train or eval."""
     frozen = job.settings.get("freeze_word_embeddings", False)  # an export has other settings, and trains nothing
     model = tl.Serial(
         tl.Select([0, 1, 1]),
         encoder(bert, values, job.dropout, mode, frozen),
-        tl.Fn("First", lambda x, mask: x[:, 0]) if job.pooling == "cls" else tl.Fn("MaskedMean", masked_mean),
+        POOLINGS[job.pooling](),
         tl.Dropout(job.dropout.hidden, mode=mode),
         tl.Dense(job.outputs),
     )
@@ -38,6 +38,13 @@ def classifier(job: Job, bert: Bert, values: Weights, mode: str) -> tl.Serial:
 
 def masked_mean(x: jnp.ndarray, mask: jnp.ndarray) -> jnp.ndarray:
     return x.mean(1, where=mask[:, :, jnp.newaxis] == 1)
+
+
+POOLINGS = {  # hidden states and mask -> what the head is applied to
+    "mean": lambda: tl.Fn("MaskedMean", masked_mean),
+    "cls": lambda: tl.Fn("First", lambda x, mask: x[:, 0]),
+    None: lambda: tl.Select([0], n_in=2),
+}
 
 
 def save(model: tl.Serial, bert: Bert, values: Weights, job: Job) -> None:
@@ -57,7 +64,7 @@ def saved(job: Job) -> tuple[Bert, Weights]:
 
 
 def class_losses() -> tl.Layer:
-    """Return the layer from logits, classes and the rows' weights to their weighted mean loss, on all devices."""
+    """Return the layer from logits, classes and weights to the weighted mean loss, on all devices."""
     return tl.WeightedCategoryCrossEntropy()
 
 
@@ -74,4 +81,18 @@ def label_losses() -> tl.Layer:
     return tl.Serial(tl.Fn("TwoClasses", two_classes, n_out=3), tl.WeightedCategoryCrossEntropy())
 
 
-LOSSES = {"classification": class_losses, "multilabel": label_losses}  # by the task
+def number_losses() -> tl.Layer:
+    """Return that of a number a text; Trax's own L2Loss divides by the weights of each device alone."""
+
+    def squared(outputs: jnp.ndarray, numbers: jnp.ndarray, weights: jnp.ndarray) -> tuple[jnp.ndarray, ...]:
+        return jax.device_count() * (outputs[:, 0] - numbers) ** 2, weights  # of several devices it takes the mean
+
+    return tl.Serial(tl.Fn("SquaredErrors", squared, n_out=2), tl.WeightedSum())
+
+
+LOSSES = {  # by the task
+    "classification": class_losses,
+    "multilabel": label_losses,
+    "tagging": class_losses,
+    "regression": number_losses,
+}

@@ -16,7 +16,7 @@ from trax.supervised import training
 
 from recipes.contract.checkpoints import step_of
 from recipes.contract.job import Batch, Job, Predict
-from recipes.contract.split import Split
+from recipes.contract.split import Split, rows_of
 from recipes.on_jax.batches import prediction_batch, step_batches
 from recipes.on_jax.devices import shardings
 from recipes.trax.model import LOSSES, build, classifier, save, saved
@@ -102,8 +102,8 @@ def predictor(model: tl.Serial, bert: Bert) -> Predict:
     """Return the function that predicts with the weights that the model has then, on one device."""
     forward = fastmath.jit(model.pure_fn)
 
-    def predict(batch: Batch) -> np.ndarray:
+    def predict(batch: Batch) -> np.ndarray | list[np.ndarray]:
         logits, _ = forward(tuple(prediction_batch(batch.token_ids, bert)), model.weights, model.state, model.rng)
-        return np.asarray(logits)[: len(batch)]
+        return rows_of(np.asarray(logits), batch)
 
     return predict
