@@ -15,7 +15,7 @@ HALVES = [f"train.batch_size={ROWS // 2}", "train.accumulate=2"]
 
 @pytest.mark.parametrize("words", TASKED)
 def test_a_task_has_the_reference_s_losses(words, tmp_path, data_of, small_network, references):
-    """In steps of two batches each; tags are of windows, in words of several tokens. With real weights: test_parity.py."""
+    """In steps of two batches each; tags are of windows, in words of several tokens. Real weights: test_parity.py."""
     *recipe, task = words.split()
     model = ["model=path", f"model.path={small_network('bert')}"]
     comparison = Forked(tmp_path, [*data_of(task.partition("=")[2]), *model, *HALVES], references)
