@@ -31,10 +31,7 @@ def adamw(job: Job, steps: int) -> keras.optimizers.Optimizer:
     settings, accumulate = job.settings, job.train.accumulate
     rate, rising = settings["learning_rate"], warmup_steps(settings["warmup"], steps)
     schedule = keras.optimizers.schedules.CosineDecay(  # counts batches, and the first is not at 0
-        rate / (rising + 1),
-        (steps - rising) * accumulate,
-        warmup_target=rate,
-        warmup_steps=rising * accumulate,
+        rate / (rising + 1), (steps - rising) * accumulate, warmup_target=rate, warmup_steps=rising * accumulate
     )
     optimizer = AdamW(
         schedule,
