@@ -33,11 +33,10 @@ CRITERIA = {"multilabel": "multilabel_prediction", "tagging": "token_prediction"
 def configuration(job: Job, model: dict[str, int | float], task: str = "text_classification"):
     """Fill in fairseq's dataclasses, our task's and model's among them, by the words of its command line.
 
-    `model`: what the encoder of the Hugging Face folder is, in such words.
+    `model`: what the encoder of the Hugging Face folder is, in such words. fairseq saves nothing: `Resumable` does.
     """
     settings = job.settings
-    words = [str(job.folder / "job.json"), f"--save-dir={job.model / 'fairseq'}"]
-    words += ["--disable-validation", "--no-save"]  # `Resumable` saves
+    words = [str(job.folder / "job.json"), f"--save-dir={job.model / 'fairseq'}", "--disable-validation", "--no-save"]
     words += ["--freeze-word-embeddings"] if settings["freeze_word_embeddings"] else []
     words += ["--regression-target"] if job.task.name == "regression" else []
     values = {

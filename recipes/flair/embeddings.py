@@ -8,6 +8,7 @@ import torch
 from flair.data import Sentence
 from flair.embeddings import TransformerDocumentEmbeddings, TransformerWordEmbeddings
 from flair.embeddings.base import register_embeddings
+from flair.embeddings.transformer import TransformerEmbeddings
 
 from recipes import weights
 from recipes.contract.job import Batch, Job
@@ -44,7 +45,7 @@ def embeddings_of(job: Job, folder: Path) -> "GivenIds":
     return TextsOfGivenIds(str(folder), cls_pooling=job.pooling, **settings)
 
 
-class GivenIds:
+class GivenIds(TransformerEmbeddings):
     """Flair's embeddings of a transformer, from the token ids that each Sentence brings; in fp32, without pooler."""
 
     def __init__(self, model: str, **settings):
@@ -60,6 +61,10 @@ class GivenIds:
         tensors = pad([sentence.get_metadata("token_ids") for sentence in sentences], self.model.config.pad_token_id)
         tensors |= self.places(sentences, tensors["attention_mask"])
         return {name: tensor.to(device or flair.device) for name, tensor in tensors.items()}
+
+    def places(self, sentences: list[Sentence], mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return what says which ids are of which point of data, as Flair's own tensors do."""
+        raise NotImplementedError
 
 
 @register_embeddings

@@ -180,7 +180,7 @@ def test_the_data_says_the_task_unless_it_is_given(words, task):
     [
         (["task=multilabel", "recipe=tfidf"], "data=job_titles is classification. With task=multilabel: data=csv, "),
         (["data=csv", "task="], "task=: give one of classification, multilabel, "),
-        (["data=skillspan", "task=multilabel", "recipe=fairseq"], "recipe=fairseq does not take task=multilabel."),
+        (["data=skillspan", "task=tagging", "recipe=tfidf"], "recipe=tfidf does not take task=tagging."),
         (["data=csv", "recipe=tfidf", "task=classification", "data.label_separator=';'"], "parts several labels"),
         (["task=multilable"], " or null. Did you mean 'multilabel'?"),
     ],
