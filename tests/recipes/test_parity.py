@@ -10,6 +10,10 @@ from support import OWN_LAYERS, ROOT, THOROUGH, VARIANTS, Forked, Runs, hold, ki
 
 from harness.use.parity import ROWS, Comparison
 
+PROGRAMS = ["compile=steps", "batches=packed"]
+ON_JAX = [path.parent.name for path in sorted(ROOT.glob("recipes/*/recipe.py"))
+          if "recipes.on_jax.steps" in path.read_text(encoding="utf-8")]  # fmt: skip
+
 
 class CutOff(Comparison):
     """Its runs are killed after a checkpoint, and go on from there."""
@@ -29,12 +33,18 @@ def test_with_the_real_weights(kind, words, tmp_path, references):
     hold(kind(tmp_path, halves, references).lines(words.split(), repeated=False))
 
 
-@pytest.mark.parametrize("recipe", [path.parent.name for path in sorted(ROOT.glob("recipes/*/recipe.py"))
-                                    if "recipes.on_jax.steps" in path.read_text(encoding="utf-8")])  # fmt: skip
+@pytest.mark.parametrize("recipe", ON_JAX)
 def test_several_steps_in_one_program_of_packed_texts(recipe, tmp_path, references):
     """Killed after a checkpoint, it goes on between two programs; it computes the same all the while."""
-    way = [f"recipe={recipe}", "compile=steps", "batches=packed"]
-    hold(CutOff(tmp_path, [], references).lines(way, repeated=False))
+    hold(CutOff(tmp_path, [], references).lines([f"recipe={recipe}", *PROGRAMS], repeated=False))
+
+
+@pytest.mark.parametrize("recipe", ON_JAX)
+def test_several_steps_in_one_program_of_packed_texts_whose_words_are_tagged(
+    recipe, tmp_path, small_network, references, data_of
+):
+    words = ["model=path", f"model.path={small_network('bert')}", *data_of("tagging")]
+    hold(Forked(tmp_path, words, references).lines([f"recipe={recipe}", *PROGRAMS], repeated=False))
 
 
 @pytest.mark.parametrize("words", others(VARIANTS, *OWN_LAYERS))
