@@ -52,7 +52,8 @@ def given(job: Job, padding: int, report: Report):
 class Batches(keras.utils.PyDataset):
     """The batches of the job, each for all devices: what does not divide is filled up with rows of no weight.
 
-    Where each shape is compiled, all of them have as many rows. Tokens without a tag are IGNORED, as the loss is told.
+    Those of a step have as many rows: Keras' mean of their losses is over rows. So do all where each shape is compiled.
+    Tokens without a tag are IGNORED, as the loss is told.
     """
 
     def __init__(self, job: Job, padding: int, report: Report, first: int = 0):
@@ -70,11 +71,11 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         index, accumulate, devices = self.first + index, self.job.train.accumulate, self.job.processes
-        batches = self.rows_of(self.report.epoch)
-        rows = batches[index]
+        batches, first = self.rows_of(self.report.epoch), index - index % accumulate
+        rows, step = batches[index], batches[first : first + accumulate]
         compiled = self.job.compile != "none"
-        missing = self.job.train.batch_size * devices - len(rows) if compiled else -len(rows) % devices
-        filled = np.append(rows, rows[:1].repeat(missing))
+        size = self.job.train.batch_size * devices if compiled else max(map(len, step))
+        filled = np.append(rows, rows[:1].repeat(size + -size % devices - len(rows)))
         inputs = pad([self.split.token_ids[row] for row in filled], self.padding, compiled)
         labels, counts = self.split.labels, np.arange(len(filled)) < len(rows)
         if tagged := isinstance(labels, Ragged):
@@ -84,10 +85,8 @@ class Batches(keras.utils.PyDataset):
             labels = labels[filled]
         if accumulate == devices == 1 and not compiled:
             return inputs, labels
-        first = index - index % accumulate
-        items = self.split.items[np.concatenate(batches[first : first + accumulate])].sum()
-        share = counts * np.float32(accumulate * counts.size / max(1, items))
-        # for the optimizer, which takes the plain mean over batches, of all that they hold
+        items = max(1, self.split.items[np.concatenate(step)].sum())
+        share = counts * np.float32(accumulate * counts.size / items)  # the optimizer takes the plain mean over batches
         return inputs, np.where(counts, labels, 0) if tagged else labels, share
 
 
