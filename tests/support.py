@@ -43,6 +43,14 @@ def maps_names(recipe: str) -> bool:
 
 
 LIBRARIES = {" ".join(library.words): library for library in libraries()}
+
+
+def chosen(recipe: str) -> list[str]:
+    """Return the words that choose a recipe: with data and a task that it takes, where it does not classify."""
+    takes = LIBRARIES[f"recipe={recipe}"].takes
+    return [f"recipe={recipe}", *([] if "classification" in takes else ["data=csv", f"task={takes[0]}"])]
+
+
 WITHOUT_ENCODER = [words for words, library in LIBRARIES.items() if not library.settings["pretrained"]]
 BY_EPOCHS = [*VARIANTS, *(words for words in WITHOUT_ENCODER if LIBRARIES[words].settings.get("epochs"))]
 TASKED = [

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from support import RECIPES, ROOT
+from support import RECIPES, ROOT, chosen
 
 from harness.base.errors import UserError
 from harness.config import CONF, allowed, checked, choices
@@ -52,7 +52,7 @@ def test_a_rule_is_what_its_words_say(rule, takes, refuses):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_all_that_can_be_chosen_of_a_recipe_is_declared_and_no_more(recipe):
-    config = compose("config", [f"recipe={recipe}"])
+    config = compose("config", chosen(recipe))
     settings = set(config.recipe) - ABOUT
     declared = {key.removeprefix("recipe.") for key in allowed.rules(config) if key.startswith("recipe.")}
     assert settings <= declared

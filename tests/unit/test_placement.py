@@ -8,7 +8,7 @@ import pytest
 from gpu_support import cards
 from hydra import compose, initialize_config_dir
 from job_support import a_job
-from support import RECIPES, devices
+from support import RECIPES, chosen, devices
 
 from harness import config
 from harness.base.errors import UserError
@@ -39,10 +39,10 @@ def four_gpus(monkeypatch):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_without_a_gpu_auto_is_one_process_on_the_processors_and_the_same_run_as_ever(monkeypatch, recipe):
     devices(monkeypatch)
-    chosen = placed(f"recipe={recipe}")
-    assert (chosen.name, chosen.processes, chosen.launched) == ("cpu", 1, False)
-    assert chosen.identity() is None
-    assert chosen.variables()["CUDA_VISIBLE_DEVICES"] == ""
+    where = placed(*chosen(recipe))
+    assert (where.name, where.processes, where.launched) == ("cpu", 1, False)
+    assert where.identity() is None
+    assert where.variables()["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_with_gpus_auto_takes_one_where_the_recipe_can(four_gpus):

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 from hydra import compose, initialize_config_dir
-from support import RECIPES
+from support import RECIPES, chosen
 
 from harness import config
 from harness.base import environments
@@ -59,8 +59,8 @@ def test_threads_are_all_processors_there_are_or_as_many_as_asked_for_on_whateve
 @EACH
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_auto_is_another_name_for_what_it_takes(machine, recipe):
-    found = resolve(asked(f"recipe={recipe}"), machine)
-    named = asked(f"recipe={recipe}", f"placement={found.placed.name}", f"precision={found.precision}")
+    found = resolve(asked(*chosen(recipe)), machine)
+    named = asked(*chosen(recipe), f"placement={found.placed.name}", f"precision={found.precision}")
     assert resolve(named, machine) == found
 
 
@@ -153,13 +153,13 @@ def test_the_environment_is_told_from_another_by_no_machine(machine):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_is_on_a_gpu_in_what_its_list_for_gpus_pins_and_on_processors_in_the_other(recipe):
-    machine, name = MACHINES["eight GPUs"], asked(f"recipe={recipe}").recipe.environment
-    here = resolve(asked(f"recipe={recipe}", "placement=cpu"), machine)
-    there = resolve(asked(f"recipe={recipe}"), machine)
+    machine, name = MACHINES["eight GPUs"], asked(*chosen(recipe)).recipe.environment
+    here = resolve(asked(*chosen(recipe), "placement=cpu"), machine)
+    there = resolve(asked(*chosen(recipe)), machine)
     own = f"{name}_cuda" if there.placed.gpu and (environments.LISTS / f"{name}_cuda.txt").exists() else name
     assert (here.managed, there.managed) == (name, own)
     assert [one.environment.rpartition("-")[0] for one in (here, there)] == [name, own]
-    assert resolve(asked(f"recipe={recipe}", "env=/no/such/python"), machine).environment == "/no/such/python"
+    assert resolve(asked(*chosen(recipe), "env=/no/such/python"), machine).environment == "/no/such/python"
 
 
 @pytest.mark.parametrize("name", [name for name in environments.names() if name.endswith(environments.ON_GPU)])

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import ads_support
 import numpy as np
 import optuna
 import pytest
@@ -11,7 +12,7 @@ from optuna.distributions import CategoricalDistribution as Choice
 from optuna.distributions import FloatDistribution as Float
 from optuna.distributions import IntDistribution as Int
 from optuna.trial import TrialState
-from support import RECIPES
+from support import RECIPES, chosen
 
 from harness import config
 from harness.base import bootstrap
@@ -98,10 +99,13 @@ def test_a_search_that_cannot_be_is_told(word, tmp_path):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_each_recipe_has_a_space_of_its_own(recipe, tmp_path):
     """And its ends are values that the recipe takes: they are composed."""
-    study = begin(tmp_path, f"recipe={recipe}", "data=onet")
+    ads_support.write("tagging", 60, tmp_path)
+    words = chosen(recipe)
+    data = ads_support.words("tagging", tmp_path) if "task=tagging" in words else ["data=onet"]
+    study = begin(tmp_path, *data, *words)
     assert study.space
     assert all(key.startswith("recipe.") for key in study.space)
-    assert "search" not in config.checked(compose("config", [f"recipe={recipe}"])).recipe.values
+    assert "search" not in config.checked(compose("config", chosen(recipe))).recipe.values
 
 
 def test_the_command_line_stands_above_the_recipe_s_space(tmp_path):

@@ -4,13 +4,12 @@ import sys
 
 import pytest
 from hydra import compose, initialize_config_dir
-from support import RECIPES, devices
+from support import RECIPES, chosen, devices
 
 from harness import config
 from harness.base.errors import UserError
 from harness.config import placing, ways
 from harness.config.settings import Batches, Compile
-from harness.config.tasks import PLAIN, tasks
 from harness.machine import host
 from harness.runs import prepare
 
@@ -30,14 +29,12 @@ def a_gpu(monkeypatch):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_has_a_way_for_any_training_on_each_of_its_devices(recipe, a_gpu):
-    chosen = [f"recipe={recipe}", "env=current"]
-    if PLAIN not in (takes := tasks("recipe", recipe)):
-        chosen += ["data=csv", f"task={takes[0]}"]
-    settings = configured(*chosen)
+    asked = [*chosen(recipe), "env=current"]
+    settings = configured(*asked)
     known = {"compile": {one.value for one in Compile}, "batches": {one.value for one in Batches}}
     assert settings.recipe.ways.keys() <= known.keys()
     for place in {"cpu", "gpu"} & {*settings.recipe.places}:
-        where = placing.placed(configured(*chosen, f"placement={place}"), host.Machine.here())
+        where = placing.placed(configured(*asked, f"placement={place}"), host.Machine.here())
         for key, words in known.items():
             least = {word: steps[place] for word, steps in ways.of(settings.recipe, key).items() if place in steps}
             assert least.keys() <= words - {"auto"}
