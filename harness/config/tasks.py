@@ -16,13 +16,14 @@ PLAIN = "classification"  # where a file of conf/data/ or conf/recipe/ has no `t
 def settle(values: dict[str, Any]) -> None:
     """Set `task` to the name of the run's task, and take `tasks` out of data and recipe: they say what can be.
 
-    Of several that the data can be the first is taken; what parts labels in a cell, `data.label_separator`, says
-    multilabel, and a file with a word and its tag a line tagging.
+    Of several that the data can be the first is taken that the recipe takes; what parts labels in a cell,
+    `data.label_separator`, says multilabel, and a file with a word and its tag a line tagging.
     """
     data, recipe = values["data"], values["recipe"]
     can, takes = (section.pop("tasks", None) or [PLAIN] for section in (data, recipe))
     separator = data.get("label_separator")
-    told = "multilabel" if separator else "tagging" if is_conll(data.get("train") or "") else can[0]
+    told = next((one for one in can if one in takes), can[0])
+    told = "multilabel" if separator else "tagging" if is_conll(data.get("train") or "") else told
     task = told if values["task"] is None else values["task"]
     if separator and task != "multilabel":
         raise UserError(f"data.label_separator={separator} parts several labels: task=multilabel, not {task}.", code=2)

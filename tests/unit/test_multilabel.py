@@ -151,7 +151,7 @@ def test_where_all_texts_have_the_same_labels_there_is_nothing_to_learn(tmp_path
 
 
 def test_lists_are_no_single_label_and_the_error_names_the_task(as_lists):
-    with pytest.raises(UserError, match=r"\(list; task=multilabel takes lists\): rows 1, 2"):
+    with pytest.raises(UserError, match=r"\(list; task=multilabel takes lists, task=tagging spans\): rows 1, 2"):
         prepare(settings("csv", train=str(as_lists), text="text", label="label"))
 
 
@@ -167,6 +167,9 @@ def composed(*words):
         (["data=csv", "recipe=tfidf"], "classification"),
         (["data=csv", "recipe=tfidf", "data.label_separator=';'"], "multilabel"),
         (["data=skillspan", "recipe=tfidf", "task=multilabel"], "multilabel"),
+        (["data=sectors", "recipe=tfidf"], "multilabel"),
+        (["data=skillspan", "recipe=crf"], "tagging"),
+        (["data=csv", "data.train=a.conll", "recipe=crf"], "tagging"),
     ],
 )
 def test_the_data_says_the_task_unless_it_is_given(words, task):

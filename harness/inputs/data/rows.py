@@ -148,7 +148,7 @@ def problem_of(text: Any, label: Any, several: bool = False) -> str | None:
         if not isinstance(cell, str):
             wanted = "text" if what == "text" else "text or whole number"
             kind = "a list in a list" if several and isinstance(cell, list) else type(cell).__name__
-            lists = "; task=multilabel takes lists" if what == "label" and kind == "list" else ""
+            lists = "; task=multilabel takes lists, task=tagging spans" if what == "label" and kind == "list" else ""
             return f"a {what} that is no {wanted} ({kind}{lists})"
     try:
         text.encode()
