@@ -109,6 +109,7 @@ def write_job(prepared: Prepared, working: Path) -> None:
         splits=splits,
         measure=Measure(**measure | {"batch_sizes": sizes}),
         task=TASKS[dataset.task],
+        scale=dataset.scale,
         compile=prepared.identity.compile or "none",
         packed=prepared.identity.batches == "packed",
     )

@@ -126,6 +126,7 @@ class Job:
     )
     packed: bool = False  # the texts of a batch lie one after another, and none is padded
     task: Task = CLASSIFICATION  # what a text is answered with: its labels, what `Predict` returns, the reference loss
+    scale: tuple[float, float] = (0.0, 1.0)  # mean and standard deviation that numbers were scaled by, for who loads it
 
     @classmethod
     def read(cls, path: Path) -> "Job":

@@ -70,6 +70,8 @@ def complete(job: Job) -> None:
     config["id2label"] = {str(number): label for number, label in enumerate(job.labels)}
     config["label2id"] = {label: number for number, label in enumerate(job.labels)}
     config |= {"pooling": job.pooling, "dtype": "float32"}
+    if job.task.name == "regression":  # what the head gives, times the deviation, plus the mean, is the number
+        config |= dict(zip(("number_mean", "number_standard_deviation"), job.scale, strict=True))
     config |= {name: getattr(job.dropout, kind) for name, kind in DROPOUT_NAMES.items() if name in config}
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for file in job.weights.glob("*token*.json"):
