@@ -1,13 +1,16 @@
 """What is said about time: which texts are predicted, and what figures come of the calls."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from harness.figures import measured, row
-from harness.figures.metrics import METRICS
 from harness.runs.outcome import Outcome
 from recipes.contract.split import InTwo
 from recipes.worker import inference
+
+VALID = SimpleNamespace(task="classification", labels=["a", "b"], scale=(0.0, 1.0))
 
 
 class Texts:
@@ -163,11 +166,9 @@ def test_the_time_to_a_target_ends_with_the_first_epoch_that_reached_it(tmp_path
     (tmp_path / "epochs").mkdir()
     np.save(tmp_path / "epochs" / "right.npy", np.eye(2)[labels])
     np.save(tmp_path / "epochs" / "wrong.npy", np.eye(2)[[0, 0, 0, 1]][::-1])  # half are right, both classes are said
-    found = row.to_target(
-        target, METRICS["classification"], tmp_path, outcome, {"valid.macro_f1": 0.6, "train.seconds": 33.0}
-    )
+    found = row.to_target(target, VALID, tmp_path, outcome, {"valid.macro_f1": 0.6, "train.seconds": 33.0})
     assert found == {"train.target": target, "train.target_seconds": seconds}
 
 
 def test_without_a_target_nothing_is_said_of_it(tmp_path):
-    assert row.to_target(None, METRICS["classification"], tmp_path, Outcome(), {"valid.macro_f1": 0.6}) == {}
+    assert row.to_target(None, VALID, tmp_path, Outcome(), {"valid.macro_f1": 0.6}) == {}

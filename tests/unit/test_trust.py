@@ -82,7 +82,7 @@ def test_by_default_a_run_is_run_where_it_was_trained_and_elsewhere_where_one_sa
 )
 def test_a_recipe_that_is_none_of_this_checkout_is_not_imported(sent, name):
     run = saved.find(str(sent(job={"recipe": name})), Path("outputs"))
-    with pytest.raises(UserError, match="there is no recipe .* here; there are fairseq, "):
+    with pytest.raises(UserError, match="there is no recipe .* here; there are .*fairseq, "):
         saved.runnable(run, None)
 
 
@@ -143,7 +143,7 @@ def test_labels_that_are_not_the_model_s_are_told(sent, tmp_path):
     (tmp_path / "chunks" / "0").mkdir(parents=True)
     np.save(tmp_path / "chunks" / "0.npy", np.zeros((1, 25), np.float32))
     with pytest.raises(UserError, match="the model has 25 classes, and its job.json names 2 labels"):
-        predictor.take(0, np.array([True]))
+        predictor.take(0)
 
 
 def worker_environment(tmp_path, action):
