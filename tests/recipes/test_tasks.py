@@ -60,7 +60,7 @@ def test_several_labels_are_learnt_predicted_and_exported(words, runs, tmp_path,
     assert after["onnx.test.micro_f1"] == after["test.micro_f1"]
 
 
-LEARNT = {"tagging": ("span_f1", 0.5), "regression": ("r2", 0.3)}  # a figure, and what it is at least
+LEARNT = {"tagging": ("span_f1", 0.3), "regression": ("r2", 0.3)}  # a figure, and what it is at least
 
 
 @pytest.mark.parametrize("words", others(of_task(*LEARNT), *(f"recipe=hf_trainer task={task}" for task in LEARNT)))
