@@ -21,6 +21,7 @@ from harness.config.settings import Model as Choice
 from harness.inputs import quantised
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+ROBERTA = ("roberta", "camembert", "xlm-roberta")  # of its family, where positions begin after the id of padding
 SHAPE = {"num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size"}
 HEAD = 1 << 16  # characters of a tokenizer.json that hold its special tokens
 SECONDS = 10  # to wait for the hub's first answer
@@ -48,7 +49,7 @@ class Model:
     def longest(self) -> int:
         """The most tokens a text can have; RoBERTa's positions start after the padding id."""
         positions = int(self.config.get("max_position_embeddings", 512))
-        return positions - 2 if self.config.get("model_type") in ("roberta", "camembert", "xlm-roberta") else positions
+        return positions - 2 if self.config.get("model_type") in ROBERTA else positions
 
     @property
     def hidden_size(self) -> int:
@@ -261,9 +262,10 @@ def of_its_tokenizer(model: Model) -> Model:
 
     Recipes pad with the id of config.json, and hide it: what they hide must be no token of a text. On the hub
     multilingual-e5-small has 0 there, which is its `<s>`. The folder is mirrored by links, beside another config.json.
+    RoBERTa keeps its own: its positions are counted from it.
     """
     padding = padding_of(model.tokenizer)
-    if padding in (None, model.config.get("pad_token_id")):
+    if padding in (None, model.config.get("pad_token_id")) or model.config.get("model_type") in ROBERTA:
         return model
     config = {**model.config, "pad_token_id": padding}
     place = (

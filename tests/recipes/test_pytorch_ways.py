@@ -57,7 +57,7 @@ def losses(folder: Path) -> list[float]:
 def test_the_steps_of_a_graph_are_those_of_the_plain_loop(batches, tagged, tmp_path, data_of):
     """The last batch is not full: it is filled up with rows of no weight."""
     runs, words = Runs(tmp_path / "runs"), ["recipe=torch", "model.dropout=0", "train.accumulate=2"]
-    words += [*data_of("tagging"), "data.train_size=100"] if tagged else ["data.train_size=147"]  # texts of 129 windows
+    words += [*data_of("tagging"), "data.train_size=100"] if tagged else ["data.train_size=147"]
     runs.run(*WORDS, *words, small=False)
     (plain,) = runs.folders()
     again = tmp_path / "again"
@@ -70,7 +70,7 @@ def test_the_steps_of_a_graph_are_those_of_the_plain_loop(batches, tagged, tmp_p
     recorded, told = map(int, done.stdout.split())
     assert recorded == told
     assert 2 <= recorded < 10, "the update's, and one for each shape"
-    assert len(losses(again)) == len(losses(plain)) >= 9
+    assert len(losses(again)) == len(losses(plain)) >= 8
     np.testing.assert_allclose(losses(again), losses(plain), rtol=1e-5)
 
 

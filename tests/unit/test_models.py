@@ -114,6 +114,8 @@ def test_padding_is_the_tokenizer_s_whatever_config_json_says(said, folder, tmp_
     assert first.digest == models.verified(chosen(), folder, None).digest
     for name in ("model.safetensors", "tokenizer.json"):
         assert (first.folder / name).read_bytes() == (folder / name).read_bytes()
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "camembert"}))
+    assert find(folder).folder == folder, "its positions are counted from config.json's"
 
 
 def test_one_changed_byte_is_a_wrong_checksum(folder):
