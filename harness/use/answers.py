@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -115,11 +115,18 @@ class SeveralLabels(Names):
         return [place for place in np.argsort(one)[::-1].tolist() if one[place] > self.threshold]
 
 
-class OfSpans(Answers):
-    """Tagging: the spans, each with its characters, its label, its text, and the probability of its least likely tag.
+class Answered(TypedDict):
+    """A span that is answered: its characters, its label, its text, and the probability of its least likely tag."""
 
-    They are a list of objects where there are `lists`, else the same as JSON.
-    """
+    start: int
+    end: int
+    label: str
+    text: str
+    probability: float
+
+
+class OfSpans(Answers):
+    """Tagging: the spans, a list of objects where there are `lists`, else the same as JSON."""
 
     columns = ("spans",)
 
@@ -127,20 +134,21 @@ class OfSpans(Answers):
         super().__init__(task, names)
         self.lists = lists
 
-    def meant(self, outputs: Sequence[Tagged | None]) -> Iterable[list[dict[str, Any]] | None]:
+    def meant(self, outputs: Sequence[Tagged | None]) -> Iterable[list[Answered] | None]:
         return (None if one is None else list(self.spans(one)) for one in outputs)
 
-    def spans(self, one: Tagged) -> Iterator[dict[str, Any]]:
+    def spans(self, one: Tagged) -> Iterator[Answered]:
         probabilities = self.task.activation(one.logits)
         tags = [self.names[place] for place in one.logits.argmax(1).tolist()]
         for span, first, end in spans_of(one.words, tags):
             sure = round(float(probabilities[first:end].max(1).min()), DIGITS)
-            yield {**span._asdict(), "text": one.text[span.start : span.end], "probability": sure}
+            text = one.text[span.start : span.end]
+            yield Answered(start=span.start, end=span.end, label=span.label, text=text, probability=sure)
 
-    def of(self, one: list[dict[str, Any]]) -> list[Any]:
+    def of(self, one: list[Answered]) -> list[Any]:
         return [one if self.lists else json.dumps(one, ensure_ascii=False)]
 
-    def shown(self, one: list[dict[str, Any]]) -> list[str]:
+    def shown(self, one: list[Answered]) -> list[str]:
         said = [f"{span['probability']:.3f}  {span['label']}: {span['text']}" for span in one]
         return said or ["none of its spans"]
 

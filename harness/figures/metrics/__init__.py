@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from harness.figures.metrics import classification, multilabel, regression, tagging
-from harness.figures.metrics.counts import Counted
+from harness.figures.metrics.counts import Counted, Details
 
 CLASSIFICATION = "classification"  # what rows are of that say no task
 
@@ -36,7 +36,7 @@ class Metrics:
     shown: tuple[str, ...]  # in a run's summary
     figures: Mapping[str, Figure]
     scores: Callable[[Any, Any, list[str]], dict[str, float]]
-    details: Callable[[Any, Any, list[str]], dict[str, Any]]
+    details: Callable[[Any, Any, list[str]], Details]
     counted: Mapping[str, Counted]
 
     @property

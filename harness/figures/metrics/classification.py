@@ -1,11 +1,10 @@
 """One label a text: figures of which class is said, and of how surely."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from harness.figures.metrics.counts import Counted, macro_f1, of_names, of_rows, share
+from harness.figures.metrics.counts import Counted, Details, macro_f1, of_names, of_rows, share
 from recipes.contract.tasks import CLASSIFICATION
 
 BINS = 15
@@ -33,7 +32,7 @@ def scores(labels: np.ndarray, logits: np.ndarray, names: Sequence[str] = ()) ->
     }
 
 
-def details(labels: np.ndarray, logits: np.ndarray, names: list[str]) -> dict[str, Any]:
+def details(labels: np.ndarray, logits: np.ndarray, names: list[str]) -> Details:
     """Return precision, recall, F1 and number of rows of each class, and the confusion matrix (rows: true).
 
     Of more than CONFUSED classes there is none: it has as many numbers as the square of their number.

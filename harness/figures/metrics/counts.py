@@ -5,9 +5,11 @@ Of rows drawn anew such a figure takes no more than weights: weights (resamples,
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+Details = dict[str, Any]  # of a split, for metrics.json: `classes`, and what else a task has
 
 
 class Counted(NamedTuple):

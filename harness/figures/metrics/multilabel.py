@@ -1,11 +1,10 @@
 """Any number of labels a text: figures of which labels are said, each where its sigmoid is above one half."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from harness.figures.metrics.counts import Counted, macro_f1, micro_f1, of_names, of_rows, share
+from harness.figures.metrics.counts import Counted, Details, macro_f1, micro_f1, of_names, of_rows, share
 from recipes.contract.tasks import TASKS
 
 TASK = TASKS["multilabel"]
@@ -59,7 +58,7 @@ def at(threshold: float, labels: np.ndarray, logits: np.ndarray) -> dict[str, fl
     return {"micro_f1": float(micro_f1(sums)[0]), "macro_f1": float(macro_f1(sums)[0])}
 
 
-def details(labels: np.ndarray, logits: np.ndarray, names: list[str]) -> dict[str, Any]:
+def details(labels: np.ndarray, logits: np.ndarray, names: list[str]) -> Details:
     """Return precision, recall, F1 and number of texts of each label."""
     from sklearn import metrics
 

@@ -1,10 +1,8 @@
 """A number a text: how far what is said is from what is true, in the number's own unit."""
 
-from typing import Any
-
 import numpy as np
 
-from harness.figures.metrics.counts import Counted, share
+from harness.figures.metrics.counts import Counted, Details, share
 
 
 def scores(labels: np.ndarray, outputs: np.ndarray, names: list[str]) -> dict[str, float]:
@@ -27,7 +25,7 @@ def scores(labels: np.ndarray, outputs: np.ndarray, names: list[str]) -> dict[st
     }
 
 
-def details(labels: np.ndarray, outputs: np.ndarray, names: list[str]) -> dict[str, Any]:
+def details(labels: np.ndarray, outputs: np.ndarray, names: list[str]) -> Details:
     """Return the quantiles of the error, said less true."""
     error = outputs[:, 0].astype(np.float64) - labels
     shares = (0.05, 0.25, 0.5, 0.75, 0.95)

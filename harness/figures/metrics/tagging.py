@@ -4,11 +4,9 @@ A span is right if its first word, its last and its label are: the figures are s
 scored since the CoNLL shared tasks (Tjong Kim Sang and De Meulder 2003).
 """
 
-from typing import Any
-
 import numpy as np
 
-from harness.figures.metrics.counts import Counted, micro_f1
+from harness.figures.metrics.counts import Counted, Details, micro_f1
 from harness.inputs.data.spans import spans_of
 from recipes.contract.ragged import Ragged
 from recipes.contract.tasks import TASKS
@@ -42,7 +40,7 @@ def scores(labels: Ragged, logits: Ragged, names: list[str]) -> dict[str, float]
     }
 
 
-def details(labels: Ragged, logits: Ragged, names: list[str]) -> dict[str, Any]:
+def details(labels: Ragged, logits: Ragged, names: list[str]) -> Details:
     """Return precision, recall, F1 and number of spans of each label."""
     kinds = labels_of(names)
     true, both, said = np.moveaxis(counts(labels, predicted(logits), names).sum(0, dtype=np.int64), 0, 0)

@@ -6,11 +6,10 @@ number.
 
 import json
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -44,7 +43,7 @@ class Labels:
         """What the outputs of a model stand for: the names."""
         return self.names
 
-    def report(self, train: np.ndarray) -> dict[str, Any]:
+    def report(self, train: np.ndarray) -> Mapping[str, object]:
         """Return what the data report says of the labels, beside their names; `train`: the numbers of its rows."""
         return {"task": self.task.name, "stratified_by": "the rarest of a text's labels"} if self.several else {}
 
@@ -156,7 +155,7 @@ class Numbers(Labels):
         values = self.values(train)
         return replace(self, scale=(float(values.mean()), float(values.std()) or 1.0))
 
-    def report(self, train: np.ndarray) -> dict[str, Any]:
+    def report(self, train: np.ndarray) -> Mapping[str, object]:
         told = {"mean": self.scale[0], "standard_deviation": self.scale[1]}
         return {"task": self.task.name, "stratified_by": f"{STRATA} groups of like size, by the number", "scale": told}
 

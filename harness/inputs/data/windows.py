@@ -8,11 +8,11 @@ texts, each once: nothing more is needed to put together what is predicted of th
 
 import json
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -95,7 +95,7 @@ def windows(sizes: Sequence[int], room: int) -> Iterator[Window]:
         first, own = again, other
 
 
-def write(pieces: Pieces, data: Path, folder: Path, show: Callable[[int], None] | None = None) -> dict[str, Any]:
+def write(pieces: Pieces, data: Path, folder: Path, show: Callable[[int], None] | None = None) -> Mapping[str, object]:
     """Write the windows of the texts in the folder `data`, a split; return what the data report says about them.
 
     Texts that are to be predicted alone have no labels, and so have their windows.
