@@ -79,7 +79,7 @@ def test_the_mean_over_a_step_s_words_is_over_those_of_both_processes(
 ):
     """Of texts that are no windows: their number is even, as fastai, which shares rows out evenly, takes them."""
     model = ["model=path", f"model.path={small_network('bert')}"]
-    comparison = Forked(tmp_path, [*TWO, *model, *data_of("tagging"), "data.max_length=256"], references)
+    comparison = Forked(tmp_path, [*TWO, *model, *data_of("tagging"), "data.max_length=140"], references)
     run = comparison.run([*words.split(), "model.dropout=0"], "two")
     hold(training_lines(run, comparison.reference(run)), at_least=5)
 
