@@ -73,7 +73,7 @@ def test_two_processes_with_half_the_batch_train_as_one_and_predict_each_row_onc
 TAGGING = [words for words in SEVERAL if "tagging" in LIBRARIES[words].takes]
 
 
-@pytest.mark.parametrize("words", others(TAGGING, "recipe=torch", "recipe=fastai"))
+@pytest.mark.parametrize("words", others(TAGGING, "recipe=torch"))
 def test_the_mean_over_a_step_s_words_is_over_those_of_both_processes(
     words, tmp_path, small_network, references, data_of
 ):
