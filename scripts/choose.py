@@ -4,6 +4,7 @@ On a terminal, without options, it asks. It answers with a ranked list: for each
 figure with its run or a declared trait with its source and date, what rules one out, and the command to start with.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -37,5 +38,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the products are small: more threads would only wait, and spin
     bootstrap.enter()
     sys.exit(guarded(main))

@@ -191,7 +191,9 @@ def check(run: Saved) -> None:
         texts = [*texts, run.config["env"], run.config["recipe"]["environment"], run.job["recipe"]]
         texts += [run.row["precision"] or "", *run.job["splits"][split].values()]
         numbers = [run.row["threads"], run.config["threads"] or 1, report["max_length"] if report else 1]
-        scores = [run.row[f"{split}.{METRICS[run.task.name].primary}"]]
+        metrics = METRICS[run.task.name]
+        shown = {f"{split}.{score}" for score in metrics.shown} & run.row.keys()  # older runs may lack one
+        scores = [run.row[key] for key in {f"{split}.{metrics.primary}", *shown}]
         whole = (
             split in ("valid", "test")
             and all(isinstance(text, str) for text in texts)

@@ -25,7 +25,7 @@ class Classifier(nn.Module):
 
     def __init__(self, encoder: nn.Module, job: Job, dropout: float):
         super().__init__()
-        self.encoder, self.pooling = encoder, None if job.task.name == "tagging" else job.pooling
+        self.encoder, self.pooling = encoder, job.pooling
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(encoder.config.hidden_size, job.outputs)
 

@@ -13,9 +13,20 @@ from harness.use.parity import ROWS
 HALVES = [f"train.batch_size={ROWS // 2}", "train.accumulate=2"]
 
 
-@pytest.mark.parametrize("words", TASKED)
-def test_a_task_has_the_reference_s_losses(words, tmp_path, data_of, small_network, references):
-    """In steps of two batches each; tags are of windows, in words of several tokens. Real weights: test_parity.py."""
+def of_task(*tasks):
+    return [words for words in TASKED if words.rpartition("=")[2] in tasks]
+
+
+@pytest.mark.parametrize("words", of_task("multilabel"))
+def test_several_labels_have_the_reference_s_losses(words, tmp_path, titles_with_labels, references):
+    """With the real weights, in steps of two batches each."""
+    *recipe, _ = words.split()
+    hold(Forked(tmp_path, [*titles_with_labels, *HALVES], references).lines(recipe, repeated=False))
+
+
+@pytest.mark.parametrize("words", of_task("tagging", "regression"))
+def test_tags_and_numbers_have_the_reference_s_losses(words, tmp_path, data_of, small_network, references):
+    """With a small network, in steps of two batches each; tags are of windows, in words of several tokens."""
     *recipe, task = words.split()
     model = ["model=path", f"model.path={small_network('bert')}"]
     comparison = Forked(tmp_path, [*data_of(task.partition("=")[2]), *model, *HALVES], references)
@@ -27,10 +38,6 @@ def script(name, *words):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def of_task(*tasks):
-    return [words for words in TASKED if words.rpartition("=")[2] in tasks]
 
 
 @pytest.mark.parametrize("words", others(of_task("multilabel"), "recipe=hf_trainer task=multilabel"))
@@ -60,7 +67,7 @@ def test_several_labels_are_learnt_predicted_and_exported(words, runs, tmp_path,
     assert after["onnx.test.micro_f1"] == after["test.micro_f1"]
 
 
-LEARNT = {"tagging": ("span_f1", 0.3), "regression": ("r2", 0.3)}  # a figure, and what it is at least
+LEARNT = {"tagging": ("span_f1", 0.5), "regression": ("r2", 0.3)}  # a figure, and what it is at least
 
 
 @pytest.mark.parametrize("words", others(of_task(*LEARNT), *(f"recipe=hf_trainer task={task}" for task in LEARNT)))

@@ -57,15 +57,24 @@ def run(*words, code=0):
     return done.stdout
 
 
-def test_the_command_line_says_the_same_as_json_and_in_words_within_a_second(tmp_path):
+def processor_seconds(*command):
+    """Return what a command that must succeed printed, and the processor time it took, user and system, in seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_the_command_line_says_the_same_as_json_and_in_words_in_little_more_than_its_libraries_start(tmp_path):
+    """The machine may be slow or busy, so the answer's time is held against what importing scipy takes beside it."""
     words = ["--results", write(tmp_path, world(4)), "--memory-mb", 1200, "--where", "cpu"]
-    texts, used = [], []
+    texts, used, start = [], [], []
     for _ in range(3):  # what others do to the processor's caches only adds
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        texts.append(run(*words, "--explain"))
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(used) < 1
+        text, seconds = processor_seconds(ROOT / "scripts/choose.py", *words, "--explain")
+        texts.append(text)
+        used.append(seconds)
+        start.append(processor_seconds("-c", "import scipy.special")[1])
+    assert min(used) < 3 * min(start)
     (text,) = set(texts)
     answer = json.loads(run(*words, "--json"))
     table = text.partition("\nrank ")[2].partition("\n\n")[0].splitlines()[1:-1]

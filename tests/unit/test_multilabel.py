@@ -182,10 +182,13 @@ def test_the_data_says_the_task_unless_it_is_given(words, task):
     ("words", "said"),
     [
         (["task=multilabel", "recipe=tfidf"], "data=job_titles is classification. With task=multilabel: data=csv, "),
-        (["data=csv", "task="], "task=: give one of classification, multilabel, "),
+        (["data=csv", "task="], "task=: give one of classification, multilabel, tagging, regression, or null."),
         (["data=skillspan", "task=tagging", "recipe=tfidf"], "recipe=tfidf does not take task=tagging."),
         (["data=csv", "recipe=tfidf", "task=classification", "data.label_separator=';'"], "parts several labels"),
-        (["task=multilable"], " or null. Did you mean 'multilabel'?"),
+        (
+            ["task=multilable"],
+            "give one of classification, multilabel, tagging, regression, or null. Did you mean 'mul",
+        ),
     ],
 )
 def test_a_task_that_cannot_be_is_refused_in_words(words, said):
