@@ -158,6 +158,16 @@ class Forked(Comparison):
         return runs.folders()[0]
 
 
+class CutOff(Comparison):
+    """Its runs are killed after a checkpoint, and go on from there."""
+
+    def run(self, words, name) -> Path:
+        runs, words = Runs(self.place / name), [*self.words, *words, "checkpoint.every=8"]
+        killed_at_checkpoint(24, runs, words, self.place)
+        assert "going on from the checkpoint of step 24" in runs.run(*words)
+        return runs.folders()[0]
+
+
 def on_terminal(width: int, *words: str, cwd: Path = ROOT) -> tuple[int, str]:
     """Run a Python script on a terminal of that width; return its exit code and what stood there, without colours."""
     ours, theirs = pty.openpty()

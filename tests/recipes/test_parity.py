@@ -1,28 +1,17 @@
 """Every library computes the same: controlled runs against the plain reference, from real and from random weights.
 
-That the same seed gives the same predictions to the bit, test_runs.py holds for each.
+That the same seed gives the same predictions to the bit, test_runs.py holds for each; test_tasks.py has the other
+tasks, with XLM-R's vocabulary and RoBERTa's architecture.
 """
 
-from pathlib import Path
-
 import pytest
-from support import OWN_LAYERS, ROOT, THOROUGH, VARIANTS, Forked, Runs, hold, killed_at_checkpoint, others
+from support import ROOT, THOROUGH, VARIANTS, CutOff, Forked, hold, others
 
-from harness.use.parity import ROWS, Comparison
+from harness.use.parity import ROWS
 
 PROGRAMS = ["compile=steps", "batches=packed"]
 ON_JAX = [path.parent.name for path in sorted(ROOT.glob("recipes/*/recipe.py"))
           if "recipes.on_jax.steps" in path.read_text(encoding="utf-8")]  # fmt: skip
-
-
-class CutOff(Comparison):
-    """Its runs are killed after a checkpoint, and go on from there."""
-
-    def run(self, words, name) -> Path:
-        runs, words = Runs(self.place / name), [*self.words, *words, "checkpoint.every=8"]
-        killed_at_checkpoint(24, runs, words, self.place)
-        assert "going on from the checkpoint of step 24" in runs.run(*words)
-        return runs.folders()[0]
 
 
 @pytest.mark.parametrize("words", VARIANTS)
@@ -47,14 +36,14 @@ def test_several_steps_in_one_program_of_packed_texts_whose_words_are_tagged(
     hold(Forked(tmp_path, words, references).lines([f"recipe={recipe}", *PROGRAMS], repeated=False))
 
 
-@pytest.mark.parametrize("words", others(VARIANTS, *OWN_LAYERS))
+@pytest.mark.parametrize("words", others(VARIANTS))
 def test_of_roberta_s_architecture_with_the_first_token(words, small_network, tmp_path, references):
     """As the hub has CamemBERT: below a masked language model, in fp16; biases and LayerNorm that are not 0 and 1."""
     model = ["model=path", f"model.path={small_network('camembert')}", "model.pooling=cls"]
     hold(Forked(tmp_path, model, references).lines(words.split(), repeated=False))
 
 
-@pytest.mark.parametrize("words", VARIANTS)
+@pytest.mark.parametrize("words", others(VARIANTS))
 def test_with_xlm_r_s_vocabulary(words, small_network, tmp_path, references):
     """On BERT's architecture, as multilingual-e5-small has it: id 0 begins each text there, and padding is id 1."""
     model = ["model=path", f"model.path={small_network('e5')}"]
