@@ -15,6 +15,7 @@ import termios
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -22,9 +23,10 @@ import warm
 import yaml
 from gpu_support import cards
 
-from harness.base import packages
+from harness.base import environments, packages
 from harness.config import variants
 from harness.results.traits import libraries
+from harness.use import loading
 from harness.use.parity import Comparison, Line
 from recipes.contract import seals
 
@@ -147,6 +149,20 @@ def script(name: str, *words: str | Path) -> list[str]:
     """Return the command of a script of the repository whose workers are forked where the tests have servers."""
     before = [str(ROOT / "tests" / "warm.py")] if os.environ.get(warm.FOLDER) else []
     return [sys.executable, *before, str(ROOT / name), *map(str, words)]
+
+
+def by_card(folder: Path, texts: list[str]) -> dict[str, Any]:
+    """Run the lines of the card of a run's model on texts, with its library; return `answers` and `logits`."""
+    card = (folder / "model" / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"^```python\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)
+    assert (example := loading.EXAMPLE) in lines
+    program = lines.replace(example, "import json, sys; folder, texts = sys.argv[1], json.load(sys.stdin)")
+    program += "\nprint(json.dumps({'answers': answers, 'logits': logits.tolist() if 'logits' in dir() else None}))"
+    name = "tfidf" if "skops" in lines else "hf_trainer"
+    command = [environments.ensure(name).python, "-c", program, folder / "model"]
+    done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 class Forked(Comparison):

@@ -16,7 +16,7 @@ from recipes.contract.job import Every
 
 TEXTS = {
     "name", "train", "valid", "test", "label", "encoding", "path", "level", "id", "config_name", "revision", "sheet",
-    "label_separator", "main_process_ip", "weights", "font",
+    "label_separator", "main_process_ip", "weights", "font", "licence",
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from harness.runs.attempt import attempt
 from harness.runs.outcome import Judge, Outcome
 from harness.runs.prepare import Prepared, prepare
 from harness.runs.row import Row
+from harness.use import saved
 
 Show = Callable[[Row, Path], None]
 
@@ -54,6 +55,10 @@ def worked(prepared: Prepared, folder: Path, command: str, judge: Judge | None) 
             attempted.loggers.close(Row({"status": attempted.outcome.status}))
     with uninterrupted():
         row = rows.row(prepared, attempted, folder, command)
+        if row.finished and prepared.placed.first:
+            from harness.use import card  # what has its intervals takes half a second to import
+
+            card.write(saved.of(attempted.working, row))
         if attempted.loggers:
             attempted.loggers.close(row)
         return row, store.settle(folder, row)

@@ -121,6 +121,11 @@ def find(name: str, outputs: Path) -> Saved:
         )
     if not (folder / "model").is_dir():
         raise UserError(f"{folder} has no model: only its results are here.\nTo train it: {row.get('command')}")
+    return of(folder, row)
+
+
+def of(folder: Path, row: Row) -> Saved:
+    """Return the finished run whose files lie in a folder, of which this is the row."""
     config, job = (contents(folder / name) for name in ("config.yaml", "job.json"))
     return Saved(folder, row, cast(OwnConfig, config), cast(OwnJob, job))
 

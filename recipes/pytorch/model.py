@@ -82,7 +82,8 @@ def encoder_of(folder: Path, dropout: Dropout, packed: bool = False) -> PreTrain
 
 def save(model: Classifier, job: Job) -> None:
     """Write a Hugging Face folder with the encoder, its tokenizer and the labels, and the head beside it."""
-    model.encoder.save_pretrained(job.model)
+    pooler = {name: torch.from_numpy(values) for name, values in weights.pooler(job.weights).items()}
+    model.encoder.save_pretrained(job.model, state_dict=model.encoder.state_dict() | pooler)
     save_file(model.head.state_dict(), job.model / "head.safetensors")
     weights.complete(job)
 

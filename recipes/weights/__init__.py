@@ -14,6 +14,8 @@ from recipes.contract.job import Job
 Weights = dict[str, np.ndarray]
 Head = tuple[np.ndarray, np.ndarray]  # weight (labels, hidden), bias (labels)
 
+FAMILIES = {"bert": "bert", "roberta": "roberta", "camembert": "roberta", "xlm-roberta": "roberta"}  # of BERT's layers
+POOLER = "pooler."  # how the names of its tensors begin
 DROPOUT_NAMES = {  # in config.json -> which of the job's rates
     "hidden_dropout_prob": "hidden",
     "attention_probs_dropout_prob": "attention",
@@ -31,7 +33,7 @@ def read(folder) -> tuple[dict, Weights]:
     from safetensors.numpy import load_file
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    prefix = {"camembert": "roberta", "xlm-roberta": "roberta"}.get(config["model_type"], config["model_type"]) + "."
+    prefix = prefix_of(config)
     found = load_file(folder / "model.safetensors")
     if any(name.startswith(prefix) for name in found):
         found = {name.removeprefix(prefix): values for name, values in found.items() if name.startswith(prefix)}
@@ -40,6 +42,30 @@ def read(folder) -> tuple[dict, Weights]:
         found = {name.replace("LayerNorm" + ending, "LayerNorm" + new): values for name, values in found.items()}
     kept = {name: values for name, values in found.items() if name.startswith(("embeddings.", "encoder."))}
     return config, {name: values.astype(np.float32) for name, values in kept.items() if "position_ids" not in name}
+
+
+def prefix_of(config: dict) -> str:
+    """Return what stands before the encoder's names in a checkpoint that has heads beside it."""
+    return FAMILIES.get(config["model_type"], config["model_type"]) + "."
+
+
+def pooler(folder) -> Weights:
+    """Return the pooler that AutoModel has of the model in a folder, float32; none of an architecture without one.
+
+    Nothing here computes or trains it: the head has pooling of its own. But a file without it is told to be incomplete
+    wherever it is loaded. It is that of the folder; where that has none either, one that hands the first token on.
+    """
+    from safetensors import safe_open
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    prefix = prefix_of(config)
+    with safe_open(folder / "model.safetensors", "np") as tensors:
+        names = {name.removeprefix(prefix): name for name in tensors.keys()}  # noqa: SIM118  it is no mapping
+        found = {name: tensors.get_tensor(old) for name, old in names.items() if name.startswith(POOLER)}
+    if not found and config["model_type"] in FAMILIES:
+        size = config["hidden_size"]
+        found = {f"{POOLER}dense.weight": np.eye(size), f"{POOLER}dense.bias": np.zeros(size)}
+    return {name: values.astype(np.float32) for name, values in found.items()}
 
 
 def read_head(folder) -> Head:
@@ -57,7 +83,7 @@ def write(job: Job, encoder: Weights, head: Weights) -> None:
     job.model.mkdir(exist_ok=True)
     shutil.copy(job.weights / "config.json", job.model)
     contiguous = {name: np.ascontiguousarray(values, np.float32) for name, values in encoder.items()}
-    save_file(contiguous, job.model / "model.safetensors", {"format": "pt"})
+    save_file(contiguous | pooler(job.weights), job.model / "model.safetensors", {"format": "pt"})
     save_file({name: np.ascontiguousarray(values, np.float32) for name, values in head.items()},
               job.model / "head.safetensors", {"format": "pt"})  # fmt: skip
     complete(job)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import ROOT, minilm, others
+from support import by_card, minilm, others
 
 from harness.base import environments
 from recipes.contract.split import Split
@@ -59,26 +59,34 @@ def test_encoders_of_other_architectures_train_in_full_precision(runs, architect
     assert row["model.size_mb"] > 4 * row["model.parameters"] / 1e6
 
 
-AS_DOCUMENTED = """
-import json, sys, pathlib, numpy, torch
-folder, texts = pathlib.Path(sys.argv[1]) / "model", json.loads(sys.argv[2])
-with torch.inference_mode():
-    exec(sys.argv[3])
-print(json.dumps(logits.tolist()))
+@pytest.mark.parametrize(
+    "recipe", others(["hf_trainer", "keras", "tfidf"], "hf_trainer", "tfidf")
+)  # of all: test_parity.py
+def test_the_model_is_read_by_the_lines_of_its_card(finished, recipe):
+    folder = finished(recipe)
+    where = json.loads((folder / "job.json").read_text(encoding="utf-8"))["splits"]["test"]["data"]
+    split = Split("test", Path(where))
+    found = by_card(folder, [split.text(row) for row in range(len(split))])
+    logits = np.load(folder / "predictions_test.npz")["logits"]
+    labels = json.loads((folder / "job.json").read_text(encoding="utf-8"))["labels"]
+    said = [one if recipe == "tfidf" else one[0] for one in found["answers"]]
+    assert said == [labels[best] for best in logits.argmax(1)]
+    if recipe != "tfidf":
+        np.testing.assert_allclose(found["logits"], logits, rtol=0, atol=1e-5)
+
+
+LOADED = """
+import sys
+from transformers import AutoModel, AutoModelForSequenceClassification
+for kind in (AutoModel, AutoModelForSequenceClassification):
+    _, told = kind.from_pretrained(sys.argv[1], output_loading_info=True)
+    print({key: sorted(names) for key, names in told.items() if names})
 """
 
 
-@pytest.mark.parametrize("recipe", others(["hf_trainer", "keras"], "hf_trainer"))  # of all: test_parity.py
-def test_the_model_is_read_as_documented(finished, recipe):
-    """By the lines of outputs/README.md, from texts: tokenizer, encoder, head."""
-    folder = finished(recipe)
-    page = (ROOT / "outputs" / "README.md").read_text(encoding="utf-8")
-    lines, *_ = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    where = json.loads((folder / "job.json").read_text(encoding="utf-8"))["splits"]["test"]["data"]
-    split = Split("test", Path(where))
-    texts = [split.text(row) for row in range(len(split))]
-    python = environments.ensure("hf_trainer").python
-    command = [python, "-c", AS_DOCUMENTED, folder, json.dumps(texts), lines]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    logits = np.load(folder / "predictions_test.npz")["logits"]
-    np.testing.assert_allclose(json.loads(said), logits, rtol=0, atol=1e-5)
+@pytest.mark.parametrize("recipe", others(["hf_trainer", "keras"], "hf_trainer"))
+def test_transformers_misses_nothing_of_an_encoder_but_the_head_of_its_own_class(finished, recipe):
+    """One recipe has transformers save the folder, the other has numpy do it."""
+    command = [environments.ensure("hf_trainer").python, "-c", LOADED, finished(recipe) / "model"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["{}", "{'missing_keys': ['classifier.bias', 'classifier.weight']}"]

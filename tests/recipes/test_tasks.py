@@ -1,14 +1,17 @@
 """The tasks beside classification, with the real libraries: the losses of the reference, and what a run is good for."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from support import REAL, ROOT, TASKED, THOROUGH, CutOff, Forked, hold, killed_in, others
+from support import REAL, ROOT, TASKED, THOROUGH, CutOff, Forked, by_card, hold, killed_in, others
 
 from harness.use.parity import ROWS
+from recipes.contract.split import Split
 
 HALVES = [f"train.batch_size={ROWS // 2}", "train.accumulate=2"]
 
@@ -59,6 +62,7 @@ def test_several_labels_are_learnt_predicted_and_exported(words, runs, tmp_path,
     found = np.load(folder / "predictions_test.npz")
     assert found["labels"].shape == found["logits"].shape == (100, len(labels))
     assert (found["labels"].sum(1) == 2).all(), "each title has its group and the one above it"
+    check_card(folder, "multilabel")
 
     file, out = tmp_path / "titles.csv", tmp_path / "out.csv"
     file.write_text("title\nnight nurse\nwelder\n", encoding="utf-8")
@@ -71,6 +75,28 @@ def test_several_labels_are_learnt_predicted_and_exported(words, runs, tmp_path,
     (after,) = (json.loads((one / "result.json").read_text(encoding="utf-8")) for one in runs.folders())
     assert after["onnx.max_difference"] <= 1e-4
     assert after["onnx.test.micro_f1"] == after["test.micro_f1"]
+
+
+def check_card(folder, task):
+    """See that the lines of the model's card answer as scripts/predict.py does."""
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    split = Split("test", Path(job["splits"]["test"]["data"]))
+    texts = [split.text(row) for row in range(20)]
+    answers = by_card(folder, texts)["answers"]
+    said = [block.split("\n  ") for block in re.split(r"\n(?=\S)", script("predict", folder, *texts).rstrip())]
+    assert [one[0] for one in said] == texts
+    for answer, (_, *lines) in zip(answers, said, strict=True):
+        if task == "regression":
+            assert answer == pytest.approx(float(lines[0].rpartition(": ")[2]), rel=1e-4)
+        elif task == "multilabel":
+            assert set(answer) == {line.partition("  ")[2] for line in lines} - {""}
+        else:
+            before = [("", "O"), *answer]  # a tag that goes on with no span begins one
+            begun = [word for (word, tag), (_, last) in zip(answer, before, strict=False)
+                     if tag != "O" and (tag[0] == "B" or last[1:] != tag[1:])]  # fmt: skip
+            spans = [line.partition(": ")[2] for line in lines if ": " in line]
+            assert len(spans) == len(begun)
+            assert all(span.startswith(word) for span, word in zip(spans, begun, strict=True))
 
 
 LEARNT = {"tagging": ("span_f1", 0.5), "regression": ("r2", 0.3)}  # a figure, and what it is at least
@@ -88,6 +114,7 @@ def test_spans_and_numbers_are_learnt_and_exported(words, runs, data_of):
     found, outputs = np.load(folder / "predictions_test.npz"), 1 if task == "regression" else 5
     assert found["logits"].shape == (len(found["labels"]), outputs)
     assert np.isfinite(found["logits"]).all()
+    check_card(folder, task)
 
     script("export", folder, "--format", "onnx")
     (after,) = (json.loads((one / "result.json").read_text(encoding="utf-8")) for one in runs.folders())

@@ -65,3 +65,28 @@ def test_what_is_written_is_read_again_with_labels_pooling_dropout_and_tokenizer
     assert (config["pooling"], config["hidden_dropout_prob"]) == ("cls", 0.2)
     assert "attention_probs_dropout_prob" not in config
     assert (job.model / "tokenizer.json").exists()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["the folder's own", "none in the folder"])
+def test_the_pooler_of_the_architecture_is_in_the_file_so_that_nothing_is_missing(tmp_path, kept):
+    rng = np.random.default_rng(0)
+    values = {f"bert.{name}": rng.normal(size=(4, 4)).astype(np.float16) for name in NAMES}
+    own = {f"bert.pooler.dense.{part}": rng.normal(size=shape).astype(np.float16)
+           for part, shape in (("weight", (4, 4)), ("bias", 4))}  # fmt: skip
+    source = checkpoint(tmp_path / "model", "bert", values | (own if kept else {}))
+    (tmp_path / "run").mkdir()
+    job = a_job(tmp_path / "run", weights=source, pooling="mean", dropout=Dropout())
+    weights.write(job, {name: values[f"bert.{name}"] for name in NAMES}, {"weight": np.zeros((2, 4))})
+    found = load_file(job.model / "model.safetensors")
+    assert found.keys() == {*NAMES, "pooler.dense.weight", "pooler.dense.bias"}
+    assert {one.dtype for one in found.values()} == {np.dtype(np.float32)}
+    state = rng.normal(size=4).astype(np.float32)
+    handed_on = state @ found["pooler.dense.weight"].T + found["pooler.dense.bias"]
+    wanted = state @ own["bert.pooler.dense.weight"].T + own["bert.pooler.dense.bias"] if kept else state
+    np.testing.assert_allclose(handed_on, wanted, rtol=1e-6)
+    assert weights.read(job.model)[1].keys() == set(NAMES)
+
+
+def test_an_architecture_without_a_pooler_gets_none(tmp_path):
+    source = checkpoint(tmp_path / "model", "electra", {NAMES[0]: np.zeros((4, 4), np.float32)})
+    assert weights.pooler(source) == {}
