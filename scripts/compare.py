@@ -74,6 +74,11 @@ def main(arguments: argparse.Namespace) -> int:
     render.terminal(made, opening)
     if pictured(arguments) and not (arguments.aa or arguments.against):
         draw(arguments, analyses, made)
+    if any(path.suffix == ".html" for path in arguments.out) and not (arguments.aa or arguments.against):
+        from harness.results.compare import mistakes
+
+        for analysis_of, section in zip(analyses, made, strict=True):
+            section.folded = list(mistakes.tables(analysis_of))
     for path in arguments.out:
         text = render.comma_separated(analyses) if path.suffix == ".csv" else render.TEXT[path.suffix](made, opening)
         with writing("--out", path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.base.environments import Environment
-from harness.figures import compute, outputs
+from harness.figures import compute, mistakes, outputs
 from harness.figures.measured import inference, steps
 from harness.figures.metrics import METRICS, multilabel
 from harness.figures.moved import moved
@@ -108,6 +108,10 @@ def quality(prepared: "Prepared", working: Path, splits: Sequence[str]) -> dict[
         figures |= {f"{name}.{key}": value for key, value in metrics.scores(labels, logits, names).items()}
         by_class[name] = metrics.details(labels, logits, names)
         outputs.keep_counted(prepared.dataset.task, labels, logits, names, working, name)
+        if name == "valid":
+            mistakes.keep(
+                prepared.dataset.folder / name, prepared.dataset.task, names, prepared.dataset.scale, working, name
+            )
         if prepared.dataset.task == "multilabel":
             thresholds[name] = (labels, logits)
         unseen = read_array(prepared.dataset.folder / name / "seen.bin", "uint8") == 0

@@ -53,6 +53,13 @@ def prepared(tmp_path):
     )  # fmt: skip
 
 
+def texts_of(folder, rows):
+    """Write what a split has of its texts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.arange(rows, dtype=np.int64).tofile(folder / "row_ids.bin")
+    Ragged.of([np.full(4, 120, np.uint8)] * rows).write(folder, "texts")
+
+
 @pytest.fixture
 def encoder(prepared, tmp_path):
     """The same with an encoder: texts of 3, 1 and 2 tokens."""
@@ -138,7 +145,7 @@ def test_the_row_of_a_run_with_an_encoder_says_which_and_whether_it_moved(encode
         save_file({"weight": np.full(3, weight, np.float32)}, folder / "model.safetensors")
     np.savez(done.working / "predictions_valid.npz", labels=np.array([0, 1]), logits=np.eye(2, dtype=np.float32))
     encoder.settings.evaluate = ("valid",)
-    (encoder.dataset.folder / "valid").mkdir()
+    texts_of(encoder.dataset.folder / "valid", 2)
     np.array([0, 0], np.uint8).tofile(encoder.dataset.folder / "valid" / "seen.bin")
     done.outcome.resources = {
         "finetune": {"matmul_precision": "high", "peak_rss": 123_456_789, "gpu_allocated_peak": None},
@@ -241,6 +248,7 @@ def test_every_split_is_scored_that_is_asked_for(prepared, done):
         np.savez(done.working / f"predictions_{name}.npz", labels=np.array([0, 1]), logits=np.eye(2)[[0, 1]])
         (prepared.dataset.folder / name).mkdir()
         np.array(seen, np.uint8).tofile(prepared.dataset.folder / name / "seen.bin")
+    texts_of(prepared.dataset.folder / "valid", 2)
     found = row.quality(prepared, done.working, ("valid", "new", "test"))
     assert [found[f"{name}.rows"] for name in ("valid", "new", "test")] == [2, 2, 3]
     assert [found[f"{name}.seen_in_train"] for name in ("valid", "new", "test")] == [0, 2, 2]

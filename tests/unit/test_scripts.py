@@ -23,7 +23,9 @@ def test_a_recipe_that_is_not_there_is_told(words):
     assert done.stderr.startswith("error: no recipe with an encoder is named nosuch; there are ")
 
 
-@pytest.mark.parametrize("script", ["predict.py", "export.py", "push.py", "status.py", "parity.py", "benchmark.py"])
+@pytest.mark.parametrize(
+    "script", ["predict.py", "errors.py", "export.py", "push.py", "status.py", "parity.py", "benchmark.py"]
+)
 def test_help_needs_nothing_heavy(script):
     """A processor's second or two, where it is numpy, scikit-learn or Hydra."""
     command = [sys.executable, "-X", "importtime", ROOT / "scripts" / script, "--help"]

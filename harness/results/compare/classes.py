@@ -21,6 +21,7 @@ class Scored:
     classes: list[str]  # the rarest first, with the number of their rows
     f1: np.ndarray
     confusion: np.ndarray | None
+    rows: np.ndarray  # of each class
 
 
 def scored(ones: list[Contestant]) -> Scored | None:
@@ -43,7 +44,27 @@ def scored(ones: list[Contestant]) -> Scored | None:
     known = next((run.classes for one in held for run in one.runs if run.classes), None)
     kind = "label" if several else "class"
     names = known if known and len(known) >= number else [f"{kind} {place}" for place in range(number)]
-    return Scored([one.name for one in held], kind, [f"{names[place]} ({rows[place]})" for place in order], f1, shares)
+    return Scored(
+        [one.name for one in held],
+        kind,
+        [f"{names[place]} ({rows[place]})" for place in order],
+        f1,
+        shares,
+        rows[order],
+    )
+
+
+def most_confused(found: Scored, pairs: int) -> list[tuple[int, int]]:
+    """Return the pairs (true class, class it is taken for) with most rows, means over all that compete."""
+    assert found.confusion is not None
+    rows = found.confusion.mean(0) * found.rows[:, None]
+    np.fill_diagonal(rows, 0)
+    order = np.argsort(-rows, axis=None, kind="stable")[:pairs]
+    return [
+        (int(true), int(said))
+        for true, said in zip(*np.unravel_index(order, rows.shape), strict=True)
+        if rows[true, said]
+    ]
 
 
 def predicted(ones: list[Contestant]) -> list[Contestant]:

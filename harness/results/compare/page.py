@@ -20,6 +20,8 @@ th { border-bottom: 2px solid #1a1a1a } .text { text-align: left }
 figure { margin: 1.2rem 0 } figure img { max-width: 100%; height: auto }
 figcaption { color: #555; max-width: 46rem }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(28rem, 1fr)); gap: 0 2rem }
+details td.text { white-space: normal; min-width: 8rem; max-width: 32rem; overflow-wrap: anywhere }
+summary { cursor: pointer; font-weight: bold; margin-top: 1.6rem }
 @media (max-width: 60rem) { .pictures { display: block } }
 """
 
@@ -48,6 +50,11 @@ def body(section: Section) -> Iterator[str]:
             caption = escape(picture.caption)
             yield f'<figure><img alt="{caption}" src="{source}"/><figcaption>{caption}</figcaption></figure>'
         yield "</div>"
+    if section.folded:
+        yield "<details><summary>What went wrong</summary>"
+        for table in section.folded:
+            yield from drawn(table)
+        yield "</details>"
     for heading, lines in section.notes.items():
         yield f"<h3>{escape(heading)}</h3>"
         yield "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"

@@ -23,6 +23,9 @@ from harness.runs.display import PHASES
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]  # Okabe and Ito 2008
 MARKS = "osD^vP*X"
 MAP = "cividis"  # Nuñez et al. 2018: the same to all eyes, and in grey
+NAMED = 25  # classes whose names fit beside a confusion matrix; of more the most confused pairs are shown
+PAIRS = 20
+LETTERS = 32  # of a class's name
 BY_KEY = {one.key: one for one in COSTS}
 matplotlib.rcParams.update(
     {"font.size": 9, "svg.fonttype": "path", "figure.dpi": 120, "axes.grid": True, "grid.alpha": 0.3}
@@ -40,6 +43,7 @@ CAPTIONS = {
     "memory": "Most memory that each phase held, median over runs: darker is better. White: too short to be sampled.",
     "classes": "F1 of each {name} of the test split, mean over seeds, the rarest {name} first: yellow is better.",
     "numbers": "What was said of each test row, mean over seeds, against what is true: the line is where both agree.",
+    "confused": "The classes most often taken for another, and what share of their test rows: darker is better.",
     "confusion": "What was predicted of the test rows of each class, in F1's order: a yellow diagonal is better.",
 }  # fmt: skip
 
@@ -55,7 +59,11 @@ def drawn(analysis: Analysis) -> Iterator[Picture]:
         "memory": memory(ones),
     }
     if found := classes.scored(ones):
-        figures |= {"classes": by_class(found), "confusion": confusion(found)}
+        many = len(found.classes) > NAMED
+        figures |= {
+            "classes": by_class(found),
+            **({"confused": confused(found)} if many else {"confusion": confusion(found)}),
+        }
     if analysis.group.task == "regression":
         figures["numbers"] = numbers(ones)
     words = {"higher": "higher" if metrics.sign > 0 else "lower", "name": found.kind if found else ""}
@@ -184,14 +192,35 @@ def confusion(found: classes.Scored) -> Drawing | None:
         return None
     across = min(3, len(found.names))
     down = -(-len(found.names) // across)
-    figure = Drawing(figsize=(3.2 * across, 3.2 * down), layout="constrained")
+    side, names = max(3.0, 0.17 * len(found.classes)), [short(name) for name in found.classes]
+    figure = Drawing(figsize=(side * across + 2, side * down + 2), layout="constrained")
     for place, (name, matrix) in enumerate(zip(found.names, found.confusion, strict=True)):
         axes = figure.add_subplot(down, across, place + 1)
         drawn = axes.imshow(matrix, cmap=MAP, vmin=0, vmax=1)
-        axes.set(title=name, xlabel="predicted class", ylabel="true class (number)")
+        axes.set(title=name, xlabel="predicted class", ylabel="" if place % across else "true class (rows)")
+        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
+        axes.set_yticks(range(len(names)), names if place % across == 0 else [""] * len(names), fontsize=6)
         axes.grid(False)
     figure.colorbar(drawn, ax=figure.axes, shrink=0.6, label="share of the true class's rows")
     return figure
+
+
+def confused(found: classes.Scored) -> Drawing | None:
+    """Draw the pairs of classes that are most often confused as a table of colours."""
+    if found.confusion is None or not (pairs := classes.most_confused(found, PAIRS)):
+        return None
+    figure, axes = canvas(4.8 + 0.7 * len(found.names), 1.2 + 0.24 * len(pairs))
+    values = np.array([[matrix[pair] for matrix in found.confusion] for pair in pairs])
+    names = [f"{short(found.classes[true])} → {short(found.classes[said])}" for true, said in pairs]
+    table(axes, values, names, found.names, "share of the true class's rows", "{:.2f}")
+    axes.set(ylabel="true class (its test rows) → what is said")
+    return figure
+
+
+def short(name: str) -> str:
+    """Return a class's name, with its rows behind it, cut to what fits."""
+    words, bracket, rows = name.rpartition(" (")
+    return name if len(words) <= LETTERS else f"{words[: LETTERS - 1]}…{bracket}{rows}"
 
 
 def numbers(ones: list[Contestant]) -> Drawing | None:

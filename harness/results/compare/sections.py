@@ -49,6 +49,7 @@ class Section:
     tables: list[Table] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)  # by heading
     pictures: list[Picture] = field(default_factory=list)
+    folded: list[Table] = field(default_factory=list)  # what went wrong, for the HTML report alone: it quotes texts
     files: list[tuple[str, str]] = field(default_factory=list)  # of pictures: path from the page, and caption
 
 
