@@ -25,6 +25,8 @@ def settle(values: dict[str, Any]) -> None:
     told = next((one for one in can if one in takes), can[0])
     told = "multilabel" if separator else "tagging" if is_conll(data.get("train") or "") else told
     task = told if values["task"] is None else values["task"]
+    if is_conll(data.get("train") or "") and task != "tagging":
+        raise UserError(f"{data['train']}: a file with a word and its tag a line is for task=tagging, not {task}.", 2)
     if separator and task != "multilabel":
         raise UserError(f"data.label_separator={separator} parts several labels: task=multilabel, not {task}.", code=2)
     if task not in can and task not in (known := usable()):

@@ -19,6 +19,7 @@ from typing import Any
 from harness.base import progress
 from harness.base.errors import UserError, address, writing
 from harness.base.home import locked, sha256
+from harness.config.tasks import is_conll
 from harness.inputs.data import cells, told
 from harness.inputs.data import rows as checked
 from harness.inputs.data.columns import ColumnError
@@ -116,6 +117,12 @@ def columns_for(run: Saved, chosen: list[str] | None) -> list[str]:
 
 def table_for(run: Saved, path: Path, columns: list[str] | None, encoding: str | None, sheet: str | None) -> Table:
     """Return the table to predict, read as the run's own data was where nothing else is said."""
+    if is_conll(str(path)):
+        raise UserError(
+            f"{path}: a file with a word and its tag a line is read for training alone. Give the texts as a csv with a "
+            "header, or as JSON lines.",
+            code=2,
+        )
     data = run.config["data"]
     sheet = sheet or data.get("sheet") if has_sheets(path) else sheet
     if sheet and not has_sheets(path):

@@ -29,7 +29,9 @@ def prepared(path, **changes):
 @pytest.mark.parametrize(
     ("cell", "value"),
     [("35000", 35000), ("35 000", 35000), ("35\u202f000,50", 35000.5), ("-1.5e3", -1500), (" 12 ", 12), (7, 7),
-     (2.5, 2.5), ("1,5", 1.5), ("1234,5", 1234.5), ("0,25", 0.25)],
+     (2.5, 2.5), ("1,5", 1.5), ("1234,5", 1234.5), ("0,25", 0.25), ("0,125", 0.125),
+     ("24 500 €", 24500), ("€24,500.50", 24500.5), ("24.500,50", 24500.5), ("24'500", 24500), ("12,345,678", 12345678),
+     ("24.5", 24.5), ("1 234.567", 1234.567)],
 )  # fmt: skip
 def test_numbers_are_read_as_people_write_them(cell, value):
     assert number(cell) == value
@@ -37,7 +39,23 @@ def test_numbers_are_read_as_people_write_them(cell, value):
 
 
 @pytest.mark.parametrize(
-    "cell", ["", "35k", "1,234", "12,345,678", "nan", "inf", True, None, [1], "1.2.3", "à débattre"]
+    "cell",
+    [
+        "",
+        "35k",
+        "1,234",
+        "24 50",
+        "35 40",
+        "24 5000",
+        "1,234,567,8",
+        "nan",
+        "inf",
+        True,
+        None,
+        [1],
+        "1.2.3",
+        "à débattre",
+    ],
 )
 def test_what_is_no_number_or_may_be_two_is_none(cell):
     assert isinstance(number(cell), NoNumber)
@@ -46,7 +64,7 @@ def test_what_is_no_number_or_may_be_two_is_none(cell):
 @pytest.mark.parametrize(
     ("label", "said"),
     [
-        ("35k", "a label that is no number: row 3"),
+        ("35k", "a label that is no number (35000, 35 000,50 and 24 500 € are): row 3"),
         ("1,234", "a number with a comma that may part thousands or decimals: write 1234 or 1.234: row 3"),
         ("", "an empty label: row 3"),
         ("NaN", "an empty label (`NaN`): row 3"),
@@ -59,6 +77,13 @@ def test_what_is_no_number_is_told_with_its_row(label, said, tmp_path):
     with pytest.raises(UserError) as error:
         prepared(write_csv(tmp_path / "offers.csv", rows))
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(("others", "told"), [("30000", True), ("30.5", False)])
+def test_a_point_that_may_part_thousands_is_told_where_no_other_has_decimals(others, told, tmp_path):
+    rows = [(f"offre {row}", "24.500" if row == 2 else others if row % 2 else row) for row in range(40)]
+    data = prepared(write_csv(tmp_path / "offers.csv", rows))
+    assert any("1 numbers have a point before three digits" in line for line in data.report["told"]) == told
 
 
 def test_numbers_are_scaled_by_those_of_train_and_stratified(tmp_path):

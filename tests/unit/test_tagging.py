@@ -1,6 +1,7 @@
 """Spans in text: read from what tools export, tagged by words, cut into windows and put together, scored, answered."""
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_spans_of_some_labels_alone_may_be_taken_and_what_cuts_a_word_is_widened
     data = prepared(write_json_lines(tmp_path / "a.jsonl", rows), span_labels=["a"])
     assert data.labels == ["B-a", "I-a", "O"]
     assert spans_in(data)["développeur 4"] == [(0, 11, "a")]
-    assert any("30 of 30 spans begin or end within a word" in line for line in data.report["told"])
+    assert any("30 of 30 spans do not begin and end where words do" in line for line in data.report["told"])
 
 
 @pytest.mark.parametrize(
@@ -109,9 +110,11 @@ def test_spans_of_some_labels_alone_may_be_taken_and_what_cuts_a_word_is_widened
     [
         ([[15, 99, "x"]], "a span outside the text: row 3"),
         ([[-1, 5, "x"]], "a span outside the text"),
-        ([[9, 5, "x"]], "a span outside the text"),
+        ([[9, 5, "x"]], "a span that ends before it begins"),
         ([[4, 5, "x"]], "a span of nothing, or of spaces alone"),
         ([[0, 10, "x"], [5, 14, "y"]], "spans that overlap (data.span_labels=[LABEL,…]"),
+        ([[15, 17, "x"], [18, 21, "y"]], "spans that overlap once they are widened to whole words"),
+        ([{"start": 14, "end": 20, "label": "x", "text": "Python"}], "whose own `text` is not what stands there"),
         ([{"start": 0, "end": 4}], "a span without start, end or label"),
         ([[0, 4]], "a span that is neither {start, end, label} nor [start, end, label]"),
         ([[0, "4", "x"]], "a span whose start or end is no whole number"),
@@ -160,6 +163,29 @@ def test_a_file_with_a_word_a_line_says_where_its_tag_is_missing(tmp_path):
         prepare(settings("csv", train=str(tmp_path / "a.conll")), "tagging")
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("et O\nPython I-x", "line 2: a tag that goes on with a span that does not begin.*`I-x` after `O`"),
+        ("et O\n\nPython I-x", "line 3: a tag that goes on.*`I-x`, the first of its sentence"),
+        ("et O\nPython S-x", r"line 2: a tag that is neither O, nor B-LABEL, nor I-LABEL \(IOB2\); there is `S-x`"),
+    ],
+)
+def test_a_tag_that_cannot_be_is_told_with_its_line(lines, said, tmp_path):
+    (tmp_path / "a.conll").write_text(lines, encoding="utf-8")
+    with pytest.raises(UserError, match=said):
+        prepare(settings("csv", train=str(tmp_path / "a.conll")), "tagging")
+
+
+def test_comments_between_sentences_are_no_words_and_a_file_of_words_has_no_columns(tmp_path):
+    lines = "".join(f"# text = Python {n}\n# id\nPython B-x\n# O\n{n} O\n\n" for n in range(20))
+    (tmp_path / "a.conll").write_text(lines, encoding="utf-8")
+    plain = settings("csv", train=str(tmp_path / "a.conll"))
+    assert "Python # 7" in spans_in(prepare(plain, "tagging"))
+    with pytest.raises(UserError, match="has none.\nLeave both out"):
+        prepare({**plain, "text": ["text"], "label": "tags"}, "tagging")
+
+
 def test_an_unknown_label_in_test_is_told_and_so_is_data_without_spans(tmp_path):
     train = write_json_lines(tmp_path / "train.jsonl", postings(30))
     test = write_json_lines(tmp_path / "test.jsonl", [{"text": "un autre", "label": [[0, 2, "autre"]]}])
@@ -168,6 +194,19 @@ def test_an_unknown_label_in_test_is_told_and_so_is_data_without_spans(tmp_path)
     nothing = write_json_lines(tmp_path / "none.jsonl", [{"text": f"rien {n}", "label": []} for n in range(9)])
     with pytest.raises(UserError, match="all rows have the same labels, none: there is nothing to learn"):
         prepared(nothing)
+
+
+def test_a_label_wanted_that_no_span_has_is_told_with_the_nearest(tmp_path):
+    file = write_json_lines(tmp_path / "a.jsonl", postings(30))
+    with pytest.raises(UserError, match="no span has the label `lange`; there are langue, technique. Did you mean"):
+        prepared(file, span_labels=["technique", "lange"])
+
+
+def test_an_accent_that_stands_apart_is_of_its_letter_s_word():
+    for form in ("NFC", "NFD"):
+        text = unicodedata.normalize(form, "La sécurité à Évry, हिन्दी et ❤️.")
+        words = [unicodedata.normalize("NFC", text[start:end]) for start, end in words_of(text)]
+        assert words == ["La", "sécurité", "à", "Évry", ",", "हिन्दी", "et", "❤️", "."]
 
 
 def test_tags_say_the_spans_they_were_made_of():

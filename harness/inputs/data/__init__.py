@@ -18,7 +18,7 @@ from harness.base.home import build_beside, home, sha256
 from harness.inputs.data import kinds
 from harness.inputs.data.source import Sizes, Source
 
-FORMAT = 2  # of the prepared files and the tokens; a new one makes all entries anew
+FORMAT = 3  # of the prepared files and the tokens; a new one makes all entries anew
 
 __all__ = ["Dataset", "Tokens", "prepare", "tokenise"]
 

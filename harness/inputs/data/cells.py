@@ -31,6 +31,11 @@ BLANK = (
 SEEN = re.compile(f"[^\\s{HIDDEN}{JOINERS}{BLANK}]")
 UNSEEN = re.compile(f"[\\s{HIDDEN}{JOINERS}]+")
 WHOLE = re.compile(r"^([+-]?\d+)[.,]0+$")  # a whole number as a fraction
+CURRENCY = re.compile(r"^[€$£]\s*|\s*(?:[€$£]|EUR|euros?)$", re.IGNORECASE)
+# Thousands parted all in one way, and decimals by another sign
+GROUPED = re.compile(r"([+-]?\d{1,3})(([ '’.,])\d{3}(?:\3\d{3})*)(?:([.,])(\d+))?")
+POINTED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")  # 24.500: in French and German often thousands
+NO_NUMBER = "a label that is no number (35000, 35 000,50 and 24 500 € are)"
 SPACE = re.compile(r"\r\n|\s")
 FORMAT = re.compile(f"[{HIDDEN}]")
 EDGES = re.compile(f"\\A[\\s{HIDDEN}]*[{HIDDEN}]|[{HIDDEN}][\\s{HIDDEN}]*\\Z")
@@ -95,20 +100,28 @@ def label(cell: Any) -> Any:
 
 
 def number(cell: Any) -> Number | NoNumber:
-    """Return the number that a cell holds: 35000, 35000.5, or as it is written: 35 000,50.
+    """Return the number that a cell holds: 35000, 35000.5, or as it is written: 35 000,50 or 24 500 €.
 
     A comma before three digits may part thousands or be the decimal one: it is asked about.
     """
     if isinstance(cell, str):
-        digits = "".join(name(cell).split())
-        if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", digits):
+        cell = CURRENCY.sub("", name(cell))
+        if re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", cell):
             return NoNumber("a number with a comma that may part thousands or decimals: write 1234 or 1.234")
-        cell = digits.replace(",", ".") if digits.count(",") == 1 and "." not in digits else digits
+        cell = _plain(cell)
     try:
-        value = NoNumber("a label that is no number") if isinstance(cell, bool) else Number(cell)
+        value = NoNumber(NO_NUMBER) if isinstance(cell, bool) else Number(cell)
     except (TypeError, ValueError, OverflowError):
-        value = NoNumber("a label that is no number")
+        value = NoNumber(NO_NUMBER)
     return NoNumber("a number that is not finite") if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain(cell: str) -> str:
+    """Return a number as code writes it: 35000.50 for 35 000,50; what may be none stays as it is."""
+    parts = GROUPED.fullmatch(cell)
+    if parts and parts[3] != parts[4] and (len(parts[2]) > 4 or parts[3] not in ".," or parts[4]):
+        return f"{parts[1]}{re.sub('[^0-9]', '', parts[2])}.{parts[5] or 0}"
+    return cell.replace(",", ".") if re.fullmatch(r"[+-]?\d+,\d+", cell) else cell
 
 
 def empty(cell: Any) -> bool:
@@ -157,6 +170,7 @@ class Reading:
         self.missing, self.drop_empty, self.task, self.separator = missing, drop_empty, task, separator
         self.longest = max(map(len, DOUBTFUL | (missing or frozenset()))) + 8
         self.parted = 0  # cells that the separator stands in
+        self.points = [0, 0]  # numbers with a point, and those in which it may part thousands: 24.500
         self.words: Counter[str] = Counter()
         self.kept: Counter[str] = Counter()
         self.cleaned: Counter[str] = Counter()
@@ -179,6 +193,8 @@ class Reading:
             return cell
         if self.task == "regression":
             cell = self.word(cell)
+            if isinstance(cell, str) and "." in cell:
+                self.points[bool(POINTED.fullmatch(name(cell)))] += 1
             return self.label(cell) if empty(cell) else number(cell)
         return self.labels(cell) if self.several else self.label(cell)
 
@@ -228,6 +244,8 @@ class Reading:
         """Write into a table's notes what made a difference."""
         if self.separator:
             notes["parted_cells"] = self.parted
+        if self.points[1] and not self.points[0]:  # no other has decimals after a point
+            notes["may_be_thousands"] = self.points[1]
         if self.cleaned:
             notes["cleaned"] = {**self.cleaned, "characters": dict(self.characters.most_common())}
         if self.words:

@@ -7,11 +7,20 @@ with a word and its tag a line (CoNLL). Tags are IOB2: B-LABEL begins a span, I-
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-WORD = re.compile(r"\w+|[^\w\s]")  # letters and digits, or one sign: what a tag is given to in a text without words
+from harness.base.errors import nearest
+from harness.inputs.data.cells import JOINERS
+
+# What belongs to the letter before it: accents of a text that has them apart, vowel signs of Indic scripts
+MARKS = JOINERS + "".join(sign for sign in map(chr, range(0x300, 0x20000)) if unicodedata.category(sign)[0] == "M")
+# Letters and digits, or one sign: what a tag is given to in a text without words
+WORD = re.compile(rf"\w[\w{MARKS}]*|[^\w\s][{MARKS}]*")
 OUTSIDE = "O"
+SOME = "(data.span_labels=[LABEL,…] takes those of some labels alone)"
 STARTS, ENDS, LABELS = ("start", "start_offset"), ("end", "end_offset"), ("label", "labels")  # of Prodigy, the others
 
 
@@ -36,13 +45,34 @@ class Unusable(str):
     """What is wrong with a row's spans or tags, in words."""
 
 
+@dataclass
+class Wanted:
+    """The labels whose spans are taken, None: all; and those that were met."""
+
+    labels: frozenset[str] | None = None
+    met: set[str] = field(default_factory=set)
+
+    def takes(self, label: str) -> bool:
+        self.met.add(label)
+        return self.labels is None or label in self.labels
+
+    def unknown(self) -> str:
+        """Return what to say of labels that no span has; nothing, where there are none such."""
+        lacking = sorted((self.labels or set()) - self.met)
+        if not lacking:
+            return ""
+        there = f"there are {', '.join(sorted(self.met))}" if self.met else "there are no spans"
+        return f"no span has the label `{lacking[0]}`; {there}.{nearest(lacking[0], self.met)}"
+
+
 def words_of(text: str, parted: bool = False) -> list[tuple[int, int]]:
     """Return where the words of a text stand; `parted`: they were given, and stand between single spaces."""
     return [match.span() for match in (re.finditer(r"[^ ]+", text) if parted else WORD.finditer(text))]
 
 
-def read(text: str, cell: Any, wanted: frozenset[str] | None = None) -> Spans | Unusable:
-    """Return the spans that a cell says of a text: a list, or one as JSON; `wanted`: those with these labels alone."""
+def read(text: str, cell: Any, wanted: Wanted | None = None) -> Spans | Unusable:
+    """Return the spans that a cell says of a text, a list or one as JSON: those with the labels that are wanted."""
+    wanted = wanted or Wanted()
     if isinstance(cell, str):
         try:
             cell = json.loads(cell) if cell.strip() else []
@@ -55,16 +85,31 @@ def read(text: str, cell: Any, wanted: frozenset[str] | None = None) -> Spans | 
         span = _span(one)
         if isinstance(span, Unusable):
             return span
+        if span.start > span.end:
+            return Unusable("a span that ends before it begins")
         if not 0 <= span.start <= span.end <= len(text):
             return Unusable("a span outside the text")
         if not text[span.start : span.end].strip():
             return Unusable("a span of nothing, or of spaces alone")
-        if wanted is None or span.label in wanted:
+        if isinstance(one, dict) and isinstance(one.get("text"), str) and not _alike(one["text"], text, span):
+            return Unusable("a span whose own `text` is not what stands there (is an emoji counted as two characters?)")
+        if wanted.takes(span.label):
             found.append(span)
     found.sort()
     if any(one.end > other.start for one, other in zip(found, found[1:], strict=False)):
-        return Unusable("spans that overlap (data.span_labels=[LABEL,…] takes those of some labels alone)")
+        return Unusable(f"spans that overlap {SOME}")
+    if any(_share_a_word(text, *pair) for pair in zip(found, found[1:], strict=False)):
+        return Unusable(f"spans that overlap once they are widened to whole words: a word has one tag {SOME}")
     return Spans(found)
+
+
+def _alike(own: str, text: str, span: Span) -> bool:
+    """Tell whether a span's own text is that of its place; spaces, and `\\n` as some tools write it, do not count."""
+    return len({re.sub(r"\\n|\s", "", part) for part in (own, text[span.start : span.end])}) == 1
+
+
+def _share_a_word(text: str, one: Span, other: Span) -> bool:
+    return WORD.fullmatch(text, one.end - 1, other.start + 1) is not None
 
 
 def _span(one: Any) -> Span | Unusable:
@@ -85,7 +130,7 @@ def _span(one: Any) -> Span | Unusable:
     return Span(start, end, label.strip())
 
 
-def joined(words: Any, tags: Any, wanted: frozenset[str] | None = None) -> tuple[str, Spans | Unusable]:
+def joined(words: Any, tags: Any, wanted: Wanted | None = None) -> tuple[str, Spans | Unusable]:
     """Return the text that words make, one space between them, and the spans that their tags say."""
     if not _texts(words) or not _texts(tags):
         return str(words), Unusable("words or tags that are no list of texts")
@@ -94,19 +139,27 @@ def joined(words: Any, tags: Any, wanted: frozenset[str] | None = None) -> tuple
         return text, Unusable("a word that is empty or has a space in it")
     if len(words) != len(tags):
         return text, Unusable("another number of tags than of words")
-    found, place = list[Span](), 0
+    wanted, found, place, last = wanted or Wanted(), list[Span](), 0, OUTSIDE
     for word, tag in zip(words, tags, strict=True):
-        end, (kind, _, label) = place + len(word), tag.partition("-")
-        if tag != OUTSIDE and (kind not in ("B", "I") or not label):
-            return text, Unusable("a tag that is neither O, nor B-LABEL, nor I-LABEL")
+        if problem := wrong_tag(tag, last):
+            return text, problem
+        end, (kind, _, label), last = place + len(word), tag.partition("-"), tag
         if kind == "I":
-            if not found or found[-1][1:] != (place - 1, label):
-                return text, Unusable("a tag that goes on with a span that does not begin: I-LABEL after another")
             found[-1] = Span(found[-1].start, end, label)
         elif kind == "B":
             found.append(Span(place, end, label))
         place = end + 1
-    return text, Spans(span for span in found if wanted is None or span.label in wanted)
+    return text, Spans(span for span in found if wanted.takes(span.label))
+
+
+def wrong_tag(tag: str, last: str) -> Unusable | None:
+    """Return what is wrong with a tag after the `last` one."""
+    kind, _, label = tag.partition("-")
+    if tag != OUTSIDE and (kind not in ("B", "I") or not label):
+        return Unusable("a tag that is neither O, nor B-LABEL, nor I-LABEL (IOB2)")
+    if kind == "I" and last.partition("-")[2] != label:
+        return Unusable("a tag that goes on with a span that does not begin: I-LABEL after another")
+    return None
 
 
 def _texts(cell: Any) -> bool:
@@ -119,10 +172,7 @@ def tag_names(labels: Iterable[str]) -> list[str]:
 
 
 def tags(words: Sequence[tuple[int, int]], spans: Spans) -> tuple[list[str], int]:
-    """Return the tag of each word, and how many spans begin or end within a word, which they get whole.
-
-    A word that two spans share is the first one's.
-    """
+    """Return the tag of each word, and how many spans do not begin and end where words do, which they get whole."""
     found, cut, place = [OUTSIDE] * len(words), 0, 0
     for span in spans:
         while place < len(words) and words[place][1] <= span.start:

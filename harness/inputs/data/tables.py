@@ -1,6 +1,7 @@
 """Tables in files (csv, tsv, JSON lines, parquet, workbooks) as streams of the cells of the columns one wants."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -156,7 +157,10 @@ def _text_encoding(path: Path, chosen: str | None, notes: Notes, array: str = ""
     with files.opened_text(path, encoding) as handle:
         start = handle.read(files.HEAD).lstrip()[:1]
     if array and start == array:
-        raise UserError(f"{path} holds one JSON array. Write one JSON object a line instead, without [ , and ].")
+        raise UserError(
+            f"{path} holds one JSON array. Write one JSON object a line instead, without [ , and ]:\n"
+            f"jq -c '.[]' {shlex.quote(str(path))} > {shlex.quote(path.name.partition('.')[0])}.jsonl does so."
+        )
     if not array and start == "{":
         raise UserError(f"{path} is not what its name says: it looks like JSON. Name it .jsonl if it is JSON lines.")
     return encoding

@@ -34,6 +34,11 @@ def lines(place: str, notes: Notes) -> list[str]:
     if words := notes.get("may_mean_empty"):
         taken = ",".join([*notes.get("read_as_empty", {}), *words])
         said.append(f"cells that hold {_counted(words, '`')} were kept (data.missing=[{taken}] reads them as empty)")
+    if number := notes.get("may_be_thousands"):
+        said.append(
+            f"{number:,} numbers have a point before three digits, as 24.500, read as decimals; where it parts "
+            "thousands, write 24500"
+        )
     if dropped := notes.get("dropped_rows"):
         said.append(f"{dropped:,} rows without text or label were left out")
     return [f"{place}: {line}" for line in said]
@@ -66,7 +71,8 @@ def of_everywhere(place: str, names: Sequence[str]) -> list[str]:
 def of_cut_spans(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a line where spans begin or end within a word."""
     cut, spans = (sum(part.get(key, 0) for part in splits.values()) for key in ("spans_cut_in_words", "spans"))
-    return [f"{cut:,} of {spans:,} spans begin or end within a word: they were widened to whole words"] if cut else []
+    what = "do not begin and end where words do: they were widened, or narrowed by spaces, to whole words"
+    return [f"{cut:,} of {spans:,} spans {what}"] if cut else []
 
 
 def of_labels(alike: Sequence[Mapping[str, int]]) -> list[str]:

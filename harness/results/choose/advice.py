@@ -42,7 +42,15 @@ def about_data(question: Question, evidence: Evidence) -> list[str]:
     names = sorted(path.stem for path in (ROOT / "conf" / "data").glob("*.yaml"))
     able = [name for name in names if evidence.task in tasks_of(name)]
     data = data or next((name for name in able if name not in ANYBODYS), "csv")
-    return [f"data={data}", f"task={evidence.task}"]
+    own = [word for word in shared(evidence) if word.startswith("data.")] if data in ANYBODYS else []
+    return [f"data={data}", f"task={evidence.task}", *own]
+
+
+def shared(evidence: Evidence) -> list[str]:
+    """Return the words of what was measured that a run of another library must share with it."""
+    runs = [run for one in evidence.contestants.values() for run in one.runs]
+    runs = [run for run in runs if run.row["model"]] or runs
+    return [f"{key}={value}" for key, value in runs[0].words.items() if key.startswith(SHARED)] if runs else []
 
 
 def placed(question: Question) -> list[str]:
@@ -60,10 +68,8 @@ def measuring(question: Question, entries: Sequence[Entry], evidence: Evidence) 
         return []
     plain = [library.recipe for library in hopeful if len(library.words) == 1]
     chosen = [f"recipe={','.join(plain)}"] if plain else list(hopeful[0].words)
-    runs = [run for one in evidence.contestants.values() for run in one.runs if run.row["model"]]
-    same = [f"{key}={value}" for key, value in runs[0].words.items() if key.startswith(SHARED)] if runs else []
     seeds = f"seed={','.join(map(str, range(RUNS)))}"
-    words = [*chosen, seeds, *about_data(question, evidence), *same, *placed(question)]
+    words = dict.fromkeys([*chosen, seeds, *about_data(question, evidence), *shared(evidence), *placed(question)])
     return [{"do": MEASURE, "command": shlex.join(["python", "train.py", "-m", *words])}]
 
 

@@ -27,7 +27,7 @@ def source(config: Mapping[str, Any]) -> Source:
         check_file(path)
         reader = tagged.conll if is_conll(str(path)) else reader_of(path)
         digest = sha256(path)
-        parts[split] = Part(str(path), _reader(path, [*texts, label], options, config))
+        parts[split] = Part(str(path), _reader(path, [*texts, label], options, config, split == "train"))
         files[split] = [digest, reader.__name__]
         described[split] = {"file": str(path.absolute()), "sha256": digest}
     check_splits({split: entry["sha256"] for split, entry in described.items()})
@@ -45,7 +45,13 @@ def columns(config: Mapping[str, Any]) -> tuple[list[str], str]:
     """
     text, label = config["text"], config["label"]
     if is_conll(config.get("train") or ""):
-        return [text or "words"], label or "tags"
+        if text or label:
+            raise UserError(
+                "data.text= and data.label= name columns, and a file with a word and its tag a line has none.\n"
+                "Leave both out.",
+                code=2,
+            )
+        return ["words"], "tags"
     texts = [text] if isinstance(text, str) else list(text or [])
     if not texts or not label:
         raise UserError(
@@ -103,10 +109,11 @@ def missing(config: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _reader(path: Path, wanted: list[str], options: Options, config: Mapping[str, Any]) -> Any:
+def _reader(path: Path, wanted: list[str], options: Options, config: Mapping[str, Any], whole: bool) -> Any:
+    """Return what reads a file; in one that is `whole`, train's, all that is asked for must be met."""
     if config["task"] == "tagging":
         table = partial(tagged.conll, path) if is_conll(str(path)) else partial(read_table, path, wanted)
-        return tagged.reader(partial(table, options), tagged.wanted(config))
+        return tagged.reader(partial(table, options), tagged.wanted(config), str(path) if whole else None)
 
     def read(notes: Notes) -> Iterator[Row]:
         for number, row in read_table(path, wanted, options, notes):

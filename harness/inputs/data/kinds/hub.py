@@ -81,7 +81,8 @@ def find(name: str, config_name: str | None, revision: str | None, instead: str 
 
 def _reader(found: Found, split: str, wanted: list[str], config: Mapping[str, Any]) -> Callable[[Notes], Iterator[Row]]:
     if config["task"] == "tagging":
-        return tagged.reader(functools.partial(found.cells, [split], wanted), tagged.wanted(config))
+        cells, whole = functools.partial(found.cells, [split], wanted), f"split {split}" if split == "train" else None
+        return tagged.reader(cells, tagged.wanted(config), whole)
 
     def read(notes: Notes) -> Iterator[Row]:
         for number, row in found.cells([split], wanted, notes):

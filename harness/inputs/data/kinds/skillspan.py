@@ -14,7 +14,7 @@ from harness.inputs.data import tagged
 from harness.inputs.data.files import check_file
 from harness.inputs.data.kinds import hub
 from harness.inputs.data.source import Notes, Part, Row, Source
-from harness.inputs.data.spans import OUTSIDE
+from harness.inputs.data.spans import OUTSIDE, Wanted
 from harness.inputs.data.tables import Cells, Options, json_lines
 
 HUB = "jjzha/skillspan"
@@ -77,7 +77,7 @@ def _reader(cells_of: Any, where: Any, task: str, layer: str) -> Any:
         for number, (tokens, *layers) in cells(notes):
             yield number, [tokens, _tags(layers[LAYERS.index(layer)], layer)]
 
-    return tagged.reader(tagged_cells, None) if task == "tagging" else read
+    return tagged.reader(tagged_cells, Wanted()) if task == "tagging" else read
 
 
 def _tags(column: list[str], layer: str) -> list[str]:
