@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.inputs.data.spans import WORD
+from harness.inputs.data.spans import PATTERN
 
 EXAMPLE = 'folder, texts = ".", ["night nurse", "head chef"]'  # who runs the others gives their own in its place
+WORDS = [  # as harness/inputs/data/spans.py has them: a letter's accents are of its word
+    "signs = map(chr, range(0x300, 0x20000))",
+    'marks = "\\u200c\\u200d" + "".join(sign for sign in signs if unicodedata.category(sign)[0] == "M")',
+    f'words = [re.findall(rf"{PATTERN}", text) for text in texts]',
+]
 NAMES = "names = encoder.config.id2label"
 POOLED = {
     "mean": [
@@ -51,13 +56,13 @@ def of_encoder(task: str, length: int, pooling: str | None, kind: str) -> str:
     options = ", add_prefix_space=True" if tagged and kind == "roberta" else ""  # byte-level: a word has its space
     texts = "words, is_split_into_words=True" if tagged else "texts"
     return "\n".join([
-        *(["import re", ""] if tagged else []),
+        *(["import re", "import unicodedata", ""] if tagged else []),
         "import torch",
         "from safetensors.torch import load_file",
         "from transformers import AutoModel, AutoTokenizer",
         "",
         EXAMPLE,
-        *([f'words = [re.findall(r"{WORD.pattern}", text) for text in texts]'] if tagged else []),
+        *(WORDS if tagged else []),
         f"tokenizer = AutoTokenizer.from_pretrained(folder{options})",
         'encoder, head = AutoModel.from_pretrained(folder).eval(), load_file(f"{folder}/head.safetensors")',
         f'inputs = tokenizer({texts}, padding=True, truncation=True, max_length={length}, return_tensors="pt")',

@@ -18,7 +18,8 @@ from harness.inputs.data.cells import JOINERS
 # What belongs to the letter before it: accents of a text that has them apart, vowel signs of Indic scripts
 MARKS = JOINERS + "".join(sign for sign in map(chr, range(0x300, 0x20000)) if unicodedata.category(sign)[0] == "M")
 # Letters and digits, or one sign: what a tag is given to in a text without words
-WORD = re.compile(rf"\w[\w{MARKS}]*|[^\w\s][{MARKS}]*")
+PATTERN = r"\w[\w{marks}]*|[^\w\s][{marks}]*"
+WORD = re.compile(PATTERN.format(marks=MARKS))
 OUTSIDE = "O"
 SOME = "(data.span_labels=[LABEL,…] takes those of some labels alone)"
 STARTS, ENDS, LABELS = ("start", "start_offset"), ("end", "end_offset"), ("label", "labels")  # of Prodigy, the others
