@@ -117,12 +117,6 @@ def columns_for(run: Saved, chosen: list[str] | None) -> list[str]:
 
 def table_for(run: Saved, path: Path, columns: list[str] | None, encoding: str | None, sheet: str | None) -> Table:
     """Return the table to predict, read as the run's own data was where nothing else is said."""
-    if is_conll(str(path)):
-        raise UserError(
-            f"{path}: a file with a word and its tag a line is read for training alone. Give the texts as a csv with a "
-            "header, or as JSON lines.",
-            code=2,
-        )
     data = run.config["data"]
     sheet = sheet or data.get("sheet") if has_sheets(path) else sheet
     if sheet and not has_sheets(path):
@@ -146,6 +140,12 @@ def place_for(path: Path, out: Path | None) -> Path:
     Without `out` it has the file's format, unpacked, or is a csv where that is only read.
     """
     check_file(path)
+    if is_conll(str(path)):
+        raise UserError(
+            f"{path}: a file with a word and its tag a line is read for training alone. Give the texts as a csv with a "
+            "header, or as JSON lines.",
+            code=2,
+        )
     reader_of(path)
     ending, stem = name_of(path).suffix, path.stem if path.suffix.lower() in PACKED else path.name
     stem = stem[: -len(ending)] if stem.endswith(ending) else stem

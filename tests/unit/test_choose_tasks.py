@@ -1,5 +1,6 @@
 """The choice of a library for a task: results of another task are no evidence, and commands are those that run."""
 
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -17,8 +18,8 @@ TAKERS = {library.name for library in LIBRARIES if "multilabel" in library.takes
 def multilabel(folder, seeds=2, **more):
     """Write runs of all that take the task, on data that is of it."""
     recipes = sorted({library.recipe for library in LIBRARIES if library.name in TAKERS})
-    figures = {"task": "multilabel", "data": "skillspan", "data_digest": "m" * 64, "valid.micro_f1": 0.7}
-    return write(folder, [row(recipe, seed, **figures, **more) for recipe in recipes for seed in range(seeds)])
+    figures = {"task": "multilabel", "data": "skillspan", "data_digest": "m" * 64, "valid.micro_f1": 0.7} | more
+    return write(folder, [row(recipe, seed, **figures) for recipe in recipes for seed in range(seeds)])
 
 
 def test_results_of_another_task_do_not_count_and_the_command_measures_what_takes_the_task(tmp_path):
@@ -30,6 +31,13 @@ def test_results_of_another_task_do_not_count_and_the_command_measures_what_take
     words = dict(word.split("=", 1) for word in step["command"].split() if "=" in word)
     assert (words["task"], words["data"]) == ("multilabel", "sectors")
     assert set(words["recipe"].split(",")) <= {library.recipe for library in LIBRARIES if library.name in TAKERS}
+
+
+def test_of_files_of_one_s_own_the_command_names_them_and_the_columns(tmp_path):
+    own = ["data=csv", "data.train=offres.csv", "data.text=titre", "data.label=métiers"]
+    answer = asked(multilabel(tmp_path, data="csv", command=f"python train.py {' '.join(own)}"))
+    first = next(one for one in answer["libraries"] if one["rank"] == 1)
+    assert [word for word in shlex.split(first["command"]) if word.startswith("data")] == own
 
 
 def test_of_results_of_two_tasks_those_asked_for_count_and_the_others_are_told(tmp_path):

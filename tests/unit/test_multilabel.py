@@ -182,6 +182,7 @@ def test_the_data_says_the_task_unless_it_is_given(words, task):
     ("words", "said"),
     [
         (["task=multilabel", "recipe=tfidf"], "data=job_titles is classification. With task=multilabel: data=csv, "),
+        (["data=csv", "data.train=a.conll", "task=multilabel", "recipe=tfidf"], "is for task=tagging, not multilabel."),
         (["data=csv", "task="], "task=: give one of classification, multilabel, tagging, regression, or null."),
         (["data=skillspan", "task=tagging", "recipe=tfidf"], "recipe=tfidf does not take task=tagging."),
         (["data=csv", "recipe=tfidf", "task=classification", "data.label_separator=';'"], "parts several labels"),

@@ -135,6 +135,12 @@ def test_the_text_is_in_the_columns_the_run_was_trained_with(tmp_path, trained_w
     assert predict_file.columns_for(run, chosen) == columns
 
 
+def test_a_file_with_a_word_and_its_tag_a_line_is_no_table_to_add_columns_to(tmp_path):
+    (tmp_path / "a.conll").write_text("Python B-x\n", encoding="utf-8")
+    with pytest.raises(UserError, match="is read for training alone. Give the texts as a csv"):
+        predict_file.place_for(tmp_path / "a.conll", None)
+
+
 def test_several_columns_make_one_text(tmp_path):
     path = tmp_path / "jobs.tsv"
     path.write_text("titre\tid\tdescription\nchef\t1\t\n\t2\tcooks\nnurse\t3\tnights\n")
