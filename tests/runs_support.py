@@ -55,7 +55,9 @@ def write(
         made |= {f"{split}.{key}": one for key, one in METRICS[task].scores(labels, said, LABELS[task]).items()}
         details[split] = METRICS[task].details(labels, said, LABELS[task])
         flat = [one.values if isinstance(one, Ragged) else one for one in (labels, said)]
-        np.savez(folder / f"predictions_{split}.npz", row_ids=np.arange(rows), labels=flat[0], logits=flat[1])
+        arrays = {"row_ids": np.arange(rows), "labels": flat[0], "logits": flat[1]}
+        arrays |= {"offsets": labels.offsets} if isinstance(labels, Ragged) else {}
+        np.savez(folder / f"predictions_{split}.npz", **arrays)
         outputs.keep_counted(task, labels, said, LABELS[task], folder, split)
         splits[split], where[split] = {"rows": rows}, {"data": f"/nowhere/{split}"}
     source = {"train": {"file": "/home/me/secret/jobs.csv", "sha256": "s"}}

@@ -83,7 +83,8 @@ def of_spans(rows: Split, labels: Ragged, logits: Ragged, names: list[str]) -> I
     How sure one is, is how sure the least sure tag of its words is, as it is said.
     """
     assert rows.words is not None, "a split that is tagged has words"
-    for row in range(len(labels)):
+    differ = np.cumsum([0, *(labels.values != logits.values.argmax(1))])[labels.offsets]
+    for row in np.flatnonzero(np.diff(differ)).tolist():
         words, text = [(start, end) for start, end in rows.words[row].tolist()], rows.text(row)
         chances = TASKS["tagging"].activation(logits[row]).max(1)
         tags = ([names[tag] for tag in one.tolist()] for one in (labels[row], logits[row].argmax(1)))

@@ -109,7 +109,15 @@ def test_a_run_killed_and_started_again_leaves_a_whole_result_is_not_repeated_an
     undocumented = [key for key in row if not as_documented(key, documented())]
     assert undocumented == []
     (folder,) = runs.folders()
-    for name in ("config.yaml", "data_report.json", "packages.txt", "metrics.json", "events.jsonl"):
+    for name in (
+        "config.yaml",
+        "data_report.json",
+        "packages.txt",
+        "metrics.json",
+        "events.jsonl",
+        "errors.csv",
+        "model/README.md",
+    ):
         assert (folder / name).stat().st_size, name
     for text in (f"accuracy {row['test.accuracy']:.3f}", f"macro-F1 {row['test.macro_f1']:.3f}", row["command"]):
         assert text in said

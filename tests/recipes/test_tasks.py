@@ -1,5 +1,6 @@
 """The tasks beside classification, with the real libraries: the losses of the reference, and what a run is good for."""
 
+import csv
 import json
 import re
 import subprocess
@@ -63,6 +64,7 @@ def test_several_labels_are_learnt_predicted_and_exported(words, runs, tmp_path,
     assert found["labels"].shape == found["logits"].shape == (100, len(labels))
     assert (found["labels"].sum(1) == 2).all(), "each title has its group and the one above it"
     check_card(folder, "multilabel")
+    assert wrong_rows(folder) == round(row["valid.rows"] * (1 - row["valid.exact_match"]))
 
     file, out = tmp_path / "titles.csv", tmp_path / "out.csv"
     file.write_text("title\nnight nurse\nwelder\n", encoding="utf-8")
@@ -99,6 +101,12 @@ def check_card(folder, task):
             assert all(span.startswith(word) for span, word in zip(spans, begun, strict=True))
 
 
+def wrong_rows(folder):
+    """Return how many rows errors.csv has."""
+    with open(folder / "errors.csv", encoding="utf-8", newline="") as handle:
+        return len(list(csv.DictReader(handle)))
+
+
 LEARNT = {"tagging": ("span_f1", 0.5), "regression": ("r2", 0.3)}  # a figure, and what it is at least
 
 
@@ -116,6 +124,10 @@ def test_spans_and_numbers_are_learnt_and_exported(words, runs, data_of):
     assert found["logits"].shape == (len(found["labels"]), outputs)
     assert np.isfinite(found["logits"]).all()
     check_card(folder, task)
+    if task == "tagging":  # of windows: the texts whose spans are not all said, and no other
+        counted = np.load(folder / "counted_valid.npz")
+        both, said_spans = np.moveaxis(counted["predicted"], 1, 0)
+        assert wrong_rows(folder) == ((counted["labels"] != both) | (said_spans != both)).any(1).sum()
 
     script("export", folder, "--format", "onnx")
     (after,) = (json.loads((one / "result.json").read_text(encoding="utf-8")) for one in runs.folders())
