@@ -80,10 +80,8 @@ def test_a_command_goes_over_several_lines_as_a_shell_reads_it():
 )
 def test_answers_fit_the_terminal(words):
     """The same words at each width, none of them broken."""
-    answers = {
-        width: on_terminal(width, *words) for width in (80, 40, 20, 1000)
-    }  # the first may prepare data, and say so
-    wide = answers.pop(1000)[1]
+    answers = {width: on_terminal(width, *words) for width in (80, 40, 20, 1000)}
+    wide = answers.pop(1000)[1]  # the last, since the first may prepare data, and say so
     for width, (code, narrow) in answers.items():
         assert code in (0, 2)
         assert not too_long(narrow, width)
