@@ -203,8 +203,9 @@ def weights_line(run: Path, reference: Path) -> Line:
 
 
 def weights(run: Path) -> dict[str, np.ndarray]:
-    """Return the saved weights, the head's too."""
+    """Return the saved weights, the head's too, without the pooler, which is handed on as it was: nothing computes it."""
     from safetensors.numpy import load_file
 
-    head = load_file(run / "model" / "head.safetensors")
-    return load_file(run / "model" / "model.safetensors") | {f"head.{name}": values for name, values in head.items()}
+    encoder, head = (load_file(run / "model" / f"{name}.safetensors") for name in ("model", "head"))
+    trained = {name: values for name, values in encoder.items() if not name.startswith("pooler.")}
+    return trained | {f"head.{name}": values for name, values in head.items()}
