@@ -203,7 +203,7 @@ def weights_line(run: Path, reference: Path) -> Line:
 
 
 def weights(run: Path) -> dict[str, np.ndarray]:
-    """Return the saved weights, the head's too, without the pooler, which is handed on as it was: nothing computes it."""
+    """Return the saved weights, the head's too, but not the pooler: it is handed on, and nothing computes it."""
     from safetensors.numpy import load_file
 
     encoder, head = (load_file(run / "model" / f"{name}.safetensors") for name in ("model", "head"))
